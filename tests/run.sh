@@ -1,0 +1,96 @@
+#!/bin/bash
+# Runs test programs one after the other and ends with one plain line: "N passed, N failed".
+#
+#   tests/run.sh PROGRAM…
+#
+# A program is a cmocka program, a fuzz target (build/fuzz/…), or anything else that exits with 0 when
+# all is well: that counts as one test, unless its last lines hold an "N passed, N failed" of its own.
+# Output is shown only of what failed. A program that hangs is killed after WF_TEST_TIMEOUT seconds
+# (default 300, or 7200 with WF_TEST_LONG=1). All fuzz targets together get WF_FUZZ_SECONDS (30).
+set -uo pipefail
+
+long=${WF_TEST_LONG:-}
+timeout_s=${WF_TEST_TIMEOUT:-$([ -n "$long" ] && echo 7200 || echo 300)}
+fuzz_total_s=${WF_FUZZ_SECONDS:-$([ -n "$long" ] && echo 1800 || echo 30)}
+
+passed=0
+failed=0
+failures=()
+log=$(mktemp)
+scratch=$(mktemp -d)
+trap 'rm -rf "$log" "$scratch"' EXIT
+export TMPDIR=$scratch
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=0:second_deadlock_stack=1}
+
+fuzz_count=0
+for program in "$@"; do
+    [[ $program == *build/fuzz/* ]] && fuzz_count=$((fuzz_count + 1))
+done
+fuzz_each_s=$((fuzz_count > 0 ? (fuzz_total_s + fuzz_count - 1) / fuzz_count : 0))
+
+# Sums the numbers that the extended regular expression $1 captures, over all of the log.
+sum_log() {
+    sed -nE "s/$1/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+run_program() {
+    case $1 in
+    *build/fuzz/*)
+        # The seeds stay as they are: what is found goes to a folder that is thrown away.
+        local name=${1##*/} found
+        found=$(mktemp -d)
+        local corpus=("$found")
+        [ -d "tests/fuzz/corpus/$name" ] && corpus+=("tests/fuzz/corpus/$name")
+        timeout -k 10 "$((fuzz_each_s + 60))" "$1" -max_total_time="$fuzz_each_s" -max_len=65536 -rss_limit_mb=2048 \
+            -print_final_stats=1 -artifact_prefix="$found/" "${corpus[@]}"
+        ;;
+    *) timeout -k 10 "$timeout_s" "$1" ;;
+    esac
+}
+
+for program in "$@"; do
+    start_ns=$(date +%s%N)
+    [[ $program == */* ]] || program=./$program
+    run_program "$program" >"$log" 2>&1 </dev/null
+    status=$?
+    ms=$((($(date +%s%N) - start_ns) / 1000000))
+
+    good=$(sum_log '^\[  PASSED  \] ([0-9]+) test.*')
+    bad=$(sum_log '^\[  FAILED  \] ([0-9]+) test.*')
+    own=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+    if [ -n "$own" ]; then
+        good=${own%% *}
+        bad=${own#*, }
+        bad=${bad%% *}
+    elif [ $((good + bad)) = 0 ]; then
+        good=$((status == 0 ? 1 : 0))
+    fi
+    # A crash, a sanitizer's report at exit, a timeout: a failure even where every test said PASSED.
+    if [ "$status" != 0 ] && [ "$bad" = 0 ]; then
+        bad=1
+    fi
+
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    name=${program#./}
+    name=${name#build/*/}
+    if [ "$bad" = 0 ]; then
+        note=
+        [[ $program == *build/fuzz/* ]] && note=" ($(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs)"
+        printf 'ok    %-44s %5d tests %8d.%03d s%s\n' "$name" "$good" $((ms / 1000)) $((ms % 1000)) "$note"
+    else
+        reason="exit status $status"
+        [ "$status" = 124 ] || [ "$status" = 137 ] && reason="killed after its timeout"
+        printf 'FAIL  %-44s %5d failed %7d.%03d s  %s\n' "$name" "$bad" $((ms / 1000)) $((ms % 1000)) "$reason"
+        grep -avE '^\[ +(RUN|OK) +\]' "$log" | tail -n 200 | sed 's/^/      /'
+        failures+=("$name")
+    fi
+done
+
+if [ ${#failures[@]} -gt 0 ]; then
+    echo "failed: ${failures[*]}"
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
