@@ -84,7 +84,8 @@ SUITE_FILES := $(wildcard $(SUITES:%=tests/%/*.c))
 open_paren := (
 SUITE_SOURCES := $(if $(SUITE_FILES),$(shell grep -l '^int main$(open_paren)' $(SUITE_FILES)))
 SUITE_HELPERS := $(filter-out $(SUITE_SOURCES),$(SUITE_FILES))
-SCRIPTS := $(wildcard tests/*/test_*.sh)
+# What is installed is never a sanitizer's build.
+SCRIPTS := $(filter-out $(if $(SAN),tests/install/%),$(wildcard tests/*/test_*.sh))
 
 objects = $(patsubst %.c,$B/%.o,$(patsubst build/%,%,$1))
 LIB_OBJECTS := $(call objects,$(LIB_SOURCES))
