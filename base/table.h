@@ -1,0 +1,48 @@
+/* A hash map from byte-string keys to caller-owned entries. Holds pointers only: the caller
+ * allocates and frees entries. Grows incrementally, a few slots per call, so that no single insert pays
+ * for a rehash of a million entries. Not thread-safe. */
+#ifndef BASE_TABLE_H
+#define BASE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The key of an entry: borrowed, and unchanged as long as the entry is in the table. */
+struct table_key {
+    const void *data;
+    size_t size;
+};
+typedef struct table_key (*table_key_fn)(const void *entry);
+
+struct table {
+    table_key_fn key_of;
+    struct table_slots {
+        struct table_slot *slots;
+        size_t mask; /* slots - 1; slots is a power of two */
+        size_t count;
+    } now, old; /* `old` is drained into `now` while the table grows */
+    size_t drained; /* slots of `old` already moved */
+};
+
+/* 64-bit hash of bytes (XXH3, seed 0): the same on every machine. Not a defence against an
+ * adversary who chooses keys. */
+uint64_t table_hash(const void *data, size_t size);
+
+void table_init(struct table *table, table_key_fn key_of);
+void table_deinit(struct table *table); /* frees the slots, not the entries */
+void *table_find(const struct table *table, const void *key, size_t key_size); /* NULL: absent */
+/* Make sure that the next insert cannot fail. False: no memory. */
+bool table_reserve(struct table *table);
+/* Insert an entry whose key is not in the table. Room must have been reserved. */
+void table_insert(struct table *table, void *entry);
+/* Take the entry with this key out and return it; NULL where there is none. */
+void *table_remove(struct table *table, const void *key, size_t key_size);
+size_t table_count(const struct table *table);
+size_t table_memory(const struct table *table); /* bytes of the slots */
+
+/* Visit every entry in no order: start with *at = 0; NULL at the end. The table must not change
+ * between calls, not even by removing the entry just returned. */
+void *table_next(const struct table *table, size_t *at);
+
+#endif
