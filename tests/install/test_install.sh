@@ -48,12 +48,16 @@ awk '/^```c$/ { on = 1; next } on && /^```/ { exit } on' "$here/README.md" >demo
 the_demo_is_short() {
     local lines
     lines=$(grep -c . demo.c)
-    [ "$lines" -ge 10 ] && [ "$lines" -le 40 ] || { echo "README.md's first C block has $lines lines" && return 1; }
+    if [ "$lines" -lt 10 ] || [ "$lines" -gt 40 ]; then
+        echo "README.md's first C block has $lines lines"
+        return 1
+    fi
 }
 check "README.md has a demo of about thirty lines" the_demo_is_short
 
 # shellcheck disable=SC2046 # pkg-config gives a list of words
 compile() { "${cc[@]}" -Wall -Wextra -Werror "$@" $(flags --cflags); }
+# shellcheck disable=SC2046
 demo_shared() { compile -o demo demo.c $(flags --libs) && LD_LIBRARY_PATH=$root/lib ./demo; }
 # shellcheck disable=SC2046
 demo_static() {
@@ -78,7 +82,7 @@ check "the header includes none of ours" no_inner_include
 
 only_wf() {
     local names
-    names=$("$@" | awk 'NF >= 3 { print $3 }')
+    names=$("$@" | awk 'NF == 3 { print $3 }')
     [ -n "$names" ] || { echo "no symbols at all" && return 1; }
     ! grep -v '^wf_' <<<"$names"
 }
