@@ -32,8 +32,8 @@ GEN := build/gen
 
 WARNINGS := -Wall -Wextra -Wconversion -Wswitch-enum -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla $(if $(filter-out 0 false,$(WERROR) $(CI)),-Werror)
-HARDENING := -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS ?= -O2 -g
+HARDENING := -fstack-protector-strong $(if $(SAN)$(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) -fno-omit-frame-pointer -D_GNU_SOURCE $(HARDENING) $(WARNINGS) \
 	-fPIC -fvisibility=hidden -pthread -I. -I$(GEN) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 ALL_LDFLAGS := $(LDFLAGS) -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
