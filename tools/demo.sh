@@ -29,7 +29,7 @@ fail() {
 
 # Show a command as one would type it, run it, and show what it says.
 run() {
-    printf '  %s$ wfctl %s%s\n' "$dim" "$*" "$off"
+    printf '  %s$ wfctl%s%s\n' "$dim" "$(printf ' %q' "$@")" "$off"
     "$wfctl" "$@" >"$work/out" 2>"$work/err" || {
         sed 's/^/    /' "$work/out" "$work/err"
         fail "wfctl $1 ${2:-} failed"
