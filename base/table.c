@@ -2,15 +2,15 @@
  * slots only, usually one cache line, and touches an entry only where all 64 bits agree.
  *
  * Growth. A full array becomes `old` and one of twice the size becomes `now`; every insert then
- * moves the next few slots of `old`. `old` is drained from slot 0 upwards and only up to the end of
- * a cluster (a run of used slots), which gives the invariant that makes it cheap:
+ * moves the last few slots of `old` that are left:
  *
- *     old:  [ drained: taken as empty | used, each cluster whole ]
- *           0                        `drained`               mask
+ *     old:  [ left: probed as usual | moved: behind the end ]
+ *           0                     old_left                mask
  *
- * A key whose home slot is drained cannot be in `old`, and a probe of the rest ends as usual. (The
- * cluster that wraps around from the last slots to slot 0 loses its wrapped part first; what is
- * left of it starts at its home slots and ends at slot 0, which is empty by then.) */
+ * A probe walks upwards from the home slot, so what moves out at the upper end was never on the way
+ * to a slot below it: no tombstones, no fixed-up chains. That needs an array in which no probe
+ * wraps from the last slot to the first; the few entries where one may have are moved when growth
+ * begins. Memory goes back in portions too: to unmap a large array at once takes milliseconds. */
 #include "base/table.h"
 
 #define XXH_INLINE_ALL
@@ -26,16 +26,21 @@ struct table_slot {
 
 enum {
     SLOTS_MIN = 16,
-    /* Slots of `old` moved per insert. Half of the growth threshold would do; eight ends the
-     * two-array phase after an eighth of the slots' number of inserts, for two cache lines read
-     * each. */
+    /* Slots of `old` moved per insert. Two would keep up with growth; eight ends the phase of two
+     * arrays four times sooner, for two cache lines read each. Divides SLOTS_MIN. */
     DRAIN_STEP = 8,
+    /* `old` gives its memory back in this many portions, where they are worth a system call. */
+    SHRINK_PORTIONS = 64,
+    SHRINK_SLOTS_MIN = 4096,
 };
+
+static size_t size_of(const struct table_slots *slots) {
+    return slots->slots == NULL ? 0 : slots->mask + 1;
+}
 
 /* Full at 5/8: a miss then reads about four slots, which is one cache line. */
 static size_t count_max(const struct table_slots *slots) {
-    size_t size = slots->mask + 1;
-    return slots->slots == NULL ? 0 : size / 8 * 5;
+    return size_of(slots) / 8 * 5;
 }
 
 uint64_t table_hash(const void *data, size_t size) {
@@ -60,13 +65,24 @@ static bool is_match(const struct table *table, const struct table_slot *slot, u
     return found.size == key_size && (key_size == 0 || memcmp(found.data, key, key_size) == 0);
 }
 
-/* The slot of the key in one array, or NULL. Slots below `drained` are taken as empty. */
-static struct table_slot *find_in(const struct table *table, const struct table_slots *in,
-                                  size_t drained, uint64_t hash, const void *key, size_t key_size) {
-    if (in->slots == NULL)
+static struct table_slot *find_in_now(const struct table *table, uint64_t hash, const void *key,
+                                      size_t key_size) {
+    const struct table_slots *now = &table->now;
+    if (now->slots == NULL)
         return NULL;
-    for (size_t i = (size_t)hash & in->mask; i >= drained; i = (i + 1) & in->mask) {
-        struct table_slot *slot = &in->slots[i];
+    for (size_t i = (size_t)hash & now->mask;; i = (i + 1) & now->mask) {
+        struct table_slot *slot = &now->slots[i];
+        if (slot->entry == NULL)
+            return NULL; /* there is one: the array is never full */
+        if (is_match(table, slot, hash, key, key_size))
+            return slot;
+    }
+}
+
+static struct table_slot *find_in_old(const struct table *table, uint64_t hash, const void *key,
+                                      size_t key_size) {
+    for (size_t i = (size_t)hash & table->old.mask; i < table->old_left; i++) {
+        struct table_slot *slot = &table->old.slots[i];
         if (slot->entry == NULL)
             return NULL;
         if (is_match(table, slot, hash, key, key_size))
@@ -77,11 +93,11 @@ static struct table_slot *find_in(const struct table *table, const struct table_
 
 void *table_find(const struct table *table, const void *key, size_t key_size) {
     uint64_t hash = table_hash(key, key_size);
-    if (table->old.slots != NULL) /* fetch the second array's line while the first is probed */
+    if (table->old_left > 0) /* fetch the second array's line while the first is probed */
         __builtin_prefetch(&table->old.slots[(size_t)hash & table->old.mask]);
-    struct table_slot *slot = find_in(table, &table->now, 0, hash, key, key_size);
+    struct table_slot *slot = find_in_now(table, hash, key, key_size);
     if (slot == NULL)
-        slot = find_in(table, &table->old, table->drained, hash, key, key_size);
+        slot = find_in_old(table, hash, key, key_size);
     return slot != NULL ? slot->entry : NULL;
 }
 
@@ -94,27 +110,38 @@ static void place(struct table_slots *in, uint64_t hash, void *entry) {
     in->count++;
 }
 
-/* Move some slots of `old`: DRAIN_STEP, and on to the end of the cluster. */
+static void move_to_now(struct table *table, struct table_slot *slot) {
+    if (slot->entry == NULL)
+        return;
+    place(&table->now, slot->hash, slot->entry);
+    slot->entry = NULL;
+    table->old.count--;
+}
+
+/* Give back the memory behind `old_left`, every now and then. */
+static void shrink_old(struct table *table) {
+    size_t portion = (table->old.mask + 1) / SHRINK_PORTIONS;
+    if (portion < SHRINK_SLOTS_MIN || table->old_left % portion != 0)
+        return;
+    struct table_slot *slots = realloc(table->old.slots, table->old_left * sizeof *slots);
+    if (slots != NULL) /* else it stays as it is, only larger */
+        table->old.slots = slots;
+}
+
+/* Move the next DRAIN_STEP slots of `old`, from the upper end. */
 static void drain(struct table *table) {
     struct table_slots *old = &table->old;
-    size_t size = old->mask + 1;
-    size_t goal = table->drained + DRAIN_STEP;
-    size_t at = table->drained;
-    for (; at < size && (at < goal || old->slots[at].entry != NULL); at++) {
-        if (old->slots[at].entry == NULL)
-            continue;
-        place(&table->now, old->slots[at].hash, old->slots[at].entry);
-        old->count--;
-    }
-    table->drained = at;
+    for (int i = 0; i < DRAIN_STEP; i++)
+        move_to_now(table, &old->slots[--table->old_left]);
     if (old->count == 0) {
         free(old->slots);
         *old = (struct table_slots){0};
-        table->drained = 0;
+        table->old_left = 0;
         return;
     }
+    shrink_old(table);
     /* The next call's targets are random lines: have them come in meanwhile. */
-    for (size_t i = at; i < size && i < at + DRAIN_STEP; i++)
+    for (size_t i = table->old_left - DRAIN_STEP; i < table->old_left; i++)
         __builtin_prefetch(&table->now.slots[(size_t)old->slots[i].hash & table->now.mask], 1);
 }
 
@@ -128,8 +155,11 @@ bool table_reserve(struct table *table) {
     if (slots == NULL)
         return false;
     table->old = table->now;
-    table->drained = 0;
+    table->old_left = size_of(&table->old);
     table->now = (struct table_slots){.slots = slots, .mask = size - 1};
+    /* The entries from slot 0 to the first gap: among them is all that wrapped around. */
+    for (size_t i = 0; i < table->old_left && table->old.slots[i].entry != NULL; i++)
+        move_to_now(table, &table->old.slots[i]);
     return true;
 }
 
@@ -144,9 +174,10 @@ void table_insert(struct table *table, void *entry) {
     place(&table->now, hash, entry);
 }
 
-/* Empty slot `hole` and close the gap: entries behind it that probed across it move up. */
-static void take_out(struct table_slots *in, size_t drained, size_t hole) {
-    for (size_t i = (hole + 1) & in->mask; i >= drained; i = (i + 1) & in->mask) {
+/* Empty slot `hole` of the array's first `end` slots and close the gap: entries behind it that
+ * probed across it move up. In `old`, where nothing wraps, `end` is old_left. */
+static void take_out(struct table_slots *in, size_t end, size_t hole) {
+    for (size_t i = (hole + 1) & in->mask; i < end; i = (i + 1) & in->mask) {
         struct table_slot *slot = &in->slots[i];
         if (slot->entry == NULL)
             break;
@@ -164,17 +195,17 @@ static void take_out(struct table_slots *in, size_t drained, size_t hole) {
 void *table_remove(struct table *table, const void *key, size_t key_size) {
     uint64_t hash = table_hash(key, key_size);
     struct table_slots *in = &table->now;
-    size_t drained = 0;
-    struct table_slot *slot = find_in(table, in, drained, hash, key, key_size);
+    size_t end = size_of(in);
+    struct table_slot *slot = find_in_now(table, hash, key, key_size);
     if (slot == NULL) {
         in = &table->old;
-        drained = table->drained;
-        slot = find_in(table, in, drained, hash, key, key_size);
+        end = table->old_left;
+        slot = find_in_old(table, hash, key, key_size);
     }
     if (slot == NULL)
         return NULL;
     void *entry = slot->entry;
-    take_out(in, drained, (size_t)(slot - in->slots));
+    take_out(in, end, (size_t)(slot - in->slots));
     return entry;
 }
 
@@ -182,26 +213,16 @@ size_t table_count(const struct table *table) {
     return table->now.count + table->old.count;
 }
 
-static size_t slots_size(const struct table_slots *slots) {
-    return slots->slots == NULL ? 0 : slots->mask + 1;
-}
-
 size_t table_memory(const struct table *table) {
-    return (slots_size(&table->now) + slots_size(&table->old)) * sizeof(struct table_slot);
+    return (size_of(&table->now) + size_of(&table->old)) * sizeof(struct table_slot);
 }
 
 void *table_next(const struct table *table, size_t *at) {
-    size_t now_size = slots_size(&table->now);
-    size_t old_size = slots_size(&table->old);
-    while (*at < now_size) {
-        struct table_slot *slot = &table->now.slots[(*at)++];
-        if (slot->entry != NULL)
-            return slot->entry;
-    }
-    if (*at < now_size + table->drained)
-        *at = now_size + table->drained;
-    while (*at < now_size + old_size) {
-        struct table_slot *slot = &table->old.slots[(*at)++ - now_size];
+    size_t now_size = size_of(&table->now);
+    while (*at < now_size + table->old_left) {
+        size_t i = (*at)++;
+        const struct table_slot *slot =
+            i < now_size ? &table->now.slots[i] : &table->old.slots[i - now_size];
         if (slot->entry != NULL)
             return slot->entry;
     }

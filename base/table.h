@@ -1,6 +1,6 @@
 /* A hash map from byte-string keys to caller-owned entries. Holds pointers only: the caller
- * allocates and frees entries. Grows incrementally, a few slots per call, so that no single insert pays
- * for a rehash of a million entries. Not thread-safe. */
+ * allocates and frees entries. Grows incrementally, a few slots per call, so that no single insert
+ * pays for a rehash of a million entries. Not thread-safe. */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
 
@@ -21,8 +21,8 @@ struct table {
         struct table_slot *slots;
         size_t mask; /* slots - 1; slots is a power of two */
         size_t count;
-    } now, old; /* `old` is drained into `now` while the table grows */
-    size_t drained; /* slots of `old` already moved */
+    } now, old;      /* `old` is drained into `now` while the table grows */
+    size_t old_left; /* slots of `old` not moved yet: the first ones */
 };
 
 /* 64-bit hash of bytes (XXH3, seed 0): the same on every machine. Not a defence against an
