@@ -1,6 +1,6 @@
 #!/bin/bash
-# What bash completes: nouns, verbs, options, and what a store holds. Every noun and verb that is
-# completed is known to `wfctl help`.
+# What bash completes: nouns, verbs, options, and what a store holds. Everything that wfctl offers is
+# known to `wfctl help` and to the manual.
 set -uo pipefail
 # shellcheck source=tools/completion/wfctl.bash
 source tools/completion/wfctl.bash
@@ -32,24 +32,41 @@ expect "--status --stage" workflow list --s
 expect "running rolling_back" workflow list --status r
 expect "text json jsonl" -o ""
 expect "status dump verify repair" help wal ""
-expect "--from --until --workflow --verify --help" replay --
 
+mkdir "$store/folder"
 "$wfctl" -d "$store/s" init >/dev/null &&
     "$wfctl" -d "$store/s" workflow start loan_application --id L-17 >/dev/null &&
     "$wfctl" -d "$store/s" workflow start loan_application --id L-18 >/dev/null
 expect "L-17 L-18" -d "$store/s" workflow show L
+expect "L-18" -d "$store/s" workflow submit --key k L-18
+expect "" -d "$store/s" workflow submit L-17 L
+expect "L-17 L-18" -d "$store/s" replay --workflow L
 expect "loan_application" -d "$store/s" workflow start lo
+expect "$store/folder" backup "$store/f"
+expect "$store/folder $store/s" -d "$store/"
 
-while read -r noun verb _; do
-    words=("$noun")
-    [ "$verb" = - ] || words+=("$verb")
-    if "$wfctl" help "${words[@]}" >/dev/null 2>&1; then
+# Every noun, verb and option is known to help and to the manual.
+manual=$(sed 's/\\-/-/g; s/\\f[BIR]//g' docs/man/wfctl.1)
+known() {
+    if "$wfctl" help "$@" >/dev/null 2>&1 && grep -qF -- "$*" <<<"$manual"; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
-        echo "completed, but unknown to wfctl: ${words[*]}"
+        echo "not in 'wfctl help' or not in docs/man/wfctl.1: $*"
     fi
-done < <(_wfctl_table | grep -v '^help')
+    local option
+    for option in $("$wfctl" complete "$@" --); do
+        if ! grep -qF -- "$option" <<<"$manual"; then
+            failed=$((failed + 1))
+            echo "not in docs/man/wfctl.1: $* $option"
+        fi
+    done
+}
+for noun in $("$wfctl" complete "" | grep -v '^help$'); do
+    mapfile -t verbs < <("$wfctl" complete "$noun" "")
+    if [ ${#verbs[@]} = 0 ]; then known "$noun"; fi
+    for verb in "${verbs[@]}"; do known "$noun" "$verb"; done
+done
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
