@@ -31,7 +31,7 @@ B := build/$(VARIANT)
 GEN := build/gen
 
 WARNINGS := -Wall -Wextra -Wconversion -Wswitch-enum -Wshadow -Wstrict-prototypes \
-	-Wmissing-prototypes -Wvla $(if $(filter-out 0 false,$(WERROR) $(CI)),-Werror)
+	-Wmissing-prototypes -Wvla -Werror=implicit-function-declaration $(if $(filter-out 0 false,$(WERROR) $(CI)),-Werror)
 CFLAGS ?= -O2 -g
 HARDENING := -fstack-protector-strong $(if $(SAN)$(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) -fno-omit-frame-pointer -D_GNU_SOURCE $(HARDENING) $(WARNINGS) \
