@@ -2,7 +2,6 @@
 #include "base/bytes.h"
 
 #if defined(__aarch64__)
-#include <arm_acle.h>
 #include <sys/auxv.h>
 #elif defined(__x86_64__)
 #include <nmmintrin.h>
@@ -119,26 +118,36 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t size) {
 
 #elif defined(__aarch64__)
 
+/* The compilers' own names: arm_acle.h of clang before 16 has the instructions only where the whole
+ * file is compiled for them. */
 #if defined(__clang__)
 #define TARGET_CRC __attribute__((target("crc")))
+#define CRC32C_U64 __builtin_arm_crc32cd
+#define CRC32C_U32 __builtin_arm_crc32cw
+#define CRC32C_U16 __builtin_arm_crc32ch
+#define CRC32C_U8 __builtin_arm_crc32cb
 #else
 #define TARGET_CRC __attribute__((target("+crc")))
+#define CRC32C_U64 __builtin_aarch64_crc32cx
+#define CRC32C_U32 __builtin_aarch64_crc32cw
+#define CRC32C_U16 __builtin_aarch64_crc32ch
+#define CRC32C_U8 __builtin_aarch64_crc32cb
 #endif
 
 TARGET_CRC static uint32_t crc32c_armv8(uint32_t crc, const uint8_t *at, size_t size) {
     crc = ~crc;
     for (; size >= 8; at += 8, size -= 8)
-        crc = __crc32cd(crc, bytes_load_u64(at));
+        crc = CRC32C_U64(crc, bytes_load_u64(at));
     if (size & 4) {
-        crc = __crc32cw(crc, bytes_load_u32(at));
+        crc = CRC32C_U32(crc, bytes_load_u32(at));
         at += 4;
     }
     if (size & 2) {
-        crc = __crc32ch(crc, bytes_load_u16(at));
+        crc = CRC32C_U16(crc, bytes_load_u16(at));
         at += 2;
     }
     if (size & 1)
-        crc = __crc32cb(crc, *at);
+        crc = CRC32C_U8(crc, *at);
     return ~crc;
 }
 
