@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 struct item {
-    uint8_t key[8];
+    uint8_t key[16];
     size_t key_size;
     bool present; /* what the model says */
     bool seen;
@@ -92,6 +92,36 @@ static void test_table_tells_keys_of_different_size_apart(void **state) {
     for (size_t i = 0; i < 3; i++)
         assert_ptr_equal(table_find(&table, "a\0", i), &items[i]);
     assert_null(table_find(&table, "a\0\0", 3));
+    table_deinit(&table);
+}
+
+/* Keys made to collide in all 64 bits: two of sixteen bytes, and one of eight with the empty key.
+ */
+static void test_table_tells_keys_of_equal_hash_apart(void **state) {
+    (void)state;
+    static const struct table_key keys[] = {
+        {"\xb9\x39\x42\xea\x7b\x73\x82\x67\xd5\x9f\x3d\x80\x5c\xf9\x75\xae", 16},
+        {"\xb8\x1a\x07\x8d\xf2\xd8\x4f\x88\x3a\x52\x96\x09\x3b\xbc\x56\xaf", 16},
+        {"", 0},
+        {"\x69\x4a\xef\xbf\xbe\x31\x98\xbc", 8},
+    };
+    assert_true(table_hash(keys[0].data, 16) == table_hash(keys[1].data, 16));
+    assert_true(table_hash(keys[2].data, 0) == table_hash(keys[3].data, 8));
+    struct item items[4] = {0};
+    struct table table;
+    table_init(&table, item_key);
+    for (size_t i = 0; i < 4; i++) {
+        memcpy(items[i].key, keys[i].data, keys[i].size);
+        items[i].key_size = keys[i].size;
+        assert_null(find(&table, &items[i]));
+        insert(&table, &items[i]);
+    }
+    assert_same_as_model(&table, items, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_ptr_equal(table_remove(&table, keys[i].data, keys[i].size), &items[i]);
+        items[i].present = false;
+        assert_same_as_model(&table, items, 4);
+    }
     table_deinit(&table);
 }
 
@@ -207,6 +237,7 @@ int main(void) {
         cmocka_unit_test(test_table_hash_is_xxh3),
         cmocka_unit_test(test_table_empty_finds_nothing),
         cmocka_unit_test(test_table_tells_keys_of_different_size_apart),
+        cmocka_unit_test(test_table_tells_keys_of_equal_hash_apart),
         cmocka_unit_test(test_table_keeps_every_entry_after_each_insert),
         cmocka_unit_test(test_table_removes_while_it_grows),
         cmocka_unit_test(test_table_behaves_like_a_naive_model),
