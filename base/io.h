@@ -54,8 +54,8 @@ struct io_ops {
     enum wf_status (*truncate)(struct io *io, struct io_file *file, uint64_t size,
                                struct wf_error *err);
     /* Reserve space up to `size` and extend the file to it with zeros (fallocate). Where the file
-     * system cannot, succeed without effect. Never shrinks. After WF_FULL a part may be reserved and
-     * the file longer: truncate() gives it back. */
+     * system cannot, succeed without effect. Never shrinks. After WF_FULL a part may be reserved
+     * and the file longer: truncate() gives it back. */
     enum wf_status (*preallocate)(struct io *io, struct io_file *file, uint64_t size,
                                   struct wf_error *err);
     /* Take an exclusive open-file-description lock without waiting: WF_LOCKED where another holds
@@ -78,8 +78,8 @@ struct io_ops {
     /* fsync the directory, so that names made, renamed or removed in it survive a crash. */
     enum wf_status (*sync_directory)(struct io *io, const char *path, struct wf_error *err);
 
-    int64_t (*time_ms)(struct io *io);           /* wall clock, milliseconds since 1970 UTC */
-    uint64_t (*monotonic_ns)(struct io *io);     /* for durations only */
+    int64_t (*time_ms)(struct io *io);       /* wall clock, milliseconds since 1970 UTC */
+    uint64_t (*monotonic_ns)(struct io *io); /* for durations only */
     enum wf_status (*random)(struct io *io, void *data, size_t size, struct wf_error *err);
 
     /* A named instant of the caller's work, "wal.before_sync" and the like: where a harness may
@@ -95,7 +95,8 @@ struct io {
 /* The machine itself. Owned by the library, never closed, safe from any thread. */
 struct io *io_posix(void);
 
-/* Write all of `data`, going on after short writes; a write of 0 bytes without an error is WF_IO. */
+/* Write all of `data`, going on after short writes; a write of 0 bytes without an error is WF_IO.
+ */
 enum wf_status io_write_all(struct io *io, struct io_file *file, uint64_t offset, const void *data,
                             size_t size, struct wf_error *err);
 /* Read until `size` bytes or the end of the file; `*got` says how many there were. */
