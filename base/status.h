@@ -6,11 +6,12 @@
 /* What a call came to. WF_OK is 0; the order is stable, new codes are appended. */
 enum wf_status {
     WF_OK = 0,
-    WF_REFUSED,    /* a rule says no; nothing changed */
-    WF_CONFLICT,   /* the idempotency key was used before with another body */
-    WF_USAGE,      /* the argument itself is wrong: malformed, too long, missing */
-    WF_NOT_FOUND,  /* no such store, workflow, definition, record, file */
-    WF_DAMAGE,     /* bytes of the store are not what was written; the text names file, offset and LSN */
+    WF_REFUSED,   /* a rule says no; nothing changed */
+    WF_CONFLICT,  /* the idempotency key was used before with another body */
+    WF_USAGE,     /* the argument itself is wrong: malformed, too long, missing */
+    WF_NOT_FOUND, /* no such store, workflow, definition, record, file */
+    WF_DAMAGE, /* bytes of the store are not what was written; the text names file, offset and LSN
+                */
     WF_DIVERGENCE, /* replay comes to another state than the one that was kept */
     WF_LOCKED,     /* another process, or another engine in this one, owns the store */
     WF_IO,         /* the system failed a call; nothing was acknowledged */
@@ -24,7 +25,8 @@ enum { WF_ERROR_TEXT_MAX = 1000 };
 
 /* An error in words, owned by the caller. Every function that takes one accepts NULL. The text is
  * one line, without a final newline, and reads from the outside in: "open ./wf-data: segment
- * 00000000000000000001.seg, offset 4096: …". Undefined until a call returns another status than WF_OK. */
+ * 00000000000000000001.seg, offset 4096: …". Undefined until a call returns another status than
+ * WF_OK. */
 struct wf_error {
     enum wf_status status;
     char text[WF_ERROR_TEXT_MAX + 1];
