@@ -6,12 +6,11 @@
 /* What a call came to. WF_OK is 0; the order is stable, new codes are appended. */
 enum wf_status {
     WF_OK = 0,
-    WF_REFUSED,   /* a rule says no; nothing changed */
-    WF_CONFLICT,  /* the idempotency key was used before with another body */
-    WF_USAGE,     /* the argument itself is wrong: malformed, too long, missing */
-    WF_NOT_FOUND, /* no such store, workflow, definition, record, file */
-    WF_DAMAGE, /* bytes of the store are not what was written; the text names file, offset and LSN
-                */
+    WF_REFUSED,    /* a rule says no; nothing changed */
+    WF_CONFLICT,   /* the idempotency key was used before with another body */
+    WF_USAGE,      /* the argument itself is wrong: malformed, too long, missing */
+    WF_NOT_FOUND,  /* no such store, workflow, definition, record, file */
+    WF_DAMAGE,     /* the store's bytes are not what was written; text: file, offset, LSN */
     WF_DIVERGENCE, /* replay comes to another state than the one that was kept */
     WF_LOCKED,     /* another process, or another engine in this one, owns the store */
     WF_IO,         /* the system failed a call; nothing was acknowledged */
