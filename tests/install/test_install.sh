@@ -69,6 +69,13 @@ check "the demo compiles and runs with libwf.so" demo_shared
 check "the demo runs again on the store that it left" demo_shared
 check "the demo compiles and runs with libwf.a" demo_static
 
+# The example of wf(3), as man shows it.
+sed -n '/^\.SH EXAMPLE/,/^\.EE/p' "$here/docs/man/wf.3" | sed '/^\./d; s/\\e/\\/g; s/\\-/-/g' >example.c
+# shellcheck disable=SC2046
+man_example() { compile -o example example.c $(flags --libs) && LD_LIBRARY_PATH=$root/lib ./example | grep -x 'o-17: completed'; }
+check "the example of wf(3) compiles and runs" man_example
+check "and once more on the store that it left" man_example
+
 printf '#include <wf.h>\nint main(void) { return wf_version() == 0; }\n' >header.c
 check "the header stands alone as strict C11" compile -std=c11 -pedantic -fsyntax-only header.c
 cxx_flags() { flags --cflags; }
