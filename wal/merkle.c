@@ -1,0 +1,96 @@
+#include "wal/merkle.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wal_hasher {
+    EVP_MD *sha256;
+    EVP_MD_CTX *context;
+};
+
+struct wal_hasher *wal_hasher_create(void) {
+    struct wal_hasher *hasher = calloc(1, sizeof *hasher);
+    if (hasher == NULL)
+        return NULL;
+    hasher->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    hasher->context = EVP_MD_CTX_new();
+    if (hasher->sha256 != NULL && hasher->context != NULL &&
+        EVP_DigestInit_ex(hasher->context, hasher->sha256, NULL) == 1)
+        return hasher;
+    wal_hasher_destroy(hasher);
+    return NULL;
+}
+
+void wal_hasher_destroy(struct wal_hasher *hasher) {
+    if (hasher == NULL)
+        return;
+    EVP_MD_CTX_free(hasher->context);
+    EVP_MD_free(hasher->sha256);
+    free(hasher);
+}
+
+/* Hash `prefix` and then `data`. Starting again on the same digest skips the look-up that costs
+ * more than a short hash itself. */
+static bool hash_two(struct wal_hasher *hasher, const void *prefix, size_t prefix_size,
+                     struct bytes_view data, uint8_t out[WAL_HASH_SIZE]) {
+    return EVP_DigestInit_ex(hasher->context, NULL, NULL) == 1 &&
+           EVP_DigestUpdate(hasher->context, prefix, prefix_size) == 1 &&
+           (data.size == 0 || EVP_DigestUpdate(hasher->context, data.data, data.size) == 1) &&
+           EVP_DigestFinal_ex(hasher->context, out, NULL) == 1;
+}
+
+bool wal_merkle_leaf(struct wal_hasher *hasher, uint64_t lsn, struct bytes_view payload,
+                     uint8_t leaf[WAL_HASH_SIZE]) {
+    uint8_t prefix[9] = {0x00};
+    bytes_store_u64(prefix + 1, lsn);
+    return hash_two(hasher, prefix, sizeof prefix, payload, leaf);
+}
+
+/* SHA-256(0x01 || left || right); `out` may be one of them. */
+static bool hash_node(struct wal_hasher *hasher, const uint8_t left[WAL_HASH_SIZE],
+                      const uint8_t right[WAL_HASH_SIZE], uint8_t out[WAL_HASH_SIZE]) {
+    uint8_t both[1 + 2 * WAL_HASH_SIZE] = {0x01};
+    memcpy(both + 1, left, WAL_HASH_SIZE);
+    memcpy(both + 1 + WAL_HASH_SIZE, right, WAL_HASH_SIZE);
+    return hash_two(hasher, both, sizeof both, (struct bytes_view){NULL, 0}, out);
+}
+
+bool wal_frontier_add(struct wal_frontier *frontier, struct wal_hasher *hasher, uint64_t lsn,
+                      struct bytes_view payload) {
+    uint8_t node[WAL_HASH_SIZE];
+    if (!wal_merkle_leaf(hasher, lsn, payload, node))
+        return false;
+    /* As adding one to a binary number: every carry joins two subtrees of the same height. */
+    unsigned level = 0;
+    for (; (frontier->count >> level & 1) != 0; level++) {
+        if (level + 1 == WAL_MERKLE_LEVELS || !hash_node(hasher, frontier->node[level], node, node))
+            return false;
+    }
+    memcpy(frontier->node[level], node, WAL_HASH_SIZE);
+    frontier->count++;
+    return true;
+}
+
+bool wal_frontier_root(const struct wal_frontier *frontier, struct wal_hasher *hasher,
+                       uint8_t root[WAL_HASH_SIZE]) {
+    if (frontier->count == 0)
+        return hash_two(hasher, "", 0, (struct bytes_view){NULL, 0}, root);
+    /* The smallest subtree is the rightmost: join from there leftwards. */
+    unsigned level = (unsigned)__builtin_ctzll(frontier->count);
+    memcpy(root, frontier->node[level], WAL_HASH_SIZE);
+    for (level++; level < WAL_MERKLE_LEVELS; level++) {
+        if ((frontier->count >> level & 1) != 0 &&
+            !hash_node(hasher, frontier->node[level], root, root))
+            return false;
+    }
+    return true;
+}
+
+void wal_frontier_copy(struct wal_frontier *to, const struct wal_frontier *from) {
+    to->count = from->count;
+    for (unsigned level = 0; level < WAL_MERKLE_LEVELS; level++) {
+        if ((from->count >> level & 1) != 0)
+            memcpy(to->node[level], from->node[level], WAL_HASH_SIZE);
+    }
+}
