@@ -1,0 +1,152 @@
+/* Every record comes in here: what it needs is set aside first, then its events are applied one by
+ * one. */
+#include "engine/core/apply.h"
+
+#include "engine/core/catalog.h"
+#include "engine/core/clock.h"
+#include "engine/core/keys.h"
+#include "engine/core/state_inner.h"
+#include "engine/core/text.h"
+#include "engine/core/workflow.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+/* As clock.c bounds the times that it decides: a deadline must not leave 64 bits. */
+static const int64_t time_ms_max = INT64_C(1) << 53;
+
+static enum wf_status reserve_event(struct state *state, const struct record *record,
+                                    const struct event *event, struct workflow_room *room,
+                                    struct wf_error *err) {
+    switch (event->kind) {
+    case EVENT_STORE_CREATED:
+    case EVENT_CLOCK_ADVANCED:
+    case EVENT_LOG_REPAIRED:
+    case EVENT_COMMAND_REFUSED:
+        return WF_OK;
+    case EVENT_DEFINITION_ADDED:
+        return catalog_reserve(state, record, event, err);
+    case EVENT_WORKFLOW_STARTED:
+    case EVENT_STEP_SUBMITTED:
+    case EVENT_STAGE_ACTIVATED:
+    case EVENT_STAGE_COMPLETED:
+    case EVENT_STAGE_FAILED:
+    case EVENT_WORKFLOW_COMPLETED:
+    case EVENT_WORKFLOW_FAILED:
+    case EVENT_WORKFLOW_CANCELLED:
+        return workflow_reserve(state, record, event, room, err);
+    }
+    return error_set(err, WF_DAMAGE, "record %" PRIu64 " holds an event of unknown kind %d",
+                     record->lsn, (int)event->kind);
+}
+
+/* Look up what the record is about; NULLs where it is about the store, or begins the subject. */
+static void find_subject(struct state *state, const struct record *record) {
+    switch (record->command) {
+    case COMMAND_WORKFLOW_START:
+    case COMMAND_WORKFLOW_SUBMIT:
+    case COMMAND_WORKFLOW_FAIL:
+    case COMMAND_WORKFLOW_CANCEL:
+        state->reserved.workflow = state_workflow(state, record->subject);
+        return;
+    case COMMAND_DEFINITION_ADD:
+        state->reserved.definition = state_definition(state, record->subject, 0);
+        return;
+    case COMMAND_STORE_CREATE:
+    case COMMAND_CLOCK_ADVANCE:
+    case COMMAND_LOG_REPAIR:
+        return;
+    }
+}
+
+static enum wf_status check_head(const struct state *state, const struct record *record,
+                                 struct wf_error *err) {
+    if (command_kind_name(record->command) == NULL)
+        return error_set(err, WF_DAMAGE, "record %" PRIu64 " is of unknown kind %d", record->lsn,
+                         (int)record->command);
+    if (record->time_ms < state->store.seen_ms || record->time_ms > time_ms_max)
+        return error_set(err, WF_DAMAGE,
+                         "record %" PRIu64 " is of time %" PRId64 " ms, after a record of %" PRId64
+                         " ms",
+                         record->lsn, record->time_ms, state->store.seen_ms);
+    if (record->subject.size > COMMAND_ID_MAX || record->key.size > COMMAND_ID_MAX ||
+        record->event_count > RECORD_EVENTS_MAX)
+        return error_set(err, WF_DAMAGE, "record %" PRIu64 " breaks a limit", record->lsn);
+    return WF_OK;
+}
+
+/* A repair took what these events rest on: only the key and the link to the record are kept. */
+static void ignore(struct state *state) {
+    struct state_reserved *reserved = &state->reserved;
+    reserved->ignored = true;
+    if (reserved->new_workflow != NULL)
+        reserved->workflow = NULL;
+}
+
+enum wf_status apply_reserve(struct state *state, const struct record *record,
+                             struct wf_error *err) {
+    state_reserved_release(state); /* of a record that was reserved and could not be logged */
+    if (check_head(state, record, err) != WF_OK)
+        return WF_DAMAGE;
+    find_subject(state, record);
+    struct workflow_room room = {0, 0};
+    for (size_t i = 0; i < record->event_count && !state->reserved.ignored; i++) {
+        struct wf_error why;
+        enum wf_status status = reserve_event(state, record, &record->events[i], &room, &why);
+        if (status == WF_DAMAGE && state->after_loss)
+            ignore(state);
+        else if (status != WF_OK)
+            return error_set(err, status, "%s", why.text);
+    }
+    return keys_reserve(state, record, err);
+}
+
+static void apply_event(struct state *state, const struct record *record, struct event *event) {
+    switch (event->kind) {
+    case EVENT_STORE_CREATED:
+    case EVENT_CLOCK_ADVANCED:
+    case EVENT_LOG_REPAIRED:
+        clock_apply(state, event);
+        return;
+    case EVENT_DEFINITION_ADDED:
+        catalog_apply(state, record, event);
+        return;
+    case EVENT_COMMAND_REFUSED:
+        state->store.refusals++;
+        return;
+    case EVENT_WORKFLOW_STARTED:
+    case EVENT_STEP_SUBMITTED:
+    case EVENT_STAGE_ACTIVATED:
+    case EVENT_STAGE_COMPLETED:
+    case EVENT_STAGE_FAILED:
+    case EVENT_WORKFLOW_COMPLETED:
+    case EVENT_WORKFLOW_FAILED:
+    case EVENT_WORKFLOW_CANCELLED:
+        workflow_apply(state, record, event);
+        return;
+    }
+}
+
+/* The subject's history goes on with this record. */
+static void link_history(struct state *state, const struct record *record) {
+    struct record_link link = {record->lsn, record->offset};
+    if (state->reserved.workflow != NULL) {
+        state_touch(state, &state->reserved.workflow->entity, record->lsn);
+        state->reserved.workflow->history = link;
+    } else if (state->reserved.definition != NULL) {
+        state_touch(state, &state->reserved.definition->entity, record->lsn);
+        state->reserved.definition->history = link;
+    }
+}
+
+void apply(struct state *state, const struct record *record) {
+    struct store_entity *store = &state->store;
+    state_touch(state, &store->entity, record->lsn);
+    if (record->time_ms > store->seen_ms)
+        store->seen_ms = record->time_ms;
+    for (size_t i = 0; i < record->event_count && !state->reserved.ignored; i++)
+        apply_event(state, record, &record->events[i]);
+    link_history(state, record);
+    keys_apply(state, record);
+    state_reserved_release(state);
+}

@@ -1,0 +1,228 @@
+#include "engine/core/check.h"
+
+#include "engine/core/text.h"
+#include "engine/core/workflow.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* --- one workflow --- */
+
+static enum wf_status diverges(const struct workflow *workflow, const char *stage, const char *what,
+                               struct wf_error *err) {
+    return error_set(err, WF_DIVERGENCE, "workflow %s%s%s: %s", workflow->id,
+                     stage != NULL ? ", stage " : "", stage != NULL ? stage : "", what);
+}
+
+static bool is_known(const struct definition_stage *stage, const struct stage_state *state) {
+    return stage->name != NULL && stage_status_name(state->status) != NULL;
+}
+
+/* LSNs, attempts and deadlines of a stage fit its status. */
+static const char *stage_figures(const struct workflow *workflow, const struct stage_state *stage) {
+    bool was_active = stage->attempt > 0;
+    if (was_active != (stage->activated_lsn != 0))
+        return "it has an attempt without an activation, or the other way round";
+    if (was_active &&
+        (stage->activated_lsn < workflow->started_lsn || stage->activated_lsn > workflow->lsn))
+        return "it became active before the start or after the last change";
+    if (stage->status == STAGE_BLOCKED && stage->deadline_ms != 0)
+        return "it is blocked and has a deadline";
+    if (stage->status != STAGE_BLOCKED && !was_active)
+        return "it was never active and is not blocked";
+    if ((stage->status == STAGE_COMPLETED) != (stage->completed_lsn != 0))
+        return "its status and the LSN of its completion do not fit";
+    if (stage->status == STAGE_COMPLETED &&
+        (stage->completed_lsn < stage->activated_lsn || stage->completed_lsn > workflow->lsn))
+        return "it was completed before it became active or after the last change";
+    if (stage->status == STAGE_COMPLETED && stage->deadline_ms != 0)
+        return "it is completed and has a deadline";
+    if (workflow_has_ended(workflow) && stage->deadline_ms != 0)
+        return "it has a deadline after the end";
+    return NULL;
+}
+
+/* The stage's status fits its needs and the steps in force. */
+static const char *stage_needs(const struct workflow *workflow, size_t index) {
+    const struct definition_stage *stage = &workflow->definition->stages[index];
+    enum stage_status status = workflow->stages[index].status;
+    bool met = (stage->needs_stages & ~workflow_completed_stages(workflow)) == 0 &&
+               (stage->needs_items & ~workflow_items(workflow)) == 0;
+    bool waits = status == STAGE_BLOCKED || status == STAGE_ROLLED_BACK;
+    if (!waits && !met)
+        return "it went on without what it needs";
+    if (waits && met && workflow->status == WORKFLOW_RUNNING)
+        return "it waits although its needs are met";
+    bool submitted = false;
+    for (size_t i = 0; i < workflow->step_count; i++)
+        submitted |= workflow->definition->steps[workflow->steps[i]].completes == (int)index;
+    if (submitted && status != STAGE_COMPLETED)
+        return "the step that completes it is in force, and it is not completed";
+    if (status == STAGE_COMPLETED && !submitted && !definition_handler_given(&stage->handler))
+        return "it is completed, and no step in force completed it";
+    return NULL;
+}
+
+static const char *packed_parts(const struct workflow *workflow) {
+    uint64_t steps = 0;
+    for (size_t i = 0; i < workflow->step_count; i++) {
+        if (workflow->steps[i] >= workflow->definition->step_count ||
+            (steps & UINT64_C(1) << workflow->steps[i]) != 0)
+            return "its list of steps names an unknown one, or one twice";
+        steps |= UINT64_C(1) << workflow->steps[i];
+    }
+    size_t at = 0;
+    unsigned step;
+    struct field field;
+    while (workflow_field_next(workflow, &at, &step, &field))
+        if (step != WORKFLOW_FIELD_AT_START && (steps & UINT64_C(1) << step) == 0)
+            return "it has a field of a step that is not in force";
+    return at == workflow->data_size ? NULL : "its fields are malformed";
+}
+
+static const char *whole_workflow(const struct workflow *workflow) {
+    uint64_t all = UINT64_MAX >> (64 - workflow->definition->stage_count);
+    bool completed = workflow_completed_stages(workflow) == all;
+    if (workflow_status_name(workflow->status) == NULL)
+        return "its status is unknown";
+    if (completed != (workflow->status == WORKFLOW_COMPLETED))
+        return completed ? "all its stages are completed, and it is not"
+                         : "it is completed, and a stage is not";
+    if (workflow->lsn < workflow->started_lsn || workflow->history.lsn < workflow->lsn)
+        return "its LSNs are out of order";
+    if (workflow->changed_ms < workflow->started_ms)
+        return "it changed before it was started";
+    return packed_parts(workflow);
+}
+
+enum wf_status check_workflow(const struct workflow *workflow, struct wf_error *err) {
+    const char *wrong = whole_workflow(workflow);
+    if (wrong != NULL)
+        return diverges(workflow, NULL, wrong, err);
+    for (size_t i = 0; i < workflow->definition->stage_count; i++) {
+        const struct definition_stage *stage = &workflow->definition->stages[i];
+        if (!is_known(stage, &workflow->stages[i]))
+            return diverges(workflow, NULL, "a stage is malformed", err);
+        wrong = stage_figures(workflow, &workflow->stages[i]);
+        if (wrong == NULL)
+            wrong = stage_needs(workflow, i);
+        if (wrong != NULL)
+            return diverges(workflow, stage->name, wrong, err);
+    }
+    return WF_OK;
+}
+
+/* --- the whole state --- */
+
+/* A list holds entities of its generation, is linked both ways, and its sums are right. */
+static enum wf_status check_list(const struct entity_list *list, const char *name,
+                                 uint64_t generation_min, uint64_t generation_max,
+                                 struct wf_error *err) {
+    size_t count = 0, bytes = 0;
+    const struct entity *previous = NULL;
+    for (const struct entity *entity = list->first; entity != NULL; entity = entity->next) {
+        if (entity->previous != previous || entity->generation < generation_min ||
+            entity->generation > generation_max)
+            return error_set(err, WF_DIVERGENCE,
+                             "entry %zu of the list of %s entities does not belong there", count,
+                             name);
+        count++;
+        bytes += entity->bytes;
+        previous = entity;
+    }
+    if (list->last != previous || count != list->count || bytes != list->bytes)
+        return error_set(err, WF_DIVERGENCE,
+                         "the list of %s entities holds %zu of %zu bytes, and says %zu of %zu",
+                         name, count, bytes, list->count, list->bytes);
+    return WF_OK;
+}
+
+static enum wf_status check_lists(const struct state *state, struct wf_error *err) {
+    uint64_t now = state->generation;
+    if (check_list(&state->clean, "clean", 0, 0, err) != WF_OK ||
+        check_list(&state->frozen, "frozen", 1, now - 1, err) != WF_OK ||
+        check_list(&state->changed, "changed", now, now, err) != WF_OK)
+        return WF_DIVERGENCE;
+    size_t at = 0, unlisted = state->store.entity.generation == 0;
+    for (const struct definition_entity *d; (d = table_next(&state->definitions, &at)) != NULL;)
+        unlisted += d->entity.generation == 0;
+    size_t listed = state->clean.count + state->frozen.count + state->changed.count;
+    size_t held = 1 + table_count(&state->definitions) + table_count(&state->workflows) +
+                  table_count(&state->keys);
+    if (listed + unlisted != held)
+        return error_set(err, WF_DIVERGENCE, "%zu entities are in the tables, %zu in the lists",
+                         held, listed + unlisted);
+    return WF_OK;
+}
+
+static enum wf_status check_definitions(const struct state *state, struct wf_error *err) {
+    size_t at = 0;
+    for (const struct definition_entity *d; (d = table_next(&state->definitions, &at)) != NULL;) {
+        const struct definition_entity *newest =
+            state_definition(state, text_view(d->definition->name), 0);
+        if (newest == NULL || newest->definition->version < d->definition->version)
+            return error_set(err, WF_DIVERGENCE,
+                             "definition %s is newer than the newest of its name", d->key);
+        if (state_definition_numbered(state, d->number) != d)
+            return error_set(err, WF_DIVERGENCE,
+                             "definition %s is not found by its number %" PRIu32, d->key,
+                             d->number);
+    }
+    return WF_OK;
+}
+
+static enum wf_status check_keys(const struct state *state, bool whole, struct wf_error *err) {
+    const struct store_entity *store = &state->store;
+    size_t at = 0, live = 0;
+    for (const struct idempotency_key *key; (key = table_next(&state->keys, &at)) != NULL;) {
+        if (key->entity.deleted)
+            continue;
+        live++;
+        if (key->sequence < store->key_first || key->sequence >= store->key_next)
+            return error_set(err, WF_DIVERGENCE, "idempotency key %s is outside of those in force",
+                             key->text);
+        if (state_key_at(state, key->sequence) != key)
+            return error_set(err, WF_DIVERGENCE, "idempotency key %s is not found by its sequence",
+                             key->text);
+    }
+    if (live != table_count(&state->key_order))
+        return error_set(err, WF_DIVERGENCE, "%zu idempotency keys are in force, %zu in order",
+                         live, table_count(&state->key_order));
+    if (whole && live != store->key_next - store->key_first)
+        return error_set(err, WF_DIVERGENCE,
+                         "%zu idempotency keys are in force, and the store counts %" PRIu64, live,
+                         store->key_next - store->key_first);
+    return WF_OK;
+}
+
+/* After a repair a workflow may lack what lost records said: its own invariants are not asked for
+ * then. */
+static enum wf_status check_workflows(const struct state *state, bool whole, struct wf_error *err) {
+    const struct store_entity *store = &state->store;
+    bool repaired = state->after_loss || store->repairs > 0;
+    uint64_t counts[WORKFLOW_STATUS_COUNT] = {0};
+    size_t at = 0;
+    for (const struct workflow *w; (w = table_next(&state->workflows, &at)) != NULL;) {
+        if (w->entity.deleted)
+            continue;
+        if (!repaired && check_workflow(w, err) != WF_OK)
+            return WF_DIVERGENCE;
+        if (workflow_status_name(w->status) == NULL)
+            return diverges(w, NULL, "its status is unknown", err);
+        counts[w->status]++;
+    }
+    for (int i = WORKFLOW_RUNNING; i < WORKFLOW_STATUS_COUNT; i++)
+        if (whole ? counts[i] != store->workflow_counts[i] : counts[i] > store->workflow_counts[i])
+            return error_set(err, WF_DIVERGENCE,
+                             "%" PRIu64 " workflows are %s, and the store counts %" PRIu64,
+                             counts[i], workflow_status_name((enum workflow_status)i),
+                             store->workflow_counts[i]);
+    return WF_OK;
+}
+
+enum wf_status check_state(const struct state *state, bool whole, struct wf_error *err) {
+    if (check_lists(state, err) != WF_OK || check_definitions(state, err) != WF_OK ||
+        check_keys(state, whole, err) != WF_OK)
+        return WF_DIVERGENCE;
+    return check_workflows(state, whole, err);
+}

@@ -1,0 +1,90 @@
+#include "engine/core/clock.h"
+
+#include "engine/core/decision.h"
+#include "engine/core/text.h"
+
+/* Times stay within +-2^53 ms, so that no sum with a duration leaves 64 bits. */
+static const int64_t time_ms_max = INT64_C(1) << 53;
+
+static bool is_duration(int64_t ms) {
+    return ms > 0 && ms <= DEFINITION_DURATION_MAX_MS;
+}
+
+int64_t clock_record_time(const struct state *state, const struct command *command) {
+    const struct store_entity *store = &state->store;
+    int64_t now = command->now_ms;
+    if (command->kind == COMMAND_STORE_CREATE && command->as.store_create.test_clock)
+        now = command->as.store_create.time_ms;
+    else if (store->test_clock && command->kind == COMMAND_CLOCK_ADVANCE &&
+             is_duration(command->as.clock_advance.by_ms))
+        now = store->clock_ms + command->as.clock_advance.by_ms;
+    else if (store->test_clock)
+        now = store->clock_ms;
+    if (now > time_ms_max)
+        now = time_ms_max;
+    return now > store->seen_ms ? now : store->seen_ms;
+}
+
+void clock_decide_create(const struct state *state, const struct command *command,
+                         struct decision *decision) {
+    if (state->store.created) {
+        decision_fail(decision, WF_REFUSED, "the store exists already");
+        return;
+    }
+    int64_t time_ms = command->as.store_create.time_ms;
+    if (command->as.store_create.test_clock && (time_ms < 0 || time_ms > time_ms_max)) {
+        decision_fail(decision, WF_USAGE, "a test clock begins between 1970 and the year 287396");
+        return;
+    }
+    struct event *event = decision_add(decision, EVENT_STORE_CREATED);
+    event->as.store_created.test_clock = command->as.store_create.test_clock;
+    event->as.store_created.time_ms = decision->time_ms;
+}
+
+void clock_decide_advance(const struct state *state, const struct command *command,
+                          struct decision *decision) {
+    if (!state->store.test_clock) {
+        decision_fail(decision, WF_REFUSED,
+                      "this store follows the real clock; only a store made with a test clock can "
+                      "be advanced");
+        return;
+    }
+    if (!is_duration(command->as.clock_advance.by_ms)) {
+        decision_fail(decision, WF_USAGE,
+                      "a clock is advanced by more than nothing and at most 100 years");
+        return;
+    }
+    if (decision->time_ms == state->store.clock_ms) {
+        decision_fail(decision, WF_REFUSED, "the test clock has reached its end");
+        return;
+    }
+    decision_add(decision, EVENT_CLOCK_ADVANCED)->as.clock_advanced.to_ms = decision->time_ms;
+}
+
+void clock_decide_repair(const struct command *command, struct decision *decision) {
+    if (!text_is_utf8(command->as.log_repair.copy) ||
+        command->as.log_repair.copy.size > COMMAND_TEXT_MAX) {
+        decision_fail(decision, WF_USAGE, "the name of the copy must be UTF-8 of at most %d bytes",
+                      COMMAND_TEXT_MAX);
+        return;
+    }
+    struct event *event = decision_add(decision, EVENT_LOG_REPAIRED);
+    event->as.log_repaired.first_lsn = command->as.log_repair.first_lsn;
+    event->as.log_repaired.last_lsn = command->as.log_repair.last_lsn;
+    event->as.log_repaired.copy = command->as.log_repair.copy;
+}
+
+void clock_apply(struct state *state, const struct event *event) {
+    struct store_entity *store = &state->store;
+    if (event->kind == EVENT_STORE_CREATED) {
+        store->created = true;
+        store->test_clock = event->as.store_created.test_clock;
+        store->clock_ms = store->test_clock ? event->as.store_created.time_ms : 0;
+    } else if (event->kind == EVENT_CLOCK_ADVANCED) {
+        store->test_clock = true; /* so it is even where the store's first record was lost */
+        store->clock_ms = event->as.clock_advanced.to_ms;
+    } else if (event->kind == EVENT_LOG_REPAIRED) {
+        store->created = true; /* likewise */
+        store->repairs++;
+    }
+}

@@ -1,0 +1,31 @@
+/* decide(state, command) -> events or a refusal. Pure: reads the state, changes nothing, allocates
+ * nothing but what `scratch` owns. */
+#ifndef CORE_DECIDE_H
+#define CORE_DECIDE_H
+
+#include "engine/core/state.h"
+
+enum { DECISION_MESSAGE_MAX = 480 };
+
+/* Reused from command to command by its owner. Events borrow from it, from the command and from the
+ * state: use them before any of these changes. */
+struct decision {
+    enum wf_status status; /* WF_OK: events to apply. WF_REFUSED: `message`; events hold one
+                              EVENT_COMMAND_REFUSED where the refusal is worth a record (the subject
+                              exists). Else: `message`, no events */
+    bool repeated; /* the idempotency key was used before with the same body: `first` is where the
+                      first outcome stands, no events */
+    struct record_link first;
+    struct event events[RECORD_EVENTS_MAX];
+    size_t event_count;
+    int64_t time_ms; /* the record's time: max(seen, now), or the test clock */
+    char message[DECISION_MESSAGE_MAX];
+};
+
+/* Whatever entities the command names are in memory already, if they exist. WF_USAGE for malformed
+ * input (empty or overlong id, bad field name), WF_NOT_FOUND for an unknown workflow, definition,
+ * step or stage, WF_CONFLICT for a key with another body. Messages name what is wrong and what
+ * would be right. */
+void decide(const struct state *state, const struct command *command, struct decision *decision);
+
+#endif

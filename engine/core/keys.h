@@ -1,0 +1,17 @@
+/* The idempotency keys: the same key and body get the first outcome again, another body is a
+ * conflict. */
+#ifndef CORE_KEYS_H
+#define CORE_KEYS_H
+
+#include "engine/core/decide.h"
+
+/* True where the key settles the command: it was used before, and `decision` says how. */
+bool keys_decide(const struct state *state, const struct command *command,
+                 struct decision *decision);
+/* Room for the record's key, and that all keys which it forgets are in memory. WF_NO_MEMORY,
+ * WF_DAMAGE. */
+enum wf_status keys_reserve(struct state *state, const struct record *record, struct wf_error *err);
+/* Forget the oldest, then add the record's own. */
+void keys_apply(struct state *state, const struct record *record);
+
+#endif

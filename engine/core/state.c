@@ -1,0 +1,217 @@
+/* The tables and what is looked up in them. The lists of changed entities are in state_changes.c.
+ */
+#include "engine/core/state.h"
+
+#include "engine/core/state_inner.h"
+#include "engine/core/workflow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALLOCATION_OVERHEAD = 16 }; /* bytes: header and rounding, on average */
+
+const char *workflow_status_name(enum workflow_status status) {
+    switch (status) {
+    case WORKFLOW_RUNNING:
+        return "running";
+    case WORKFLOW_HELD:
+        return "held";
+    case WORKFLOW_AWAITING_REVIEW:
+        return "awaiting_review";
+    case WORKFLOW_ROLLING_BACK:
+        return "rolling_back";
+    case WORKFLOW_COMPLETED:
+        return "completed";
+    case WORKFLOW_FAILED:
+        return "failed";
+    case WORKFLOW_CANCELLED:
+        return "cancelled";
+    case WORKFLOW_STATUS_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+enum workflow_status workflow_status_parse(const char *word) {
+    for (int i = WORKFLOW_RUNNING; i < WORKFLOW_STATUS_COUNT; i++)
+        if (strcmp(workflow_status_name((enum workflow_status)i), word) == 0)
+            return (enum workflow_status)i;
+    return (enum workflow_status)0;
+}
+
+const char *stage_status_name(enum stage_status status) {
+    switch (status) {
+    case STAGE_BLOCKED:
+        return "blocked";
+    case STAGE_ACTIVE:
+        return "active";
+    case STAGE_COMPLETED:
+        return "completed";
+    case STAGE_TIMED_OUT:
+        return "timed_out";
+    case STAGE_FAILED:
+        return "failed";
+    case STAGE_AWAITING_REVIEW:
+        return "awaiting_review";
+    case STAGE_HELD:
+        return "held";
+    case STAGE_ROLLED_BACK:
+        return "rolled_back";
+    }
+    return NULL;
+}
+
+static struct table_key workflow_key(const void *entry) {
+    const struct workflow *workflow = entry;
+    return (struct table_key){workflow->id, workflow->id_size};
+}
+
+static struct table_key definition_key(const void *entry) {
+    const struct definition_entity *entity = entry;
+    return (struct table_key){entity->key, entity->key_size};
+}
+
+static struct table_key newest_key(const void *entry) {
+    const struct definition_entity *entity = entry;
+    return (struct table_key){entity->definition->name, strlen(entity->definition->name)};
+}
+
+static struct table_key key_text(const void *entry) {
+    const struct idempotency_key *key = entry;
+    return (struct table_key){key->text, key->size};
+}
+
+static struct table_key key_sequence(const void *entry) {
+    const struct idempotency_key *key = entry;
+    return (struct table_key){&key->sequence, sizeof key->sequence};
+}
+
+enum wf_status state_init(struct state *state, struct wf_error *err) {
+    *state = (struct state){.generation = 1};
+    table_init(&state->workflows, workflow_key);
+    table_init(&state->definitions, definition_key);
+    table_init(&state->newest, newest_key);
+    table_init(&state->keys, key_text);
+    table_init(&state->key_order, key_sequence);
+    state->store.entity.kind = ENTITY_STORE;
+    state->store.entity.bytes = sizeof state->store;
+    state->store.key_first = state->store.key_next = 1;
+    /* The first inserts after an open must not be the ones that meet a full memory. */
+    if (!table_reserve(&state->workflows) || !table_reserve(&state->definitions) ||
+        !table_reserve(&state->newest) || !table_reserve(&state->keys) ||
+        !table_reserve(&state->key_order)) {
+        state_deinit(state);
+        return error_set(err, WF_NO_MEMORY, "no memory for an empty state");
+    }
+    return WF_OK;
+}
+
+void state_reserved_release(struct state *state) {
+    struct state_reserved *reserved = &state->reserved;
+    if (reserved->new_workflow != NULL)
+        workflow_destroy(reserved->new_workflow);
+    free(reserved->new_definition);
+    free(reserved->new_key);
+    free(reserved->reason);
+    *reserved = (struct state_reserved){0};
+}
+
+void state_deinit(struct state *state) {
+    size_t at = 0;
+    for (struct workflow *w; (w = table_next(&state->workflows, &at)) != NULL;)
+        workflow_destroy(w);
+    at = 0;
+    for (struct definition_entity *d; (d = table_next(&state->definitions, &at)) != NULL;) {
+        definition_destroy(d->definition);
+        free(d);
+    }
+    at = 0;
+    for (struct idempotency_key *k; (k = table_next(&state->keys, &at)) != NULL;)
+        free(k);
+    state_reserved_release(state);
+    table_deinit(&state->workflows);
+    table_deinit(&state->definitions);
+    table_deinit(&state->newest);
+    table_deinit(&state->keys);
+    table_deinit(&state->key_order);
+    free(state->numbered);
+    *state = (struct state){0};
+}
+
+struct workflow *state_workflow(const struct state *state, struct bytes_view id) {
+    return table_find(&state->workflows, id.data, id.size);
+}
+
+struct idempotency_key *state_key(const struct state *state, struct bytes_view text) {
+    return table_find(&state->keys, text.data, text.size);
+}
+
+struct idempotency_key *state_key_at(const struct state *state, uint64_t sequence) {
+    return table_find(&state->key_order, &sequence, sizeof sequence);
+}
+
+struct definition_entity *state_definition(const struct state *state, struct bytes_view name,
+                                           uint32_t version) {
+    if (name.size == 0 || name.size > DEFINITION_NAME_MAX)
+        return NULL;
+    if (version == 0)
+        return table_find(&state->newest, name.data, name.size);
+    char key[DEFINITION_NAME_MAX + 12];
+    memcpy(key, name.data, name.size);
+    int size = snprintf(key + name.size, sizeof key - name.size, "/%u", version);
+    return table_find(&state->definitions, key, name.size + (size_t)size);
+}
+
+struct definition_entity *state_definition_numbered(const struct state *state, uint32_t number) {
+    return number == 0 || number > state->numbered_count ? NULL : state->numbered[number - 1];
+}
+
+struct idempotency_key *state_create_key(struct bytes_view text) {
+    struct idempotency_key *key = calloc(1, sizeof *key + text.size + 1);
+    if (key == NULL)
+        return NULL;
+    key->entity.kind = ENTITY_KEY;
+    key->entity.bytes = (uint32_t)(sizeof *key + text.size + 1 + ALLOCATION_OVERHEAD);
+    key->size = (uint8_t)text.size;
+    memcpy(key->text, text.data, text.size);
+    return key;
+}
+
+bool state_reserve_number(struct state *state, uint32_t number) {
+    if (number <= state->numbered_capacity)
+        return true;
+    size_t capacity = (size_t)number + 16;
+    struct definition_entity **grown =
+        realloc(state->numbered, capacity * sizeof(struct definition_entity *));
+    if (grown == NULL)
+        return false;
+    state->numbered = grown;
+    state->numbered_capacity = capacity;
+    return true;
+}
+
+void state_name_definition(struct definition_entity *entity) {
+    const struct definition *definition = entity->definition;
+    int size =
+        snprintf(entity->key, sizeof entity->key, "%s/%u", definition->name, definition->version);
+    entity->key_size = (size_t)size;
+    size_t source = definition->source != NULL ? strlen(definition->source) : 0;
+    entity->entity.bytes = (uint32_t)(sizeof *entity + sizeof *definition + source);
+}
+
+void state_insert_definition(struct state *state, struct definition_entity *entity) {
+    while (state->numbered_count < entity->number)
+        state->numbered[state->numbered_count++] = NULL;
+    state->numbered[entity->number - 1] = entity;
+    table_insert(&state->definitions, entity);
+    const char *name = entity->definition->name;
+    struct definition_entity *newest = table_find(&state->newest, name, strlen(name));
+    if (newest == NULL) {
+        table_insert(&state->newest, entity);
+    } else if (newest->definition->version < entity->definition->version) {
+        /* The table's slot borrows the name of its entry: take one out before the other goes in. */
+        table_remove(&state->newest, name, strlen(name));
+        table_insert(&state->newest, entity);
+    }
+}

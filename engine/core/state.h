@@ -1,0 +1,227 @@
+/* The whole state in memory: definitions, workflows, idempotency keys, the clock. Owns the entities
+ * in its tables. It may hold a part only: the shell loads an entity from the snapshot before a
+ * command or a record that names it is decided or applied, and may evict clean ones.
+ *
+ * Bookkeeping for snapshots: every change calls state_touch(), which puts the entity on the list of
+ * those changed since the last freeze. state_freeze() begins a snapshot in O(1): what was changed
+ * before it is "frozen" until the shell has encoded it, and a frozen entity is handed to
+ * before_change() before it changes again.
+ *
+ * The store entity and the definitions stay in memory; while they are clean they are in no list. */
+#ifndef CORE_STATE_H
+#define CORE_STATE_H
+
+#include "base/table.h"
+#include "engine/core/event.h"
+
+enum entity_kind {
+    ENTITY_STORE = 1, /* the one entity that holds clock and counters */
+    ENTITY_DEFINITION = 2,
+    ENTITY_WORKFLOW = 3,
+    ENTITY_KEY = 4,
+};
+
+/* The head of every entity; the embedding struct begins with it. */
+struct entity {
+    enum entity_kind kind;
+    bool deleted;        /* a tombstone: kept until a snapshot without it is durable */
+    bool digest_current; /* digest[] matches the content */
+    bool digest_counted; /* digest[] is part of the state hash's sum */
+    uint32_t bytes;      /* heap bytes, for the memory bound */
+    uint64_t generation; /* the freeze generation in which it last changed; 0: clean */
+    uint64_t changed_lsn;
+    uint8_t digest[16];
+    struct entity *next, *previous; /* in the list of changed, frozen or clean entities */
+};
+
+/* A ring of entities; the head is no entity. Clean ones: least recently used first. */
+struct entity_list {
+    struct entity *first, *last;
+    size_t count;
+    size_t bytes;
+};
+
+enum workflow_status {
+    WORKFLOW_RUNNING = 1,
+    WORKFLOW_HELD,
+    WORKFLOW_AWAITING_REVIEW,
+    WORKFLOW_ROLLING_BACK,
+    WORKFLOW_COMPLETED,
+    WORKFLOW_FAILED,
+    WORKFLOW_CANCELLED,
+    WORKFLOW_STATUS_COUNT, /* one more than the last */
+};
+
+enum stage_status {
+    STAGE_BLOCKED = 0,
+    STAGE_ACTIVE,
+    STAGE_COMPLETED,
+    STAGE_TIMED_OUT,
+    STAGE_FAILED,
+    STAGE_AWAITING_REVIEW,
+    STAGE_HELD,
+    STAGE_ROLLED_BACK,
+};
+
+const char *workflow_status_name(enum workflow_status status); /* "running", …; NULL: unknown */
+enum workflow_status workflow_status_parse(const char *word);  /* 0: unknown */
+const char *stage_status_name(enum stage_status status);
+
+struct stage_state {
+    enum stage_status status;
+    uint32_t attempt;    /* of the current or last activation, from 1; 0: never active */
+    int64_t deadline_ms; /* while active; 0: none */
+    uint64_t activated_lsn;
+    uint64_t completed_lsn; /* 0: not completed */
+};
+
+enum {
+    WORKFLOW_DATA_MAX = 8 * 1024 * 1024, /* bytes of one workflow's fields, packed */
+    WORKFLOW_FIELD_AT_START = 0xFF,      /* in place of a step: the field was given at the start */
+};
+
+/* One allocation with its id, steps and stages behind it, and a second one for its data. */
+struct workflow {
+    struct entity entity;
+    const struct definition *definition; /* owned by the state */
+    uint64_t started_lsn;
+    uint64_t lsn; /* of the last record that changed it */
+    struct record_link
+        history; /* the last record about it, refusals included; not part of the hash */
+    int64_t started_ms, changed_ms;
+    char *id;       /* id_size bytes and a terminator */
+    uint8_t *steps; /* indices of the steps in force, in order of submission; room for all of the
+                       definition's */
+    /* Fields as packed runs, read by workflow_field_next(): step u8 (or WORKFLOW_FIELD_AT_START),
+     * name u8 (an index into what the step requires, or 0x80 + size followed by the name), size of
+     * the value varint, value. A later one hides an earlier one of the same name. */
+    uint8_t *data;
+    uint32_t data_size, data_capacity;
+    char *reason; /* why it failed or was cancelled; NULL: none */
+    uint32_t definition_number;
+    enum workflow_status status : 8;
+    uint8_t step_count;
+    uint8_t id_size;
+    struct stage_state stages[]; /* definition->stage_count */
+};
+
+/* A used idempotency key: the first outcome is in the record at `link`. */
+struct idempotency_key {
+    struct entity entity;
+    struct record_link link;
+    uint64_t sequence; /* keys are forgotten in this order */
+    uint8_t body_hash[16];
+    uint8_t size;
+    char text[];
+};
+
+/* A definition under its name and version. */
+struct definition_entity {
+    struct entity entity;
+    struct definition *definition;
+    uint64_t added_lsn;
+    struct record_link history;
+    uint32_t number; /* from 1, in order of addition: how workflows name it in a snapshot */
+    char key[DEFINITION_NAME_MAX + 12]; /* "name/version" */
+    size_t key_size;
+};
+
+/* Clock and counters: small, always in memory. */
+struct store_entity {
+    struct entity entity;
+    bool created;
+    bool test_clock;
+    int64_t clock_ms;             /* the test clock's reading */
+    int64_t seen_ms;              /* the highest record time */
+    uint64_t key_first, key_next; /* sequences of the oldest key in force, and of the next */
+    uint64_t workflow_counts[WORKFLOW_STATUS_COUNT];
+    uint64_t refusals;
+    uint64_t repairs; /* times that damage took records from the log */
+};
+
+/* What apply_reserve() set aside for the apply() that follows; empty in between. */
+struct state_reserved {
+    bool ignored;                             /* a repair took what the record's subject rests on */
+    struct workflow *workflow;                /* the subject */
+    struct workflow *new_workflow;            /* allocated, in no table yet */
+    struct definition_entity *definition;     /* the subject */
+    struct definition_entity *new_definition; /* likewise */
+    struct idempotency_key *new_key;          /* likewise */
+    char *reason;
+};
+
+struct state {
+    struct store_entity store;
+    struct table workflows;   /* struct workflow by id */
+    struct table definitions; /* struct definition_entity by "name/version" */
+    struct table newest;      /* struct definition_entity by name: the highest version */
+    struct table keys;        /* struct idempotency_key by text */
+    struct table key_order;   /* the same entries by sequence (the 8 bytes of it) */
+    struct definition_entity *
+        *numbered; /* the definitions by number - 1; NULL where not loaded yet */
+    size_t numbered_count, numbered_capacity;
+    struct state_reserved reserved;
+    bool after_loss;     /* set by the shell when records are missing from the log: what cannot be
+                            applied is ignored */
+    uint64_t generation; /* of changes; raised by state_freeze(); from 1 */
+    struct entity_list changed, frozen, clean;
+    /* A frozen entity is about to change: the shell encodes it now. */
+    void (*before_change)(void *ctx, struct entity *entity);
+    void *before_change_ctx;
+};
+
+enum wf_status state_init(struct state *state, struct wf_error *err);
+void state_deinit(struct state *state); /* frees all entities */
+
+/* NULL where it is not in memory (which need not mean that it does not exist). A deleted one is
+ * returned too: check entity.deleted. */
+struct workflow *state_workflow(const struct state *state, struct bytes_view id);
+struct idempotency_key *state_key(const struct state *state, struct bytes_view text);
+struct idempotency_key *state_key_at(const struct state *state, uint64_t sequence);
+/* version 0: the newest. */
+struct definition_entity *state_definition(const struct state *state, struct bytes_view name,
+                                           uint32_t version);
+
+/* NULL where there is none of this number. */
+struct definition_entity *state_definition_numbered(const struct state *state, uint32_t number);
+
+/* The value of a field in force, the latest submission first; data NULL where there is none. */
+struct bytes_view workflow_field(const struct workflow *workflow, const char *name, size_t size);
+/* Walk the packed fields in order: start with *at = 0; false at the end, and (with *at !=
+ * data_size) where they are malformed, which entity_decode() never lets in. */
+bool workflow_field_next(const struct workflow *workflow, size_t *at, unsigned *step,
+                         struct field *field);
+/* Index of the stage that best says where the workflow stands: the first active one (in the order
+ * of the definition), else the first that waits or failed, else the last completed, else -1. */
+int workflow_current_stage(const struct workflow *workflow);
+/* The items that the steps in force provide; the stages that are completed: as masks. */
+uint64_t workflow_items(const struct workflow *workflow);
+uint64_t workflow_completed_stages(const struct workflow *workflow);
+
+/* Record that the entity changes in the record `lsn`: call before the first write to it. */
+void state_touch(struct state *state, struct entity *entity, uint64_t lsn);
+/* Begin a snapshot: everything changed so far becomes frozen. No freeze may be under way. */
+void state_freeze(struct state *state);
+/* A frozen entity was encoded: take it off the list of frozen ones and count it as clean. */
+void state_thaw(struct state *state, struct entity *entity);
+/* The snapshot failed: whatever `state_thaw` made clean since the freeze must be written again. The
+ * shell passes each. */
+void state_touch_again(struct state *state, struct entity *entity);
+/* Drop a clean entity from memory. */
+void state_evict(struct state *state, struct entity *entity);
+/* It was read: move a clean one to the recently used end. */
+void state_used(struct state *state, struct entity *entity);
+
+/* The entity as bytes, versioned and canonical (equal content, equal bytes, on any machine): the
+ * snapshot's value. `hashed` (may be NULL) receives how many of the leading bytes count for the
+ * state hash: links into the log do not. The key begins with a byte for the kind. */
+void entity_encode(const struct entity *entity, struct bytes_buffer *value, size_t *hashed);
+void entity_encode_key(const struct entity *entity, struct bytes_buffer *key);
+/* The key under which an entity that is not in memory would stand. */
+void entity_key(enum entity_kind kind, struct bytes_view name, struct bytes_buffer *key);
+/* Decode a value that entity_encode made and insert it as a clean entity (the store entity: in
+ * place). Definitions must be there before the workflows that use them. WF_DAMAGE, WF_NO_MEMORY. */
+enum wf_status entity_decode(struct state *state, struct bytes_view key, struct bytes_view value,
+                             struct entity **out, struct wf_error *err);
+
+#endif

@@ -1,0 +1,229 @@
+/* One workflow in memory: its allocation, its packed fields, and what can be read off it. */
+#include "engine/core/workflow.h"
+
+#include "engine/core/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NAME_FOLLOWS = 0x80,  /* the field's name is spelled out; the low bits are its size */
+    MALLOC_OVERHEAD = 16, /* of one allocation: header and rounding, on average */
+};
+
+struct workflow *workflow_create(const struct definition_entity *definition, struct bytes_view id) {
+    size_t stages_size = definition->definition->stage_count * sizeof(struct stage_state);
+    size_t steps_size = definition->definition->step_count;
+    struct workflow *workflow =
+        calloc(1, sizeof *workflow + stages_size + steps_size + id.size + 1);
+    if (workflow == NULL)
+        return NULL;
+    workflow->entity.kind = ENTITY_WORKFLOW;
+    workflow->definition = definition->definition;
+    workflow->definition_number = definition->number;
+    workflow->steps = (uint8_t *)workflow->stages + stages_size;
+    workflow->id = (char *)workflow->steps + steps_size;
+    memcpy(workflow->id, id.data, id.size);
+    workflow->id_size = (uint8_t)id.size;
+    workflow->entity.bytes = workflow_bytes(workflow);
+    return workflow;
+}
+
+void workflow_destroy(struct workflow *workflow) {
+    free(workflow->data);
+    free(workflow->reason);
+    free(workflow);
+}
+
+uint32_t workflow_bytes(const struct workflow *workflow) {
+    size_t bytes = sizeof *workflow +
+                   workflow->definition->stage_count * sizeof workflow->stages[0] +
+                   workflow->definition->step_count + workflow->id_size + 1 + MALLOC_OVERHEAD;
+    if (workflow->data != NULL)
+        bytes += workflow->data_capacity + MALLOC_OVERHEAD;
+    if (workflow->reason != NULL)
+        bytes += strlen(workflow->reason) + MALLOC_OVERHEAD;
+    return (uint32_t)bytes;
+}
+
+/* The name's place among the fields that the step requires, or -1. */
+static int required_index(const struct definition *definition, unsigned step,
+                          struct bytes_view name) {
+    if (step == WORKFLOW_FIELD_AT_START)
+        return -1;
+    const struct definition_step *from = &definition->steps[step];
+    for (size_t i = 0; i < from->requires_count; i++)
+        if (text_equal(name, from->requires[i]))
+            return (int)i;
+    return -1;
+}
+
+static size_t varint_size(size_t value) {
+    size_t size = 1;
+    while ((value >>= 7) != 0)
+        size++;
+    return size;
+}
+
+size_t workflow_fields_size(const struct definition *definition, unsigned step,
+                            const struct field *fields, size_t count) {
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += 2 + varint_size(fields[i].value.size) + fields[i].value.size;
+        if (required_index(definition, step, fields[i].name) < 0)
+            size += fields[i].name.size;
+    }
+    return size;
+}
+
+bool workflow_reserve_data(struct workflow *workflow, size_t size) {
+    size_t needed = workflow->data_size + size;
+    if (needed <= workflow->data_capacity)
+        return true;
+    uint8_t *grown = realloc(workflow->data, needed);
+    if (grown == NULL)
+        return false;
+    workflow->data = grown;
+    workflow->data_capacity = (uint32_t)needed;
+    return true;
+}
+
+static uint8_t *put_bytes(uint8_t *at, struct bytes_view bytes) {
+    if (bytes.size > 0)
+        memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+static uint8_t *put_varint(uint8_t *at, size_t value) {
+    for (; value >= 0x80; value >>= 7)
+        *at++ = (uint8_t)(value | 0x80);
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+void workflow_append_fields(struct workflow *workflow, unsigned step, const struct field *fields,
+                            size_t count) {
+    if (count == 0)
+        return;
+    uint8_t *at = workflow->data + workflow->data_size;
+    for (size_t i = 0; i < count; i++) {
+        int index = required_index(workflow->definition, step, fields[i].name);
+        *at++ = (uint8_t)step;
+        if (index >= 0) {
+            *at++ = (uint8_t)index;
+        } else {
+            *at++ = (uint8_t)(NAME_FOLLOWS | fields[i].name.size);
+            at = put_bytes(at, fields[i].name);
+        }
+        at = put_varint(at, fields[i].value.size);
+        at = put_bytes(at, fields[i].value);
+    }
+    workflow->data_size = (uint32_t)(at - workflow->data);
+}
+
+/* The name that a packed field gives, by reference or in full; an empty view where it is neither.
+ */
+static struct bytes_view read_field_name(struct bytes_reader *reader,
+                                         const struct definition *definition, unsigned step) {
+    uint8_t name = bytes_read_u8(reader);
+    if ((name & NAME_FOLLOWS) != 0)
+        return bytes_read_run(reader, name & ~(unsigned)NAME_FOLLOWS);
+    if (step < definition->step_count && name < definition->steps[step].requires_count)
+        return text_view(definition->steps[step].requires[name]);
+    return (struct bytes_view){NULL, 0};
+}
+
+bool workflow_field_next(const struct workflow *workflow, size_t *at, unsigned *step,
+                         struct field *field) {
+    if (*at >= workflow->data_size)
+        return false;
+    struct bytes_reader reader = bytes_reader_make(workflow->data + *at, workflow->data_size - *at);
+    *step = bytes_read_u8(&reader);
+    field->name = read_field_name(&reader, workflow->definition, *step);
+    field->value = bytes_read_run(&reader, (size_t)bytes_read_varint(&reader));
+    bool known = *step < workflow->definition->step_count || *step == WORKFLOW_FIELD_AT_START;
+    if (!bytes_reader_ok(&reader) || !known || field->name.size == 0)
+        return false;
+    *at = workflow->data_size - bytes_reader_left(&reader);
+    return true;
+}
+
+struct bytes_view workflow_field(const struct workflow *workflow, const char *name, size_t size) {
+    struct bytes_view sought = {(const uint8_t *)name, size}, found = {NULL, 0};
+    struct field field;
+    unsigned step;
+    for (size_t at = 0; workflow_field_next(workflow, &at, &step, &field);)
+        if (text_same(field.name, sought))
+            found = field.value;
+    return found;
+}
+
+/* How well a stage of this status says where the workflow stands: higher is better. */
+static int prominence(enum stage_status status) {
+    switch (status) {
+    case STAGE_ACTIVE:
+        return 3;
+    case STAGE_TIMED_OUT:
+    case STAGE_FAILED:
+    case STAGE_AWAITING_REVIEW:
+    case STAGE_HELD:
+        return 2;
+    case STAGE_COMPLETED:
+        return 1;
+    case STAGE_BLOCKED:
+    case STAGE_ROLLED_BACK:
+        return 0;
+    }
+    return 0;
+}
+
+int workflow_current_stage(const struct workflow *workflow) {
+    int best = -1, best_prominence = 0;
+    for (size_t i = 0; i < workflow->definition->stage_count; i++) {
+        int here = prominence(workflow->stages[i].status);
+        /* The first of those that go on, the last of those that are done. */
+        if (here > best_prominence || (here == 1 && best_prominence == 1)) {
+            best = (int)i;
+            best_prominence = here;
+        }
+    }
+    return best;
+}
+
+uint64_t workflow_items(const struct workflow *workflow) {
+    uint64_t items = 0;
+    for (size_t i = 0; i < workflow->step_count; i++)
+        items |= workflow->definition->steps[workflow->steps[i]].provides;
+    return items;
+}
+
+uint64_t workflow_completed_stages(const struct workflow *workflow) {
+    uint64_t completed = 0;
+    for (size_t i = 0; i < workflow->definition->stage_count; i++)
+        if (workflow->stages[i].status == STAGE_COMPLETED)
+            completed |= UINT64_C(1) << i;
+    return completed;
+}
+
+bool workflow_step_in_force(const struct workflow *workflow, unsigned step) {
+    for (size_t i = 0; i < workflow->step_count; i++)
+        if (workflow->steps[i] == step)
+            return true;
+    return false;
+}
+
+bool workflow_has_ended(const struct workflow *workflow) {
+    switch (workflow->status) {
+    case WORKFLOW_COMPLETED:
+    case WORKFLOW_FAILED:
+    case WORKFLOW_CANCELLED:
+        return true;
+    case WORKFLOW_RUNNING:
+    case WORKFLOW_HELD:
+    case WORKFLOW_AWAITING_REVIEW:
+    case WORKFLOW_ROLLING_BACK:
+    case WORKFLOW_STATUS_COUNT:
+        break;
+    }
+    return false;
+}

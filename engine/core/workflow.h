@@ -1,0 +1,50 @@
+/* The workflow machine: one workflow's memory, what commands come to, what events do. decide.c,
+ * apply.c and entity.c dispatch to it; hosts use state.h. */
+#ifndef CORE_WORKFLOW_H
+#define CORE_WORKFLOW_H
+
+#include "engine/core/decide.h"
+
+/* --- memory: workflow.c --- */
+
+/* A workflow of this definition on the heap, without data, all stages blocked; NULL where memory
+ * fails. */
+struct workflow *workflow_create(const struct definition_entity *definition, struct bytes_view id);
+void workflow_destroy(struct workflow *workflow);
+uint32_t workflow_bytes(const struct workflow *workflow); /* heap bytes, for entity.bytes */
+/* Bytes that the fields of one submission take in `data`. */
+size_t workflow_fields_size(const struct definition *definition, unsigned step,
+                            const struct field *fields, size_t count);
+/* Room for exactly `size` more bytes of data. False: no memory. */
+bool workflow_reserve_data(struct workflow *workflow, size_t size);
+/* Into the room that was reserved. */
+void workflow_append_fields(struct workflow *workflow, unsigned step, const struct field *fields,
+                            size_t count);
+bool workflow_step_in_force(const struct workflow *workflow, unsigned step);
+bool workflow_has_ended(const struct workflow *workflow); /* completed, failed or cancelled */
+
+/* --- deciding: workflow_decide.c. Subject, actor and key are well-formed already. --- */
+
+void workflow_decide_start(const struct state *state, const struct command *command,
+                           struct decision *decision);
+void workflow_decide_submit(const struct state *state, const struct command *command,
+                            struct decision *decision);
+void workflow_decide_fail(const struct state *state, const struct command *command,
+                          struct decision *decision);
+void workflow_decide_cancel(const struct state *state, const struct command *command,
+                            struct decision *decision);
+
+/* --- applying: workflow_apply.c. reserved.workflow is the subject. --- */
+
+/* Reserve what one event of a record needs, in the order of the record. `room` sums up what the
+ * record adds. WF_DAMAGE, WF_NO_MEMORY. */
+struct workflow_room {
+    uint64_t steps;    /* that are in force after the events so far, as a mask */
+    size_t data_bytes; /* that the events so far add */
+};
+enum wf_status workflow_reserve(struct state *state, const struct record *record,
+                                const struct event *event, struct workflow_room *room,
+                                struct wf_error *err);
+void workflow_apply(struct state *state, const struct record *record, const struct event *event);
+
+#endif

@@ -1,0 +1,259 @@
+/* What an event does to a workflow. Whatever can be wrong with a record is found while it is
+ * reserved. */
+#include "engine/core/workflow.h"
+
+#include "engine/core/state_inner.h"
+#include "engine/core/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t bit(uint32_t index) {
+    return UINT64_C(1) << index;
+}
+
+/* --- reserving --- */
+
+static enum wf_status check_packed(const struct record *record, const struct field *fields,
+                                   size_t count, struct wf_error *err) {
+    bool fits = count <= COMMAND_FIELDS_MAX;
+    for (size_t i = 0; fits && i < count; i++)
+        fits = fields[i].name.size > 0 && fields[i].name.size <= COMMAND_FIELD_NAME_MAX &&
+               fields[i].value.size <= COMMAND_FIELD_VALUE_MAX;
+    return fits ? WF_OK
+                : error_set(err, WF_DAMAGE, "a field of record %" PRIu64 " breaks a limit",
+                            record->lsn);
+}
+
+static enum wf_status reserve_data(struct state *state, struct workflow_room *room,
+                                   size_t data_bytes, struct wf_error *err) {
+    struct workflow *workflow = state->reserved.workflow;
+    room->data_bytes += data_bytes;
+    if (workflow->data_size + room->data_bytes > WORKFLOW_DATA_MAX)
+        return error_set(err, WF_DAMAGE, "workflow %s would have more than %d bytes of fields",
+                         workflow->id, WORKFLOW_DATA_MAX);
+    if (!workflow_reserve_data(workflow, room->data_bytes))
+        return error_set(err, WF_NO_MEMORY, "no memory for the fields of workflow %s",
+                         workflow->id);
+    if (workflow != state->reserved.new_workflow)
+        state_resize(state, &workflow->entity, workflow_bytes(workflow));
+    return WF_OK;
+}
+
+static enum wf_status reserve_start(struct state *state, const struct record *record,
+                                    const struct event *event, struct workflow_room *room,
+                                    struct wf_error *err) {
+    const struct field *fields = event->as.workflow_started.fields;
+    size_t count = event->as.workflow_started.field_count;
+    struct bytes_view type = event->as.workflow_started.type;
+    if (state->reserved.workflow != NULL || record->subject.size == 0 ||
+        type.size > DEFINITION_NAME_MAX)
+        return error_set(err, WF_DAMAGE,
+                         "record %" PRIu64 " starts workflow %.*s, which is there already",
+                         record->lsn, TEXT_ARGS(record->subject));
+    const struct definition_entity *definition =
+        state_definition(state, type, event->as.workflow_started.version);
+    if (definition == NULL || event->as.workflow_started.version == 0)
+        return error_set(err, WF_DAMAGE,
+                         "record %" PRIu64 " starts a workflow of %.*s version %" PRIu32
+                         ", a definition that is not there",
+                         record->lsn, TEXT_ARGS(type), event->as.workflow_started.version);
+    if (check_packed(record, fields, count, err) != WF_OK)
+        return WF_DAMAGE;
+    state->reserved.new_workflow = workflow_create(definition, record->subject);
+    state->reserved.workflow = state->reserved.new_workflow;
+    if (state->reserved.workflow == NULL || !table_reserve(&state->workflows))
+        return error_set(err, WF_NO_MEMORY, "no memory for another workflow");
+    return reserve_data(
+        state, room,
+        workflow_fields_size(definition->definition, WORKFLOW_FIELD_AT_START, fields, count), err);
+}
+
+static enum wf_status reserve_step(struct state *state, const struct record *record,
+                                   const struct event *event, struct workflow_room *room,
+                                   struct wf_error *err) {
+    const struct workflow *workflow = state->reserved.workflow;
+    const struct field *fields = event->as.step_submitted.fields;
+    size_t count = event->as.step_submitted.field_count;
+    uint32_t step = event->as.step_submitted.step;
+    if (step >= workflow->definition->step_count || workflow_step_in_force(workflow, step) ||
+        (room->steps & bit(step)) != 0)
+        return error_set(err, WF_DAMAGE,
+                         "record %" PRIu64 " submits step %" PRIu32
+                         " to workflow %s, which does not take it",
+                         record->lsn, step, workflow->id);
+    room->steps |= bit(step);
+    if (check_packed(record, fields, count, err) != WF_OK)
+        return WF_DAMAGE;
+    return reserve_data(state, room,
+                        workflow_fields_size(workflow->definition, step, fields, count), err);
+}
+
+static enum wf_status check_stage(const struct workflow *workflow, const struct record *record,
+                                  uint32_t stage, struct wf_error *err) {
+    if (stage < workflow->definition->stage_count)
+        return WF_OK;
+    return error_set(err, WF_DAMAGE,
+                     "record %" PRIu64 " names stage %" PRIu32 " of workflow %s, which has %zu",
+                     record->lsn, stage, workflow->id, workflow->definition->stage_count);
+}
+
+static enum wf_status reserve_reason(struct state *state, const struct record *record,
+                                     struct bytes_view reason, struct wf_error *err) {
+    if (reason.size > COMMAND_TEXT_MAX || state->reserved.reason != NULL)
+        return error_set(err, WF_DAMAGE, "the reason in record %" PRIu64 " breaks a limit",
+                         record->lsn);
+    if (reason.size == 0)
+        return WF_OK;
+    char *copy = malloc(reason.size + 1);
+    if (copy == NULL)
+        return error_set(err, WF_NO_MEMORY, "no memory for a reason");
+    memcpy(copy, reason.data, reason.size);
+    copy[reason.size] = '\0';
+    state->reserved.reason = copy;
+    return WF_OK;
+}
+
+/* Of an event that needs its workflow to be there. */
+static enum wf_status reserve_change(struct state *state, const struct record *record,
+                                     const struct event *event, struct workflow_room *room,
+                                     struct wf_error *err) {
+    const struct workflow *workflow = state->reserved.workflow;
+    switch (event->kind) {
+    case EVENT_STEP_SUBMITTED:
+        return reserve_step(state, record, event, room, err);
+    case EVENT_STAGE_ACTIVATED:
+        if (event->as.stage_activated.timeout_ms < 0 ||
+            event->as.stage_activated.timeout_ms > DEFINITION_DURATION_MAX_MS)
+            return error_set(err, WF_DAMAGE, "the timeout in record %" PRIu64 " breaks a limit",
+                             record->lsn);
+        return check_stage(workflow, record, event->as.stage_activated.stage, err);
+    case EVENT_STAGE_COMPLETED:
+        return check_stage(workflow, record, event->as.stage_completed.stage, err);
+    case EVENT_STAGE_FAILED:
+        return check_stage(workflow, record, event->as.stage_failed.stage, err);
+    case EVENT_WORKFLOW_FAILED:
+        return reserve_reason(state, record, event->as.workflow_failed.reason, err);
+    case EVENT_WORKFLOW_CANCELLED:
+        return reserve_reason(state, record, event->as.workflow_cancelled.reason, err);
+    case EVENT_WORKFLOW_COMPLETED:
+    case EVENT_WORKFLOW_STARTED:
+    case EVENT_STORE_CREATED:
+    case EVENT_DEFINITION_ADDED:
+    case EVENT_COMMAND_REFUSED:
+    case EVENT_CLOCK_ADVANCED:
+    case EVENT_LOG_REPAIRED:
+        break;
+    }
+    return WF_OK;
+}
+
+enum wf_status workflow_reserve(struct state *state, const struct record *record,
+                                const struct event *event, struct workflow_room *room,
+                                struct wf_error *err) {
+    if (event->kind == EVENT_WORKFLOW_STARTED)
+        return reserve_start(state, record, event, room, err);
+    if (state->reserved.workflow == NULL)
+        return error_set(err, WF_DAMAGE,
+                         "record %" PRIu64 " changes workflow %.*s, which is not there",
+                         record->lsn, TEXT_ARGS(record->subject));
+    return reserve_change(state, record, event, room, err);
+}
+
+/* --- applying --- */
+
+static void set_status(struct state *state, struct workflow *workflow,
+                       enum workflow_status status) {
+    state->store.workflow_counts[workflow->status]--;
+    state->store.workflow_counts[status]++;
+    workflow->status = status;
+}
+
+/* A workflow that ends leaves no deadline behind. */
+static void end(struct state *state, struct workflow *workflow, enum workflow_status status) {
+    set_status(state, workflow, status);
+    for (size_t i = 0; i < workflow->definition->stage_count; i++)
+        workflow->stages[i].deadline_ms = 0;
+    free(workflow->reason);
+    workflow->reason = state->reserved.reason;
+    state->reserved.reason = NULL;
+    state_resize(state, &workflow->entity, workflow_bytes(workflow));
+}
+
+static void start(struct state *state, const struct record *record, const struct event *event) {
+    struct workflow *workflow = state->reserved.new_workflow;
+    state->reserved.new_workflow = NULL;
+    workflow->status = WORKFLOW_RUNNING;
+    workflow->started_lsn = record->lsn;
+    workflow->started_ms = record->time_ms;
+    workflow->entity.bytes = workflow_bytes(workflow);
+    table_insert(&state->workflows, workflow);
+    state_adopt(state, &workflow->entity);
+    state->store.workflow_counts[WORKFLOW_RUNNING]++;
+    workflow_append_fields(workflow, WORKFLOW_FIELD_AT_START, event->as.workflow_started.fields,
+                           event->as.workflow_started.field_count);
+}
+
+static void submit(struct workflow *workflow, const struct event *event) {
+    uint32_t step = event->as.step_submitted.step;
+    workflow->steps[workflow->step_count++] = (uint8_t)step;
+    workflow_append_fields(workflow, step, event->as.step_submitted.fields,
+                           event->as.step_submitted.field_count);
+}
+
+static void activate(struct workflow *workflow, const struct record *record,
+                     const struct event *event) {
+    struct stage_state *stage = &workflow->stages[event->as.stage_activated.stage];
+    int64_t timeout_ms = event->as.stage_activated.timeout_ms;
+    stage->status = STAGE_ACTIVE;
+    stage->attempt = event->as.stage_activated.attempt;
+    stage->deadline_ms = timeout_ms > 0 ? record->time_ms + timeout_ms : 0;
+    stage->activated_lsn = record->lsn;
+    stage->completed_lsn = 0;
+}
+
+static void leave(struct stage_state *stage, enum stage_status status) {
+    stage->status = status;
+    stage->deadline_ms = 0;
+}
+
+void workflow_apply(struct state *state, const struct record *record, const struct event *event) {
+    struct workflow *workflow = state->reserved.workflow;
+    if (event->kind == EVENT_WORKFLOW_STARTED)
+        start(state, record, event);
+    state_touch(state, &workflow->entity, record->lsn);
+    workflow->lsn = record->lsn;
+    workflow->changed_ms = record->time_ms;
+    switch (event->kind) {
+    case EVENT_STEP_SUBMITTED:
+        submit(workflow, event);
+        return;
+    case EVENT_STAGE_ACTIVATED:
+        activate(workflow, record, event);
+        return;
+    case EVENT_STAGE_COMPLETED:
+        leave(&workflow->stages[event->as.stage_completed.stage], STAGE_COMPLETED);
+        workflow->stages[event->as.stage_completed.stage].completed_lsn = record->lsn;
+        return;
+    case EVENT_STAGE_FAILED:
+        leave(&workflow->stages[event->as.stage_failed.stage], STAGE_FAILED);
+        return;
+    case EVENT_WORKFLOW_COMPLETED:
+        end(state, workflow, WORKFLOW_COMPLETED);
+        return;
+    case EVENT_WORKFLOW_FAILED:
+        end(state, workflow, WORKFLOW_FAILED);
+        return;
+    case EVENT_WORKFLOW_CANCELLED:
+        end(state, workflow, WORKFLOW_CANCELLED);
+        return;
+    case EVENT_WORKFLOW_STARTED:
+    case EVENT_STORE_CREATED:
+    case EVENT_DEFINITION_ADDED:
+    case EVENT_COMMAND_REFUSED:
+    case EVENT_CLOCK_ADVANCED:
+    case EVENT_LOG_REPAIRED:
+        return;
+    }
+}
