@@ -26,7 +26,7 @@ BEGIN {
     only["\\.pb-c\\.h$"]       = "^engine/codec[a-z_]*\\.[ch]$"
     only["^protobuf-c/"]       = "^engine/codec[a-z_]*\\.[ch]$"
     only["^engine/codec_[a-z_]+\\.h$"] = "^engine/codec[a-z_]*\\.[ch]$" # inside the codec: they show pb-c
-    only["^yaml\\.h$"]         = "^engine/definition_yaml\\.c$"
+    only["^yaml\\.h$"]         = "^engine/definition_yaml[a-z_]*\\.[ch]$"
     only["^jansson\\.h$"]      = "^tools/"
     only["^openssl/"]          = "^(wal/|store/|engine/digest\\.c$)"
     only["^xxhash\\.h$"]       = "^base/"
