@@ -1,0 +1,128 @@
+/* wfctl's commands as data, and one invocation of one. From the table here come parsing, usage
+ * errors, help and completion. */
+#ifndef WFCTL_CLI_H
+#define WFCTL_CLI_H
+
+#include "engine/wf.h"
+#include "tools/wfctl/out.h"
+
+enum { CLI_OPTIONS_MAX = 10, CLI_MANY = 255 };
+
+struct option_spec {
+    const char *name;  /* without the dashes */
+    char letter;       /* short form; 0: none */
+    const char *value; /* what the value is called; NULL: a switch */
+    const char *help;
+    bool required;
+};
+
+/* What of the store is opened before the command runs, and closed after it. */
+enum access {
+    ACCESS_NONE,
+    ACCESS_READ,  /* works beside a live owner, writes nothing */
+    ACCESS_WRITE, /* owns the store meanwhile */
+};
+
+struct cli;
+
+struct verb {
+    const char *noun;
+    const char *name;           /* NULL: the noun is all of it */
+    const char *arguments;      /* as the synopsis shows them; "" for none */
+    unsigned required, at_most; /* arguments; CLI_MANY: no limit */
+    enum access access;
+    enum wf_status (*run)(struct cli *cli); /* a failure leaves its words in cli->err */
+    const char *summary;
+    const char *details;                                /* more help, or NULL */
+    const struct option_spec *options[CLI_OPTIONS_MAX]; /* NULL after the last */
+};
+
+struct noun {
+    const char *name;
+    const char *summary;
+};
+
+extern const struct noun cli_nouns[]; /* name NULL after the last */
+extern const struct verb cli_verbs[]; /* noun NULL after the last; all of a noun together */
+extern const struct option_spec *const cli_global_options[]; /* NULL after the last */
+
+/* One invocation. Strings are those of main(). */
+struct cli {
+    const char *dir;
+    struct out out;
+    const struct verb *verb;
+    const char
+        *values[CLI_OPTIONS_MAX]; /* by index of verb->options; NULL: not given; "" for a switch */
+    char **arguments;
+    size_t argument_count;
+    bool help, version;                /* asked for instead of a command */
+    const char *help_noun, *help_verb; /* what is known of what help was asked for; may be NULL */
+    struct wf_engine *engine;
+    struct wf_error err;
+    bool usage_hint; /* the failure is one of the command line: point to the help */
+    bool reported;   /* the command told its failure itself */
+};
+
+/* Fill `cli` from the command line; `argv` is reordered. WF_USAGE: cli->err says why. */
+enum wf_status cli_parse(struct cli *cli, int argc, char **argv);
+
+/* Fail with WF_USAGE and a pointer to the help. */
+enum wf_status cli_usage(struct cli *cli, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The value of the option, NULL where it was not given. `name` is one of cli->verb's. */
+const char *cli_option(const struct cli *cli, const char *name);
+bool cli_switch(const struct cli *cli, const char *name);
+/* A number; keeps `*value` where the option is not given. */
+enum wf_status cli_option_uint(struct cli *cli, const char *name, uint64_t *value);
+/* NAME=VALUE arguments from index `first` on, split in place. `fields` has room for WF_FIELDS_MAX.
+ */
+enum wf_status cli_fields(struct cli *cli, size_t first, struct wf_field *fields, size_t *count);
+/* Cut NAME=VALUE in two, in place. False: there is no "=" or no name. */
+bool cli_split(char *text, struct wf_field *field);
+
+const struct noun *cli_noun_find(const char *name);
+/* `name` NULL: the noun on its own. */
+const struct verb *cli_verb_find(const char *noun, const char *name);
+/* The word of `count` candidates that `word` may have meant, NULL where none is near. */
+const char *cli_nearest(const char *word, const char *const *candidates, size_t count);
+
+/* --- help, in help.c --- */
+
+/* Help on everything, on a noun or on a verb. WF_USAGE where there is no such thing. */
+enum wf_status help_show(struct cli *cli, const char *noun, const char *verb);
+enum wf_status help_version(struct cli *cli);
+
+/* --- the commands, each in cmd_<noun>.c --- */
+
+enum wf_status cmd_init(struct cli *cli);
+enum wf_status cmd_status(struct cli *cli);
+enum wf_status cmd_doctor(struct cli *cli);
+enum wf_status cmd_def_add(struct cli *cli);
+enum wf_status cmd_def_list(struct cli *cli);
+enum wf_status cmd_def_show(struct cli *cli);
+enum wf_status cmd_def_validate(struct cli *cli);
+enum wf_status cmd_workflow_start(struct cli *cli);
+enum wf_status cmd_workflow_submit(struct cli *cli);
+enum wf_status cmd_workflow_show(struct cli *cli);
+enum wf_status cmd_workflow_history(struct cli *cli);
+enum wf_status cmd_workflow_list(struct cli *cli);
+enum wf_status cmd_workflow_fail(struct cli *cli);
+enum wf_status cmd_workflow_cancel(struct cli *cli);
+enum wf_status cmd_clock_show(struct cli *cli);
+enum wf_status cmd_clock_advance(struct cli *cli);
+enum wf_status cmd_replay(struct cli *cli);
+enum wf_status cmd_wal_status(struct cli *cli);
+enum wf_status cmd_wal_dump(struct cli *cli);
+enum wf_status cmd_wal_verify(struct cli *cli);
+enum wf_status cmd_wal_repair(struct cli *cli);
+enum wf_status cmd_snapshot_create(struct cli *cli);
+enum wf_status cmd_snapshot_list(struct cli *cli);
+enum wf_status cmd_snapshot_verify(struct cli *cli);
+enum wf_status cmd_exec(struct cli *cli);
+enum wf_status cmd_backup(struct cli *cli);
+enum wf_status cmd_restore(struct cli *cli);
+enum wf_status cmd_metrics(struct cli *cli);
+enum wf_status cmd_help(struct cli *cli);
+enum wf_status cmd_complete(struct cli *cli);
+
+#endif

@@ -1,0 +1,328 @@
+/* doctor: every check there is, one after the other, each with what it found and what to do about
+ * it. Writes nothing. */
+#include "base/error.h"
+#include "tools/wfctl/format.h"
+#include "tools/wfctl/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { SPACE_LOW_BYTES = 256 << 20, SPACE_LOW_FILES = 100, WORDS_MAX = 1200 };
+
+enum verdict { GOOD, NOTE, BAD };
+
+struct doctor {
+    struct cli *cli;
+    enum wf_status worst; /* of the first bad check */
+    char worst_text[WORDS_MAX];
+    unsigned bad, notes;
+};
+
+static const char *path_of(const struct doctor *doctor, const char *name, char path[4200]) {
+    snprintf(path, 4200, "%s/%s", doctor->cli->dir, name);
+    return path;
+}
+
+static void tell_text(struct doctor *doctor, const char *name, enum verdict verdict,
+                      const char *found, const char *advice) {
+    static const char *const words[] = {[GOOD] = "good", [NOTE] = "note", [BAD] = "BAD "};
+    static const enum out_style styles[] = {
+        [GOOD] = STYLE_GOOD, [NOTE] = STYLE_BUSY, [BAD] = STYLE_BAD};
+    struct out *out = &doctor->cli->out;
+    out_styled(out, styles[verdict], words[verdict]);
+    out_printf(out, "  %-9s ", name);
+    out_text(out, found);
+    out_printf(out, "\n");
+    if (advice)
+        out_printf(out, "                -> %s\n", advice);
+    out_flush(out); /* the next check may take long */
+}
+
+static void tell(struct doctor *doctor, const char *name, enum verdict verdict, const char *advice,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+static void tell(struct doctor *doctor, const char *name, enum verdict verdict, const char *advice,
+                 const char *format, ...) {
+    static const char *const words[] = {[GOOD] = "good", [NOTE] = "note", [BAD] = "bad"};
+    char found[WORDS_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(found, sizeof found, format, arguments);
+    va_end(arguments);
+    doctor->bad += verdict == BAD;
+    doctor->notes += verdict == NOTE;
+    if (!out_is_json(&doctor->cli->out)) {
+        tell_text(doctor, name, verdict, found, advice);
+        return;
+    }
+    struct out *out = &doctor->cli->out;
+    out_item_open(out);
+    emit_member(&out->json, "check", name);
+    emit_member(&out->json, "verdict", words[verdict]);
+    emit_member(&out->json, "found", found);
+    emit_member_if(&out->json, "advice", advice);
+    out_item_close(out);
+}
+
+/* A check failed with what is in cli->err. */
+static void tell_failure(struct doctor *doctor, const char *name, enum wf_status status,
+                         const char *advice) {
+    if (doctor->worst == WF_OK) {
+        doctor->worst = status;
+        snprintf(doctor->worst_text, sizeof doctor->worst_text, "%s: %s", name,
+                 doctor->cli->err.text);
+    }
+    tell(doctor, name, BAD, advice, "%s", doctor->cli->err.text);
+}
+
+static const char *advice_for(enum wf_status status) {
+    switch (status) {
+    case WF_DAMAGE:
+        return "look with 'wfctl wal verify'; restore a backup, or 'wfctl wal repair' tells and "
+               "records what is lost";
+    case WF_DIVERGENCE:
+        return "keep a copy of the folder and report this; the log is the truth, the state was "
+               "computed wrongly";
+    case WF_IO:
+        return "look at the system's log for errors of the disk";
+    case WF_FULL:
+        return "make room on the disk";
+    case WF_NOT_FOUND:
+        return "name the store with -d, or make one with 'wfctl init'";
+    case WF_HALTED:
+    case WF_UNKNOWN:
+        return "close the store and open it again";
+    case WF_LOCKED:
+        return "try again when the owner is gone";
+    case WF_OK:
+    case WF_REFUSED:
+    case WF_CONFLICT:
+    case WF_USAGE:
+    case WF_NO_MEMORY:
+        return NULL;
+    }
+    return NULL;
+}
+
+/* --- the checks --- */
+
+/* The pid that the lock file names; 0 where it cannot be read. */
+static long owner_pid(int fd) {
+    char text[33] = "";
+    long pid = 0;
+    if (pread(fd, text, sizeof text - 1, 0) <= 0 || sscanf(text, "pid %19ld", &pid) != 1)
+        return 0;
+    return pid;
+}
+
+static void check_owner(struct doctor *doctor) {
+    char path[4200];
+    int fd = open(path_of(doctor, "lock", path), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        tell(doctor, "owner", GOOD, NULL, "nobody has the store open");
+        return;
+    }
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool owned = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    if (owned)
+        tell(doctor, "owner", GOOD, NULL, "process %ld owns the store; readers work beside it",
+             owner_pid(fd));
+    else
+        tell(doctor, "owner", GOOD, NULL, "nobody owns the store; the last was process %ld",
+             owner_pid(fd));
+    close(fd);
+}
+
+static void check_space(struct doctor *doctor) {
+    struct statvfs space;
+    if (statvfs(doctor->cli->dir, &space) != 0) {
+        tell_failure(
+            doctor, "space",
+            error_set(&doctor->cli->err, WF_IO, "cannot ask the file system: %s", strerror(errno)),
+            NULL);
+        return;
+    }
+    uint64_t free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
+    char size[FORMAT_SIZE_SIZE];
+    bool low =
+        free_bytes < SPACE_LOW_BYTES || (space.f_files > 0 && space.f_favail < SPACE_LOW_FILES);
+    if (low)
+        tell(doctor, "space", NOTE, "make room before commands are answered with \"full\"",
+             "only %s and %" PRIu64 " files are left", format_size(size, free_bytes),
+             (uint64_t)space.f_favail);
+    else
+        tell(doctor, "space", GOOD, NULL, "%s free", format_size(size, free_bytes));
+    if (space.f_flag & ST_RDONLY)
+        tell(doctor, "space", NOTE, "mount it writable before commands are to work",
+             "the file system is read-only");
+}
+
+static bool first_finding(void *ctx, const struct wf_finding *finding) {
+    struct wf_finding *first = ctx;
+    if (!first->kind || strcmp(finding->kind, "torn") != 0)
+        first->kind = strcmp(finding->kind, "torn") == 0 ? "torn" : "damage";
+    first->size += finding->size;
+    return true;
+}
+
+static void check_log(struct doctor *doctor) {
+    struct wf_finding sum = {0};
+    struct wf_log_report report = {0};
+    struct cli *cli = doctor->cli;
+    enum wf_status status = wf_log_verify(cli->dir, first_finding, &sum, &report, &cli->err);
+    char size[FORMAT_SIZE_SIZE];
+    if (status != WF_OK)
+        tell_failure(doctor, "log", status, advice_for(status));
+    else if (sum.kind)
+        tell(doctor, "log", NOTE, "nothing to do: the next owner cuts it off",
+             "%" PRIu64 " records are good; %s at the end were being written when the process "
+                        "died, and never acknowledged",
+             report.records, format_size(size, sum.size));
+    else
+        tell(doctor, "log", GOOD, NULL, "every byte of %" PRIu64 " records checks (%s)",
+             report.records, format_size(size, report.bytes));
+}
+
+static bool check_open(struct doctor *doctor) {
+    struct cli *cli = doctor->cli;
+    enum wf_status status = store_open(cli, ACCESS_READ, false);
+    struct wf_store_status now;
+    if (status == WF_OK)
+        status = wf_status_get(cli->engine, false, &now, &cli->err);
+    if (status != WF_OK) {
+        tell_failure(doctor, "opening", status, advice_for(status));
+        return false;
+    }
+    tell(doctor, "opening", *now.notes ? NOTE : GOOD, NULL,
+         "up to record %" PRIu64 ", %" PRIu64 " of them replayed in %.1f ms%s%s", now.durable_lsn,
+         now.replayed, now.replay_ms, *now.notes ? "; " : "", now.notes);
+    return true;
+}
+
+static void check_snapshot(struct doctor *doctor) {
+    uint64_t entries = 0;
+    struct cli *cli = doctor->cli;
+    enum wf_status status = wf_snapshot_verify(cli->engine, &entries, &cli->err);
+    if (status == WF_OK)
+        tell(doctor, "snapshot", GOOD, NULL, "every value of %" PRIu64 " entries checks", entries);
+    else if (status == WF_NOT_FOUND)
+        tell(doctor, "snapshot", GOOD, NULL, "there is none yet");
+    else
+        tell_failure(doctor, "snapshot", status,
+                     "nothing is lost: the next owner sets it aside and rebuilds it from the log");
+}
+
+static void check_state(struct doctor *doctor) {
+    struct cli *cli = doctor->cli;
+    struct progress progress = {.what = "replaying"};
+    char hash[65];
+    enum wf_status status =
+        wf_replay_verify(cli->engine, progress_update, &progress, hash, &cli->err);
+    progress_clear(&progress);
+    if (status == WF_OK)
+        tell(doctor, "state", GOOD, NULL, "the same as rebuilt from the first record, hash %.16s",
+             hash);
+    else
+        tell_failure(doctor, "state", status, advice_for(status));
+}
+
+static bool is_leftover(const char *name) {
+    return strstr(name, ".damaged") != NULL;
+}
+
+static unsigned leftovers_in(struct doctor *doctor, const char *folder) {
+    char path[4200];
+    unsigned count = 0;
+    DIR *dir = opendir(path_of(doctor, folder, path));
+    if (!dir)
+        return 0;
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        if (!is_leftover(entry->d_name))
+            continue;
+        tell(doctor, "leftover", NOTE, "once nobody wants to look into it, remove it",
+             "%s/%s was set aside as damaged", path, entry->d_name);
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+static void check_leftovers(struct doctor *doctor) {
+    unsigned count =
+        leftovers_in(doctor, ".") + leftovers_in(doctor, "wal") + leftovers_in(doctor, "archive");
+    if (count == 0)
+        tell(doctor, "leftover", GOOD, NULL, "nothing was set aside by a repair");
+}
+
+static void check_all(struct doctor *doctor) {
+    check_owner(doctor);
+    check_space(doctor);
+    check_log(doctor);
+    if (check_open(doctor)) {
+        check_snapshot(doctor);
+        check_state(doctor);
+    }
+    check_leftovers(doctor);
+}
+
+/* --- the end --- */
+
+static void conclude_text(struct doctor *doctor) {
+    struct out *out = &doctor->cli->out;
+    if (doctor->bad)
+        out_styled(out, STYLE_BAD, "The store needs care: see above what to do.");
+    else
+        out_styled(out, STYLE_GOOD,
+                   doctor->notes ? "The store is well; see the notes." : "The store is well.");
+    out_printf(out, "\n");
+}
+
+/* The checks were written first, "ok" goes before them. */
+static void conclude_json(struct doctor *doctor, struct bytes_buffer *checks) {
+    struct out *out = &doctor->cli->out;
+    out->json.comma = false;
+    emit_open(&out->json, '{');
+    if (doctor->worst == WF_OK)
+        emit_member_bool(&out->json, "ok", true);
+    else
+        out_error_members(&out->json, doctor->worst, doctor->worst_text);
+    if (out->mode == OUT_JSON) {
+        emit_key(&out->json, "checks");
+        emit_open(&out->json, '[');
+        bytes_write_run(&out->bytes, checks->data, checks->size);
+        emit_close(&out->json, ']');
+    }
+    emit_member_uint(&out->json, "bad", doctor->bad);
+    emit_member_uint(&out->json, "notes", doctor->notes);
+    out_object_close(out);
+}
+
+enum wf_status cmd_doctor(struct cli *cli) {
+    struct doctor doctor = {.cli = cli};
+    /* A folder that is no store at all is not a patient. */
+    enum wf_status status = store_open(cli, ACCESS_READ, false);
+    store_close(cli);
+    if (status == WF_NOT_FOUND || status == WF_REFUSED)
+        return status;
+    check_all(&doctor);
+    struct bytes_buffer checks;
+    bytes_buffer_init(&checks);
+    if (cli->out.mode == OUT_JSON) {
+        checks = cli->out.bytes;
+        bytes_buffer_init(&cli->out.bytes);
+    }
+    if (out_is_json(&cli->out))
+        conclude_json(&doctor, &checks);
+    else
+        conclude_text(&doctor);
+    bytes_buffer_deinit(&checks);
+    cli->reported = true;
+    return doctor.worst;
+}

@@ -1,0 +1,222 @@
+#include "base/error.h"
+#include "tools/wfctl/format.h"
+#include "tools/wfctl/store.h"
+#include "tools/wfctl/table.h"
+#include "tools/wfctl/view.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* --- status --- */
+
+static bool segment_json(void *ctx, const struct wf_segment *segment) {
+    struct out *out = ctx;
+    out_item_open(out);
+    view_segment_members(&out->json, segment);
+    return out_item_close(out);
+}
+
+static bool segment_text(void *ctx, const struct wf_segment *segment) {
+    struct text_table *table = ctx;
+    char size[FORMAT_SIZE_SIZE];
+    table_cell(table, STYLE_PLAIN, segment->name);
+    table_cell_uint(table, segment->first_lsn);
+    if (segment->last_lsn < segment->first_lsn)
+        table_cell(table, STYLE_PLAIN, "-");
+    else
+        table_cell_uint(table, segment->last_lsn);
+    table_cell(table, STYLE_PLAIN, format_size(size, segment->size));
+    table_cell(table, segment->sealed ? STYLE_GOOD : STYLE_BUSY,
+               segment->sealed ? "sealed" : "open");
+    table_cell(table, STYLE_DIM, *segment->root ? segment->root : "-");
+    return true;
+}
+
+enum wf_status cmd_wal_status(struct cli *cli) {
+    if (out_is_json(&cli->out)) {
+        out_list_open(&cli->out, "segments");
+        enum wf_status status = wf_log_segments(cli->engine, segment_json, &cli->out, &cli->err);
+        out_list_end(&cli->out);
+        return status;
+    }
+    static const char *const headers[] = {"SEGMENT", ">FIRST", ">LAST", ">SIZE",
+                                          "STATE",   "ROOT",   NULL};
+    struct text_table table;
+    table_begin(&table, &cli->out, headers);
+    enum wf_status status = wf_log_segments(cli->engine, segment_text, &table, &cli->err);
+    table_end(&table);
+    return status;
+}
+
+/* --- dump: a line for each record --- */
+
+struct dump {
+    struct out *out;
+    struct text_table table;
+    struct bytes_buffer events; /* names of the record's events so far */
+    uint64_t from, until;
+};
+
+static bool dump_json(struct dump *dump, const struct wf_event *event) {
+    struct out *out = dump->out;
+    if (event->index == 0) {
+        out_item_open(out);
+        emit_member_uint(&out->json, "lsn", event->lsn);
+        emit_member_time(&out->json, "time", event->time_ms);
+        emit_member(&out->json, "command", event->command);
+        emit_member(&out->json, "subject", event->subject);
+        emit_member_if(&out->json, "actor", event->actor);
+        emit_member_if(&out->json, "key", event->key);
+        emit_key(&out->json, "events");
+        emit_open(&out->json, '[');
+    }
+    emit_string(&out->json, event->event);
+    if (event->index + 1 < event->count)
+        return true;
+    emit_close(&out->json, ']');
+    return out_item_close(out);
+}
+
+static bool dump_text(struct dump *dump, const struct wf_event *event) {
+    if (event->index > 0)
+        bytes_write_run(&dump->events, ", ", 2);
+    bytes_write_run(&dump->events, event->event, strlen(event->event));
+    if (event->index + 1 < event->count)
+        return true;
+    bytes_write_u8(&dump->events, '\0');
+    struct text_table *table = &dump->table;
+    table_cell_uint(table, event->lsn);
+    table_cell_time(table, event->time_ms);
+    table_cell(table, STYLE_PLAIN, event->command ? event->command : "-");
+    table_cell(table, STYLE_BOLD, event->subject && *event->subject ? event->subject : "-");
+    table_cell(table, STYLE_PLAIN,
+               bytes_buffer_ok(&dump->events) ? (const char *)dump->events.data : "");
+    bytes_buffer_clear(&dump->events);
+    return dump->out->write_errno == 0;
+}
+
+static bool dump_event(void *ctx, const struct wf_event *event) {
+    struct dump *dump = ctx;
+    if (event->lsn < dump->from || event->lsn > dump->until)
+        return true;
+    return out_is_json(dump->out) ? dump_json(dump, event) : dump_text(dump, event);
+}
+
+static enum wf_status dump_all(struct cli *cli, struct dump *dump) {
+    static const char *const headers[] = {">RECORD", "TIME", "COMMAND", "ABOUT", "EVENTS", NULL};
+    const char *file = cli->argument_count > 0 ? cli->arguments[0] : NULL;
+    enum wf_status status = file ? WF_OK : store_open(cli, ACCESS_READ, false);
+    if (status != WF_OK)
+        return status;
+    out_list_open(dump->out, "records");
+    table_begin(&dump->table, dump->out, headers);
+    bytes_buffer_init(&dump->events);
+    if (file)
+        status = wf_replay_file(file, NULL, dump_event, dump, &cli->err);
+    else
+        status = wf_replay(cli->engine, dump->from, dump->until, NULL, dump_event, dump, &cli->err);
+    bytes_buffer_deinit(&dump->events);
+    table_end(&dump->table);
+    out_list_end(dump->out);
+    return status;
+}
+
+enum wf_status cmd_wal_dump(struct cli *cli) {
+    struct dump dump = {.out = &cli->out, .until = UINT64_MAX};
+    enum wf_status status = cli_option_uint(cli, "from", &dump.from);
+    if (status == WF_OK)
+        status = cli_option_uint(cli, "until", &dump.until);
+    return status == WF_OK ? dump_all(cli, &dump) : status;
+}
+
+/* --- verify, repair --- */
+
+static bool print_finding(void *ctx, const struct wf_finding *finding) {
+    struct out *out = ctx;
+    if (!out_is_json(out)) {
+        view_finding_text(out, finding);
+        return out_flush_some(out);
+    }
+    out_item_open(out);
+    view_finding_members(&out->json, finding);
+    return out_item_close(out);
+}
+
+/* The object begins with what only the end of the work can tell: so the findings are made first,
+ * then put behind it. */
+static void tell_json(struct cli *cli, enum wf_status status, const struct wf_log_report *report,
+                      const struct bytes_buffer *findings) {
+    struct out *out = &cli->out;
+    out->json.comma = false;
+    emit_open(&out->json, '{');
+    if (status == WF_OK)
+        emit_member_bool(&out->json, "ok", true);
+    else
+        out_error_members(&out->json, status, cli->err.text);
+    view_log_report_members(&out->json, report);
+    if (out->mode == OUT_JSON) {
+        emit_key(&out->json, "findings");
+        emit_open(&out->json, '[');
+        bytes_write_run(&out->bytes, findings->data, findings->size);
+        emit_close(&out->json, ']');
+    } else {
+        emit_member_uint(&out->json, "findings", report->findings);
+    }
+    out_object_close(out);
+    cli->reported = true;
+}
+
+static void tell_text(struct cli *cli, enum wf_status status, const struct wf_log_report *report,
+                      bool repair) {
+    struct out *out = &cli->out;
+    out_printf(out, "%" PRIu64 " records", report->records);
+    if (report->records > 0)
+        out_printf(out, " (LSN %" PRIu64 " to %" PRIu64 ")", report->first_lsn, report->last_lsn);
+    char size[FORMAT_SIZE_SIZE];
+    out_printf(out, ", %s: ", format_size(size, report->bytes));
+    if (status != WF_OK)
+        out_styled(out, STYLE_BAD, "damaged");
+    else if (repair && report->findings > 0)
+        out_styled(out, STYLE_GOOD, "repaired; what was lost stands above and in the log");
+    else
+        out_styled(out, STYLE_GOOD, repair ? "nothing to repair" : "good");
+    out_printf(out, "\n");
+}
+
+/* Does the status mean that the work was done, so that there is a report? */
+static bool is_outcome(enum wf_status status) {
+    return status == WF_OK || status == WF_DAMAGE;
+}
+
+static enum wf_status check_log(struct cli *cli, bool repair, uint64_t skip_lsn) {
+    struct out *out = &cli->out;
+    struct wf_log_report report = {0};
+    enum wf_status status =
+        repair ? wf_log_repair(cli->dir, skip_lsn, print_finding, out, &report, &cli->err)
+               : wf_log_verify(cli->dir, print_finding, out, &report, &cli->err);
+    if (!is_outcome(status))
+        return status;
+    if (!out_is_json(out)) {
+        tell_text(cli, status, &report, repair);
+        return status;
+    }
+    struct bytes_buffer findings;
+    bytes_buffer_init(&findings);
+    if (out->mode == OUT_JSON) {
+        findings = out->bytes;
+        bytes_buffer_init(&out->bytes);
+    }
+    tell_json(cli, status, &report, &findings);
+    bytes_buffer_deinit(&findings);
+    return status;
+}
+
+enum wf_status cmd_wal_verify(struct cli *cli) {
+    return check_log(cli, false, 0);
+}
+
+enum wf_status cmd_wal_repair(struct cli *cli) {
+    uint64_t skip_lsn = 0;
+    enum wf_status status = cli_option_uint(cli, "skip", &skip_lsn);
+    return status == WF_OK ? check_log(cli, true, skip_lsn) : status;
+}

@@ -1,0 +1,284 @@
+#include "base/error.h"
+#include "tools/wfctl/cli.h"
+#include "tools/wfctl/format.h"
+#include "tools/wfctl/table.h"
+#include "tools/wfctl/view.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- commands --- */
+
+static void tell_result_text(struct out *out, const char *id, const struct wf_result *result) {
+    out_text(out, id);
+    out_printf(out, ": ");
+    out_text(out, result->outcome ? result->outcome : "recorded");
+    if (result->status) {
+        out_printf(out, " (");
+        out_styled(out, out_status_style(result->status), result->status);
+        if (result->stage) {
+            out_printf(out, " at ");
+            out_text(out, result->stage);
+        }
+        out_printf(out, ")");
+    }
+    out_printf(out, ", record %" PRIu64 "%s\n", result->lsn,
+               result->replayed ? "; this key was used before: the first outcome again" : "");
+}
+
+static enum wf_status execute(struct cli *cli, struct wf_command *command) {
+    command->key = cli_option(cli, "key");
+    command->actor = cli_option(cli, "actor");
+    struct wf_result result;
+    enum wf_status status = wf_execute(cli->engine, command, &result, &cli->err);
+    if (status != WF_OK)
+        return status;
+    struct out *out = &cli->out;
+    if (!out_is_json(out)) {
+        tell_result_text(out, command->id, &result);
+        return WF_OK;
+    }
+    out_object_open(out);
+    emit_member_uint(&out->json, "lsn", result.lsn);
+    if (result.replayed)
+        emit_member_bool(&out->json, "replayed", true);
+    emit_key(&out->json, "result");
+    view_result(&out->json, command->kind, &result);
+    out_object_close(out);
+    return WF_OK;
+}
+
+enum wf_status cmd_workflow_start(struct cli *cli) {
+    struct wf_field fields[WF_FIELDS_MAX];
+    struct wf_command command = {.kind = WF_WORKFLOW_START,
+                                 .type = cli->arguments[0],
+                                 .id = cli_option(cli, "id"),
+                                 .fields = fields};
+    uint64_t version = 0;
+    enum wf_status status = cli_option_uint(cli, "def-version", &version);
+    if (status == WF_OK && version > UINT32_MAX)
+        status = cli_usage(cli, "--def-version %" PRIu64 " is no version", version);
+    if (status == WF_OK)
+        status = cli_fields(cli, 1, fields, &command.field_count);
+    if (status != WF_OK)
+        return status;
+    command.version = (uint32_t)version;
+    return execute(cli, &command);
+}
+
+enum wf_status cmd_workflow_submit(struct cli *cli) {
+    struct wf_field fields[WF_FIELDS_MAX];
+    struct wf_command command = {.kind = WF_WORKFLOW_SUBMIT,
+                                 .id = cli->arguments[0],
+                                 .step = cli->arguments[1],
+                                 .fields = fields};
+    enum wf_status status = cli_fields(cli, 2, fields, &command.field_count);
+    return status == WF_OK ? execute(cli, &command) : status;
+}
+
+enum wf_status cmd_workflow_fail(struct cli *cli) {
+    struct wf_command command = {.kind = WF_WORKFLOW_FAIL,
+                                 .id = cli->arguments[0],
+                                 .stage = cli->arguments[1],
+                                 .reason = cli_option(cli, "reason")};
+    return execute(cli, &command);
+}
+
+enum wf_status cmd_workflow_cancel(struct cli *cli) {
+    struct wf_command command = {
+        .kind = WF_WORKFLOW_CANCEL, .id = cli->arguments[0], .reason = cli_option(cli, "reason")};
+    return execute(cli, &command);
+}
+
+/* --- show --- */
+
+enum wf_status cmd_workflow_show(struct cli *cli) {
+    struct wf_workflow *workflow;
+    uint64_t as_of = 0;
+    enum wf_status status = cli_option_uint(cli, "as-of", &as_of);
+    if (status != WF_OK)
+        return status;
+    if (cli_option(cli, "as-of"))
+        status = wf_workflow_get_as_of(cli->engine, cli->arguments[0], as_of, &workflow, &cli->err);
+    else
+        status = wf_workflow_get(cli->engine, cli->arguments[0], &workflow, &cli->err);
+    if (status != WF_OK)
+        return status;
+    if (out_is_json(&cli->out)) {
+        out_object_open(&cli->out);
+        view_workflow_members(&cli->out.json, workflow);
+        out_object_close(&cli->out);
+    } else {
+        view_workflow_text(&cli->out, workflow);
+    }
+    wf_workflow_free(workflow);
+    return WF_OK;
+}
+
+/* --- list --- */
+
+static bool list_json(void *ctx, const struct wf_workflow *workflow) {
+    struct out *out = ctx;
+    out_item_open(out);
+    view_workflow_brief_members(&out->json, workflow);
+    return out_item_close(out);
+}
+
+static bool list_text(void *ctx, const struct wf_workflow *workflow) {
+    struct text_table *table = ctx;
+    table_cell(table, STYLE_BOLD, workflow->id);
+    table_cell(table, STYLE_PLAIN, workflow->type);
+    table_cell_uint(table, workflow->version);
+    table_cell(table, out_status_style(workflow->status), workflow->status);
+    table_cell(table, STYLE_PLAIN, workflow->stage ? workflow->stage : "-");
+    table_cell_time(table, workflow->changed_ms);
+    table_cell_uint(table, workflow->lsn);
+    return table->out->write_errno == 0;
+}
+
+static enum wf_status list_filter(struct cli *cli, struct wf_filter *filter) {
+    *filter = (struct wf_filter){
+        .status = cli_option(cli, "status"),
+        .stage = cli_option(cli, "stage"),
+        .type = cli_option(cli, "type"),
+        .after = cli_option(cli, "after"),
+    };
+    const char *where = cli_option(cli, "where");
+    struct wf_field field;
+    /* The words of main() may be written to. */
+    if (where && !cli_split((char *)where, &field))
+        return cli_usage(cli, "--where '%s' is no NAME=VALUE", where);
+    if (where) {
+        filter->where_name = field.name;
+        filter->where_value = field.value;
+    }
+    bool known = !filter->status;
+    for (unsigned i = 1; !known && wf_workflow_status_name(i); i++)
+        known = strcmp(filter->status, wf_workflow_status_name(i)) == 0;
+    if (!known)
+        return cli_usage(cli, "unknown status '%s'", filter->status);
+    enum wf_status status = cli_option_uint(cli, "limit", &filter->limit);
+    if (status == WF_OK && cli_option(cli, "limit") && filter->limit == 0)
+        return cli_usage(cli, "--limit must be at least 1");
+    return status;
+}
+
+enum wf_status cmd_workflow_list(struct cli *cli) {
+    struct wf_filter filter;
+    enum wf_status status = list_filter(cli, &filter);
+    if (status != WF_OK)
+        return status;
+    if (out_is_json(&cli->out)) {
+        out_list_open(&cli->out, "workflows");
+        status = wf_workflow_list(cli->engine, &filter, list_json, &cli->out, &cli->err);
+        out_list_end(&cli->out);
+        return status;
+    }
+    static const char *const headers[] = {"ID",    "WORKFLOW", ">VERSION", "STATUS",
+                                          "STAGE", "CHANGED",  ">RECORD",  NULL};
+    struct text_table table;
+    table_begin(&table, &cli->out, headers);
+    status = wf_workflow_list(cli->engine, &filter, list_text, &table, &cli->err);
+    table_end(&table);
+    return status;
+}
+
+/* --- history --- */
+
+static bool history_json(void *ctx, const struct wf_event *event) {
+    struct out *out = ctx;
+    out_item_open(out);
+    view_event_members(&out->json, event);
+    return out_item_close(out);
+}
+
+/* The timeline: a line for each record with its time, how long after the one before, and who; below
+ * it what it came to, with how long a stage took. */
+struct timeline {
+    struct out *out;
+    int64_t last_ms; /* of the record before; 0: none */
+    struct {
+        char name[WF_NAME_MAX + 1];
+        int64_t since_ms;
+    } active[WF_STAGES_MAX];
+    size_t active_count;
+};
+
+static void note_activated(struct timeline *timeline, const struct wf_event *event) {
+    size_t i = 0;
+    while (i < timeline->active_count && strcmp(timeline->active[i].name, event->stage) != 0)
+        i++;
+    if (i == WF_STAGES_MAX || strlen(event->stage) > WF_NAME_MAX)
+        return;
+    if (i == timeline->active_count)
+        timeline->active_count++;
+    strcpy(timeline->active[i].name, event->stage);
+    timeline->active[i].since_ms = event->time_ms;
+}
+
+static void tell_stage_time(struct timeline *timeline, const struct wf_event *event) {
+    if (!event->stage)
+        return;
+    if (strcmp(event->event, "stage_activated") == 0) {
+        note_activated(timeline, event);
+        return;
+    }
+    char duration[FORMAT_DURATION_SIZE];
+    for (size_t i = 0; i < timeline->active_count; i++)
+        if (strcmp(timeline->active[i].name, event->stage) == 0)
+            out_printf(timeline->out, " after %s",
+                       format_duration(duration, event->time_ms - timeline->active[i].since_ms));
+}
+
+static void timeline_head(struct timeline *timeline, const struct wf_event *event) {
+    struct out *out = timeline->out;
+    char time[FORMAT_TIME_SIZE], duration[FORMAT_DURATION_SIZE],
+        lead[FORMAT_DURATION_SIZE + 4] = "";
+    if (timeline->last_ms)
+        snprintf(lead, sizeof lead, "+%s",
+                 format_duration(duration, event->time_ms - timeline->last_ms));
+    timeline->last_ms = event->time_ms;
+    out_printf(out, "%-24s  ", format_time(time, event->time_ms));
+    out_printf(out, "%10s  ", lead);
+    out_styled(out, STYLE_BOLD, event->command ? event->command : "");
+    if (event->actor) {
+        out_printf(out, " by ");
+        out_text(out, event->actor);
+    }
+    if (event->key) {
+        out_printf(out, ", key ");
+        out_text(out, event->key);
+    }
+    out_printf(out, "  ");
+    char record[40];
+    snprintf(record, sizeof record, "(record %" PRIu64 ")", event->lsn);
+    out_styled(out, STYLE_DIM, record);
+    out_printf(out, "\n");
+}
+
+static bool history_text(void *ctx, const struct wf_event *event) {
+    struct timeline *timeline = ctx;
+    struct out *out = timeline->out;
+    if (event->index == 0)
+        timeline_head(timeline, event);
+    bool last = event->index + 1 >= event->count;
+    out_printf(out, "%38s", "");
+    out_styled(out, STYLE_DIM, out->unicode ? (last ? "└ " : "├ ") : "- ");
+    view_event_text(out, event);
+    tell_stage_time(timeline, event);
+    out_printf(out, "\n");
+    return out_flush_some(out);
+}
+
+enum wf_status cmd_workflow_history(struct cli *cli) {
+    if (out_is_json(&cli->out)) {
+        out_list_open(&cli->out, "events");
+        enum wf_status status =
+            wf_workflow_history(cli->engine, cli->arguments[0], history_json, &cli->out, &cli->err);
+        out_list_end(&cli->out);
+        return status;
+    }
+    struct timeline timeline = {.out = &cli->out};
+    return wf_workflow_history(cli->engine, cli->arguments[0], history_text, &timeline, &cli->err);
+}

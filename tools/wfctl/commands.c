@@ -1,0 +1,315 @@
+/* The table of everything wfctl can do. */
+#include "tools/wfctl/cli.h"
+
+static const struct option_spec dir_option = {
+    "dir", 'd', "DIR", "the store's folder (default: $WF_DIR, then ./wf-data)", false};
+static const struct option_spec output_option = {"output", 'o', "MODE",
+                                                 "text, json or jsonl (default: text)", false};
+static const struct option_spec help_option = {"help", 'h', NULL, "help on the command", false};
+static const struct option_spec version_option = {"version", 'V', NULL, "wfctl's version", false};
+const struct option_spec *const cli_global_options[] = {&dir_option, &output_option, &help_option,
+                                                        &version_option, NULL};
+
+static const struct option_spec test_clock_option = {
+    "test-clock", 0, "TIME",
+    "give the store a clock of its own that stands at TIME until it is advanced", false};
+static const struct option_spec id_option = {"id", 'i', "ID", "the new workflow's id", true};
+static const struct option_spec key_option = {
+    "key", 'k', "KEY", "idempotency key: the same command again answers as the first time", false};
+static const struct option_spec actor_option = {"actor", 'a', "ACTOR",
+                                                "who asks; kept in the history", false};
+static const struct option_spec reason_option = {"reason", 'r', "REASON",
+                                                 "why; kept in the history", true};
+static const struct option_spec def_version_option = {
+    "def-version", 0, "N", "version of the definition (default: the newest)", false};
+static const struct option_spec as_of_option = {"as-of", 0, "LSN", "as it was after this record",
+                                                false};
+static const struct option_spec status_option = {
+    "status", 's', "STATUS", "only workflows of this status (running, completed, …)", false};
+static const struct option_spec stage_option = {"stage", 0, "STAGE",
+                                                "only workflows that stand at this stage", false};
+static const struct option_spec type_option = {"type", 't', "TYPE", "only workflows of this type",
+                                               false};
+static const struct option_spec where_option = {"where", 'w', "NAME=VALUE",
+                                                "only workflows whose data has this value", false};
+static const struct option_spec limit_option = {"limit", 'n', "N", "at most N workflows", false};
+static const struct option_spec after_option = {"after", 0, "ID",
+                                                "only ids that sort after this one", false};
+static const struct option_spec from_option = {"from", 0, "LSN",
+                                               "the first record (default: the oldest)", false};
+static const struct option_spec until_option = {"until", 0, "LSN",
+                                                "the last record (default: the newest)", false};
+static const struct option_spec workflow_option = {"workflow", 'w', "ID",
+                                                   "only what concerns this workflow", false};
+static const struct option_spec verify_option = {
+    "verify", 0, NULL,
+    "rebuild the state from the first record and compare it with the one that is kept", false};
+static const struct option_spec skip_option = {
+    "skip", 0, "LSN", "also drop this record, which reads well but cannot be understood", false};
+static const struct option_spec create_option = {"create", 'c', NULL,
+                                                 "make the store where there is none", false};
+
+const struct noun cli_nouns[] = {
+    {"init", "make a store"},
+    {"status", "how the store is"},
+    {"doctor", "check everything, and say what to do"},
+    {"def", "workflow definitions"},
+    {"workflow", "loan applications, and any other workflow"},
+    {"clock", "the store's clock"},
+    {"replay", "print the log's records, or prove them"},
+    {"wal", "the log itself"},
+    {"snapshot", "snapshots of the state"},
+    {"exec", "a stream of commands, one JSON object a line"},
+    {"backup", "copy the store while it runs"},
+    {"restore", "make the store from a copy"},
+    {"metrics", "counters for Prometheus"},
+    {"help", "help on a command"},
+    {NULL, NULL},
+};
+
+const struct verb cli_verbs[] = {
+    {.noun = "init",
+     .arguments = "",
+     .run = cmd_init,
+     .summary = "make a store in DIR, with the shipped definitions",
+     .details =
+         "Where DIR is a store already nothing changes. A folder of something else is refused.\n"
+         "TIME is RFC 3339, such as 2026-01-01T00:00:00Z.",
+     .options = {&test_clock_option}},
+    {.noun = "status",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_status,
+     .summary = "what is durable, what opening had to do, counts"},
+    {.noun = "doctor",
+     .arguments = "",
+     .run = cmd_doctor,
+     .summary = "check everything that can be checked, in words",
+     .details = "Reads only. Checks the owner, the log, the snapshot, the state, the space on the "
+                "disk and "
+                "what repairs left."},
+
+    {.noun = "def",
+     .name = "add",
+     .arguments = "FILE",
+     .required = 1,
+     .at_most = 1,
+     .access = ACCESS_WRITE,
+     .run = cmd_def_add,
+     .summary = "add a definition (YAML); \"-\" is stdin",
+     .options = {&key_option, &actor_option}},
+    {.noun = "def",
+     .name = "list",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_def_list,
+     .summary = "all definitions and their versions"},
+    {.noun = "def",
+     .name = "show",
+     .arguments = "NAME",
+     .required = 1,
+     .at_most = 1,
+     .access = ACCESS_READ,
+     .run = cmd_def_show,
+     .summary = "a definition as it was added",
+     .options = {&def_version_option}},
+    {.noun = "def",
+     .name = "validate",
+     .arguments = "FILE",
+     .required = 1,
+     .at_most = 1,
+     .run = cmd_def_validate,
+     .summary = "check a definition without a store",
+     .details = "Errors name line and column."},
+
+    {.noun = "workflow",
+     .name = "start",
+     .arguments = "TYPE [NAME=VALUE…]",
+     .required = 1,
+     .at_most = CLI_MANY,
+     .access = ACCESS_WRITE,
+     .run = cmd_workflow_start,
+     .summary = "start a workflow",
+     .details = "wfctl workflow start loan_application --id L1 applicant=Ann",
+     .options = {&id_option, &def_version_option, &key_option, &actor_option}},
+    {.noun = "workflow",
+     .name = "submit",
+     .arguments = "ID STEP [NAME=VALUE…]",
+     .required = 2,
+     .at_most = CLI_MANY,
+     .access = ACCESS_WRITE,
+     .run = cmd_workflow_submit,
+     .summary = "submit a step with its fields",
+     .details = "wfctl workflow submit L1 credit_bureau_response credit_score=750 history=clean",
+     .options = {&key_option, &actor_option}},
+    {.noun = "workflow",
+     .name = "show",
+     .arguments = "ID",
+     .required = 1,
+     .at_most = 1,
+     .access = ACCESS_READ,
+     .run = cmd_workflow_show,
+     .summary = "where a workflow stands",
+     .options = {&as_of_option}},
+    {.noun = "workflow",
+     .name = "history",
+     .arguments = "ID",
+     .required = 1,
+     .at_most = 1,
+     .access = ACCESS_READ,
+     .run = cmd_workflow_history,
+     .summary = "everything that happened to a workflow"},
+    {.noun = "workflow",
+     .name = "list",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_workflow_list,
+     .summary = "workflows in order of id",
+     .options = {&status_option, &stage_option, &type_option, &where_option, &limit_option,
+                 &after_option}},
+    {.noun = "workflow",
+     .name = "fail",
+     .arguments = "ID STAGE",
+     .required = 2,
+     .at_most = 2,
+     .access = ACCESS_WRITE,
+     .run = cmd_workflow_fail,
+     .summary = "an external verdict: the stage failed",
+     .options = {&reason_option, &key_option, &actor_option}},
+    {.noun = "workflow",
+     .name = "cancel",
+     .arguments = "ID",
+     .required = 1,
+     .at_most = 1,
+     .access = ACCESS_WRITE,
+     .run = cmd_workflow_cancel,
+     .summary = "end a workflow where it stands",
+     .options = {&reason_option, &key_option, &actor_option}},
+
+    {.noun = "clock",
+     .name = "show",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_clock_show,
+     .summary = "what time it is for the store"},
+    {.noun = "clock",
+     .name = "advance",
+     .arguments = "DURATION",
+     .required = 1,
+     .at_most = 1,
+     .access = ACCESS_WRITE,
+     .run = cmd_clock_advance,
+     .summary = "move a test clock forward",
+     .details = "DURATION is 30s, 5m, 2h, 30d, 1h30m and the like.",
+     .options = {&key_option, &actor_option}},
+
+    {.noun = "replay",
+     .arguments = "[FILE]",
+     .at_most = 1,
+     .run = cmd_replay,
+     .summary = "print the records, or prove them with --verify",
+     .details = "Writes nothing. Works on the store of a live process, of a killed one, and on one "
+                "segment "
+                "FILE without its store.",
+     .options = {&from_option, &until_option, &workflow_option, &verify_option}},
+
+    {.noun = "wal",
+     .name = "status",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_wal_status,
+     .summary = "the log's segments"},
+    {.noun = "wal",
+     .name = "dump",
+     .arguments = "[FILE]",
+     .at_most = 1,
+     .run = cmd_wal_dump,
+     .summary = "a line for each record of the log or of one segment FILE",
+     .options = {&from_option, &until_option}},
+    {.noun = "wal",
+     .name = "verify",
+     .arguments = "",
+     .run = cmd_wal_verify,
+     .summary = "check every byte; damage is named with its place",
+     .details = "Reads only; works beside a live owner and on a store that does not open. Exit "
+                "status 4 on "
+                "damage."},
+    {.noun = "wal",
+     .name = "repair",
+     .arguments = "",
+     .run = cmd_wal_repair,
+     .summary = "make a damaged log usable, telling every loss",
+     .details = "Damaged files are copied aside first. What was lost is recorded in the log.",
+     .options = {&skip_option}},
+
+    {.noun = "snapshot",
+     .name = "create",
+     .arguments = "",
+     .access = ACCESS_WRITE,
+     .run = cmd_snapshot_create,
+     .summary = "write a snapshot now"},
+    {.noun = "snapshot",
+     .name = "list",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_snapshot_list,
+     .summary = "the snapshots that are kept"},
+    {.noun = "snapshot",
+     .name = "verify",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_snapshot_verify,
+     .summary = "read and check every value of the snapshot"},
+
+    {.noun = "exec",
+     .arguments = "",
+     .run = cmd_exec,
+     .summary = "answer commands from stdin, each once it is durable",
+     .details =
+         "One JSON object a line, one answer a line, in order; what is waiting is committed as a "
+         "group:\n"
+         "  "
+         "{\"cmd\":\"workflow.start\",\"type\":\"loan_application\",\"id\":\"L1\",\"data\":{"
+         "\"applicant\":\"Ann\"}}\n"
+         "  "
+         "{\"cmd\":\"workflow.submit\",\"id\":\"L1\",\"step\":\"S\",\"data\":{\"k\":\"v\"},\"key\":"
+         "\"k-"
+         "17\",\"tag\":\"any\"}\n"
+         "Commands: workflow.start|submit|fail|cancel|show|history|list, def.add|list|show, "
+         "clock.show|advance,\n"
+         "status, snapshot.create. \"key\" is the idempotency key, \"tag\" is echoed. A bad line "
+         "gets "
+         "an error answer.",
+     .options = {&create_option}},
+    {.noun = "backup",
+     .arguments = "DIR2",
+     .required = 1,
+     .at_most = 1,
+     .run = cmd_backup,
+     .summary = "a consistent, verified copy in DIR2, which must not exist",
+     .details = "Works while another process owns and writes the store."},
+    {.noun = "restore",
+     .arguments = "FROM",
+     .required = 1,
+     .at_most = 1,
+     .run = cmd_restore,
+     .summary = "make DIR a verified copy of the store or backup FROM",
+     .details = "DIR must not exist, or be empty."},
+    {.noun = "metrics",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_metrics,
+     .summary = "counters in the Prometheus text format"},
+    {.noun = "help",
+     .arguments = "[NOUN [VERB]]",
+     .at_most = 2,
+     .run = cmd_help,
+     .summary = "help on everything, a noun or a verb"},
+    /* No noun of the list above: for the shell's completion only. */
+    {.noun = "complete",
+     .arguments = "[WORD…]",
+     .at_most = CLI_MANY,
+     .run = cmd_complete,
+     .summary = "what the last of the words may become, one a line"},
+    {.noun = NULL},
+};

@@ -1,0 +1,345 @@
+#include "tools/wfctl/exec_request.h"
+
+#include "base/error.h"
+#include "tools/wfctl/format.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- memory: jansson's small allocations, all given back at once when the next line comes --- */
+
+enum { BLOCK_SIZE = 256 * 1024, ALIGNMENT = 16 };
+
+/* One that did not fit. */
+struct overflow {
+    struct overflow *next;
+    max_align_t data[];
+};
+
+static struct {
+    char *block;
+    size_t used;
+    struct overflow *overflow;
+} memory;
+
+static void *take(size_t size) {
+    size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (size <= BLOCK_SIZE - memory.used) {
+        void *at = memory.block + memory.used;
+        memory.used += size;
+        return at;
+    }
+    struct overflow *overflow = malloc(sizeof *overflow + size);
+    if (!overflow)
+        return NULL;
+    overflow->next = memory.overflow;
+    memory.overflow = overflow;
+    return overflow->data;
+}
+
+static void give_back(void *data) {
+    (void)data;
+}
+
+static void reset_memory(void) {
+    memory.used = 0;
+    while (memory.overflow) {
+        struct overflow *next = memory.overflow->next;
+        free(memory.overflow);
+        memory.overflow = next;
+    }
+}
+
+enum wf_status request_memory_init(struct wf_error *err) {
+    memory.block = malloc(BLOCK_SIZE);
+    if (!memory.block)
+        return error_set(err, WF_NO_MEMORY, "no memory");
+    json_set_alloc_funcs(take, give_back);
+    return WF_OK;
+}
+
+void request_memory_deinit(void) {
+    reset_memory();
+    free(memory.block);
+    memory.block = NULL;
+}
+
+/* --- the table --- */
+
+static const char *const member_names[MEMBER_COUNT] = {
+    [MEMBER_CMD] = "cmd",           [MEMBER_ID] = "id",
+    [MEMBER_STEP] = "step",         [MEMBER_DATA] = "data",
+    [MEMBER_KEY] = "key",           [MEMBER_TAG] = "tag",
+    [MEMBER_TYPE] = "type",         [MEMBER_WORKFLOW] = "workflow",
+    [MEMBER_VERSION] = "version",   [MEMBER_STAGE] = "stage",
+    [MEMBER_REASON] = "reason",     [MEMBER_ACTOR] = "actor",
+    [MEMBER_TEXT] = "text",         [MEMBER_NAME] = "name",
+    [MEMBER_DURATION] = "duration", [MEMBER_AS_OF] = "as_of",
+    [MEMBER_STATUS] = "status",     [MEMBER_WHERE] = "where",
+    [MEMBER_LIMIT] = "limit",       [MEMBER_AFTER] = "after",
+};
+
+#define BIT(member) (UINT32_C(1) << MEMBER_##member)
+#define COMMAND_BITS (BIT(KEY) | BIT(ACTOR))
+
+static const struct request_kind kinds[] = {
+    {"workflow.submit", WF_WORKFLOW_SUBMIT, NULL, COMMAND_BITS | BIT(ID) | BIT(STEP) | BIT(DATA),
+     BIT(ID) | BIT(STEP)},
+    {"workflow.start", WF_WORKFLOW_START, NULL,
+     COMMAND_BITS | BIT(ID) | BIT(TYPE) | BIT(WORKFLOW) | BIT(VERSION) | BIT(DATA), BIT(ID)},
+    {"workflow.show", 0, answer_workflow_show, BIT(ID) | BIT(AS_OF), BIT(ID)},
+    {"workflow.fail", WF_WORKFLOW_FAIL, NULL, COMMAND_BITS | BIT(ID) | BIT(STAGE) | BIT(REASON),
+     BIT(ID) | BIT(STAGE) | BIT(REASON)},
+    {"workflow.cancel", WF_WORKFLOW_CANCEL, NULL, COMMAND_BITS | BIT(ID) | BIT(REASON),
+     BIT(ID) | BIT(REASON)},
+    {"workflow.list", 0, answer_workflow_list,
+     BIT(STATUS) | BIT(STAGE) | BIT(TYPE) | BIT(WHERE) | BIT(LIMIT) | BIT(AFTER), 0},
+    {"workflow.history", 0, answer_workflow_history, BIT(ID), BIT(ID)},
+    {"def.add", WF_DEFINITION_ADD, NULL, COMMAND_BITS | BIT(TEXT) | BIT(NAME), BIT(TEXT)},
+    {"def.list", 0, answer_def_list, 0, 0},
+    {"def.show", 0, answer_def_show, BIT(NAME) | BIT(VERSION), BIT(NAME)},
+    {"clock.show", 0, answer_clock_show, 0, 0},
+    {"clock.advance", 0, answer_clock_advance, COMMAND_BITS | BIT(DURATION), BIT(DURATION)},
+    {"status", 0, answer_status, 0, 0},
+    {"snapshot.create", 0, answer_snapshot_create, 0, 0},
+};
+
+static const struct request_kind *find_kind(const char *name) {
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+/* --- members --- */
+
+static enum member find_member(const char *name) {
+    unsigned member = 0;
+    while (member < MEMBER_COUNT && strcmp(member_names[member], name) != 0)
+        member++;
+    return (enum member)member;
+}
+
+static void collect_members(struct request *request, json_t *root) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(root, name, value) {
+        enum member member = find_member(name);
+        if (member == MEMBER_COUNT)
+            request->unknown = request->unknown ? request->unknown : name;
+        else
+            request->members[member] = value;
+    }
+}
+
+static enum wf_status check_type(const struct request *request, enum member member,
+                                 struct wf_error *err) {
+    const json_t *value = request->members[member];
+    switch (member) {
+    case MEMBER_TAG:
+        return WF_OK;
+    case MEMBER_DATA:
+        if (!json_is_object(value))
+            return error_set(err, WF_USAGE, "member 'data' must be an object");
+        return WF_OK;
+    case MEMBER_WHERE:
+        if (!json_is_object(value) || json_object_size(value) != 1 ||
+            !json_is_string(json_object_iter_value(json_object_iter((json_t *)value))))
+            return error_set(err, WF_USAGE, "member 'where' must be an object of one string");
+        return WF_OK;
+    case MEMBER_VERSION:
+    case MEMBER_AS_OF:
+    case MEMBER_LIMIT:
+        if (!json_is_integer(value) || json_integer_value(value) < 0)
+            return error_set(err, WF_USAGE, "member '%s' must be a number from 0",
+                             member_names[member]);
+        return WF_OK;
+    case MEMBER_CMD:
+    case MEMBER_ID:
+    case MEMBER_STEP:
+    case MEMBER_KEY:
+    case MEMBER_TYPE:
+    case MEMBER_WORKFLOW:
+    case MEMBER_STAGE:
+    case MEMBER_REASON:
+    case MEMBER_ACTOR:
+    case MEMBER_TEXT:
+    case MEMBER_NAME:
+    case MEMBER_DURATION:
+    case MEMBER_STATUS:
+    case MEMBER_AFTER:
+    case MEMBER_COUNT:
+        if (!json_is_string(value))
+            return error_set(err, WF_USAGE, "member '%s' must be a string", member_names[member]);
+        return WF_OK;
+    }
+    return WF_OK;
+}
+
+static enum wf_status check_members(const struct request *request, struct wf_error *err) {
+    const struct request_kind *kind = request->kind;
+    if (request->unknown)
+        return error_set(err, WF_USAGE, "unknown member '%s' for %s", request->unknown, kind->name);
+    uint32_t allowed = kind->takes | BIT(CMD) | BIT(TAG);
+    for (unsigned i = 0; i < MEMBER_COUNT; i++) {
+        if (!request->members[i]) {
+            if (kind->needs >> i & 1)
+                return error_set(err, WF_USAGE, "%s needs the member '%s'", kind->name,
+                                 member_names[i]);
+            continue;
+        }
+        if (!(allowed >> i & 1))
+            return error_set(err, WF_USAGE, "unknown member '%s' for %s", member_names[i],
+                             kind->name);
+        enum wf_status status = check_type(request, (enum member)i, err);
+        if (status != WF_OK)
+            return status;
+    }
+    return WF_OK;
+}
+
+const char *request_string(const struct request *request, enum member member) {
+    return json_string_value(request->members[member]); /* NULL for NULL */
+}
+
+uint64_t request_uint(const struct request *request, enum member member, uint64_t otherwise) {
+    const json_t *value = request->members[member];
+    return value ? (uint64_t)json_integer_value(value) : otherwise;
+}
+
+/* --- the command --- */
+
+/* The shortest digits that read back as the same number. */
+static void real_text(char text[32], double value) {
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(text, 32, "%.*g", precision, value);
+        if (strtod(text, NULL) == value)
+            return;
+    }
+}
+
+/* A field's value as text: strings as they are, numbers and booleans as JSON writes them. NULL:
+ * none of these. */
+static const char *value_text(const json_t *value, char number[32]) {
+    switch (json_typeof(value)) {
+    case JSON_STRING:
+        return json_string_value(value);
+    case JSON_INTEGER:
+        snprintf(number, 32, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return number;
+    case JSON_REAL:
+        real_text(number, json_real_value(value));
+        return number;
+    case JSON_TRUE:
+        return "true";
+    case JSON_FALSE:
+        return "false";
+    case JSON_NULL:
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+        return NULL;
+    }
+    return NULL;
+}
+
+static enum wf_status take_fields(struct request *request, struct wf_error *err) {
+    json_t *data = request->members[MEMBER_DATA];
+    if (!data)
+        return WF_OK;
+    if (json_object_size(data) > WF_FIELDS_MAX)
+        return error_set(err, WF_USAGE, "more than %d fields in 'data'", WF_FIELDS_MAX);
+    size_t count = 0;
+    const char *name;
+    json_t *value;
+    json_object_foreach(data, name, value) {
+        const char *text = value_text(value, request->numbers[count]);
+        if (!text)
+            return error_set(err, WF_USAGE, "field '%s' must be a string", name);
+        request->fields[count++] = (struct wf_field){.name = name, .value = text};
+    }
+    request->command.fields = request->fields;
+    request->command.field_count = count;
+    return WF_OK;
+}
+
+static enum wf_status take_type(struct request *request, struct wf_error *err) {
+    struct wf_command *command = &request->command;
+    const char *type = request_string(request, MEMBER_TYPE),
+               *workflow = request_string(request, MEMBER_WORKFLOW);
+    if (command->kind != WF_WORKFLOW_START)
+        return WF_OK;
+    if (!type && !workflow)
+        return error_set(err, WF_USAGE, "workflow.start needs the member 'type'");
+    if (type && workflow)
+        return error_set(err, WF_USAGE, "'type' and 'workflow' mean the same; give one");
+    uint64_t version = request_uint(request, MEMBER_VERSION, 0);
+    if (version > UINT32_MAX)
+        return error_set(err, WF_USAGE, "%" PRIu64 " is no version", version);
+    command->type = type ? type : workflow;
+    command->version = (uint32_t)version;
+    return WF_OK;
+}
+
+static enum wf_status make_command(struct request *request, struct wf_error *err) {
+    request->command = (struct wf_command){
+        .kind = request->kind->command,
+        .id = request_string(request, MEMBER_ID),
+        .step = request_string(request, MEMBER_STEP),
+        .stage = request_string(request, MEMBER_STAGE),
+        .reason = request_string(request, MEMBER_REASON),
+        .actor = request_string(request, MEMBER_ACTOR),
+        .text = request_string(request, MEMBER_TEXT),
+        .text_name = request_string(request, MEMBER_NAME),
+        .key = request_string(request, MEMBER_KEY),
+    };
+    enum wf_status status = take_type(request, err);
+    return status == WF_OK ? take_fields(request, err) : status;
+}
+
+enum wf_status request_decode(struct request *request, const char *line, size_t size,
+                              struct wf_error *err) {
+    reset_memory();
+    request->kind = NULL;
+    request->unknown = NULL;
+    memset(request->members, 0, sizeof request->members);
+    json_error_t problem;
+    json_t *root = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    if (!root)
+        return error_set(err, WF_USAGE, "the line is no JSON: %s, at byte %d", problem.text,
+                         problem.position);
+    if (!json_is_object(root))
+        return error_set(err, WF_USAGE, "the line is no JSON object");
+    collect_members(request, root);
+    if (!request->members[MEMBER_CMD])
+        return error_set(err, WF_USAGE, "the member 'cmd' is missing");
+    const char *name = request_string(request, MEMBER_CMD);
+    if (!name)
+        return error_set(err, WF_USAGE, "member 'cmd' must be a string");
+    request->kind = find_kind(name);
+    if (!request->kind)
+        return error_set(err, WF_USAGE, "unknown cmd '%s'", name);
+    enum wf_status status = check_members(request, err);
+    return status == WF_OK && request->kind->command ? make_command(request, err) : status;
+}
+
+/* --- the tag --- */
+
+static int append(const char *data, size_t size, void *to) {
+    bytes_write_run(to, data, size);
+    return 0;
+}
+
+void request_write_tag(const struct request *request, struct bytes_buffer *to) {
+    const json_t *tag = request->members[MEMBER_TAG];
+    if (!tag)
+        return;
+    struct emit json = {.to = to};
+    if (json_is_string(tag))
+        emit_bytes(&json, json_string_value(tag), json_string_length(tag));
+    else
+        json_dump_callback(tag, append, to, JSON_ENCODE_ANY | JSON_COMPACT);
+}

@@ -1,0 +1,96 @@
+/* One line of exec as a request: which command, its members, checked against the table of what it
+ * takes. */
+#ifndef WFCTL_EXEC_REQUEST_H
+#define WFCTL_EXEC_REQUEST_H
+
+#include "engine/wf.h"
+#include "tools/wfctl/emit.h"
+
+struct json_t;
+
+/* Members of a request. */
+enum member {
+    MEMBER_CMD,
+    MEMBER_ID,
+    MEMBER_STEP,
+    MEMBER_DATA,
+    MEMBER_KEY,
+    MEMBER_TAG,
+    MEMBER_TYPE,
+    MEMBER_WORKFLOW, /* another word for the type, as answers have it */
+    MEMBER_VERSION,
+    MEMBER_STAGE,
+    MEMBER_REASON,
+    MEMBER_ACTOR,
+    MEMBER_TEXT,
+    MEMBER_NAME,
+    MEMBER_DURATION,
+    MEMBER_AS_OF,
+    MEMBER_STATUS,
+    MEMBER_WHERE,
+    MEMBER_LIMIT,
+    MEMBER_AFTER,
+    MEMBER_COUNT,
+};
+
+struct request;
+
+/* Answer at once: write the value of "result". `*lsn` is that of the record it made, left alone
+ * where it made none. */
+typedef enum wf_status (*request_answer_fn)(struct wf_engine *engine, const struct request *request,
+                                            struct emit *json, uint64_t *lsn, struct wf_error *err);
+
+struct request_kind {
+    const char *name;
+    enum wf_command_kind command; /* to enqueue; 0: `answer` */
+    request_answer_fn answer;
+    uint32_t takes, needs; /* bits 1 << enum member; cmd and tag go with all */
+};
+
+/* Reuse one for all lines: strings and fields of `command` live in it until the next line. Zero it
+ * first. */
+struct request {
+    const struct request_kind *kind;
+    struct json_t *members[MEMBER_COUNT]; /* NULL: not given */
+    const char *unknown;                  /* name of a member that is none */
+    struct wf_command command;            /* where kind->command */
+    struct wf_field fields[WF_FIELDS_MAX];
+    char numbers[WF_FIELDS_MAX][32]; /* numbers among the values, as text */
+};
+
+/* Memory for the JSON of one line comes from one block that is reused. Call once, and again to
+ * release it. */
+enum wf_status request_memory_init(struct wf_error *err);
+void request_memory_deinit(void);
+
+/* Parse and check. WF_USAGE: the line is malformed; `tag` may be there all the same. */
+enum wf_status request_decode(struct request *request, const char *line, size_t size,
+                              struct wf_error *err);
+/* The tag as JSON, appended to `to`; nothing where there is none. */
+void request_write_tag(const struct request *request, struct bytes_buffer *to);
+
+/* What an answer asks of its request. NULL where a member is not given. */
+const char *request_string(const struct request *request, enum member member);
+uint64_t request_uint(const struct request *request, enum member member, uint64_t otherwise);
+
+/* The answers, in exec_answer.c. */
+enum wf_status answer_workflow_show(struct wf_engine *, const struct request *, struct emit *,
+                                    uint64_t *, struct wf_error *);
+enum wf_status answer_workflow_history(struct wf_engine *, const struct request *, struct emit *,
+                                       uint64_t *, struct wf_error *);
+enum wf_status answer_workflow_list(struct wf_engine *, const struct request *, struct emit *,
+                                    uint64_t *, struct wf_error *);
+enum wf_status answer_def_list(struct wf_engine *, const struct request *, struct emit *,
+                               uint64_t *, struct wf_error *);
+enum wf_status answer_def_show(struct wf_engine *, const struct request *, struct emit *,
+                               uint64_t *, struct wf_error *);
+enum wf_status answer_clock_show(struct wf_engine *, const struct request *, struct emit *,
+                                 uint64_t *, struct wf_error *);
+enum wf_status answer_clock_advance(struct wf_engine *, const struct request *, struct emit *,
+                                    uint64_t *, struct wf_error *);
+enum wf_status answer_status(struct wf_engine *, const struct request *, struct emit *, uint64_t *,
+                             struct wf_error *);
+enum wf_status answer_snapshot_create(struct wf_engine *, const struct request *, struct emit *,
+                                      uint64_t *, struct wf_error *);
+
+#endif

@@ -1,0 +1,344 @@
+#include "tools/wfctl/view.h"
+
+#include "tools/wfctl/format.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- JSON --- */
+
+static void data_member(struct emit *json, const struct wf_field *fields, size_t count) {
+    emit_key(json, "data");
+    emit_open(json, '{');
+    for (size_t i = 0; i < count; i++) {
+        emit_string(json, fields[i].name);
+        bytes_write_u8(json->to, ':');
+        json->comma = false;
+        emit_string(json, fields[i].value);
+    }
+    emit_close(json, '}');
+}
+
+static void stages_member(struct emit *json, const struct wf_workflow *workflow) {
+    emit_key(json, "stages");
+    emit_open(json, '[');
+    for (size_t i = 0; i < workflow->stage_count; i++) {
+        const struct wf_stage_info *stage = &workflow->stages[i];
+        emit_open(json, '{');
+        emit_member(json, "name", stage->name);
+        emit_member(json, "status", stage->status);
+        emit_member_uint(json, "attempt", stage->attempt);
+        if (stage->deadline_ms)
+            emit_member_time(json, "deadline", stage->deadline_ms);
+        emit_close(json, '}');
+    }
+    emit_close(json, ']');
+}
+
+static void head_members(struct emit *json, const struct wf_workflow *workflow) {
+    emit_member(json, "id", workflow->id);
+    emit_member(json, "workflow", workflow->type);
+    emit_member_uint(json, "version", workflow->version);
+    emit_member(json, "status", workflow->status);
+    emit_member(json, "stage", workflow->stage);
+    emit_member_uint(json, "lsn", workflow->lsn);
+}
+
+static void tail_members(struct emit *json, const struct wf_workflow *workflow) {
+    emit_member_if(json, "reason", workflow->reason);
+    emit_member_time(json, "started", workflow->started_ms);
+    emit_member_time(json, "changed", workflow->changed_ms);
+}
+
+void view_workflow_members(struct emit *json, const struct wf_workflow *workflow) {
+    head_members(json, workflow);
+    stages_member(json, workflow);
+    emit_key(json, "steps");
+    emit_open(json, '[');
+    for (size_t i = 0; i < workflow->step_count; i++)
+        emit_string(json, workflow->steps[i]);
+    emit_close(json, ']');
+    data_member(json, workflow->data, workflow->data_count);
+    tail_members(json, workflow);
+}
+
+void view_workflow_brief_members(struct emit *json, const struct wf_workflow *workflow) {
+    head_members(json, workflow);
+    tail_members(json, workflow);
+}
+
+void view_event_members(struct emit *json, const struct wf_event *event) {
+    emit_member_uint(json, "lsn", event->lsn);
+    emit_member_time(json, "time", event->time_ms);
+    emit_member(json, "event", event->event);
+    emit_member_if(json, "stage", event->stage);
+    emit_member_if(json, "step", event->step);
+    emit_member_if(json, "actor", event->actor);
+    if (event->data_count > 0 || event->step)
+        data_member(json, event->data, event->data_count);
+    emit_member_if(json, "command", event->command);
+    if (event->subject && *event->subject)
+        emit_member(json, "subject", event->subject);
+    if (event->attempt)
+        emit_member_uint(json, "attempt", event->attempt);
+    if (event->version)
+        emit_member_uint(json, "version", event->version);
+    if (event->deadline_ms)
+        emit_member_time(json, "deadline", event->deadline_ms);
+    emit_member_if(json, "key", event->key);
+    emit_member_if(json, "reason", event->reason);
+}
+
+void view_definition_members(struct emit *json, const struct wf_definition *definition) {
+    emit_member(json, "name", definition->name);
+    emit_member_uint(json, "version", definition->version);
+    emit_member_uint(json, "added_lsn", definition->added_lsn);
+}
+
+static void counts_member(struct emit *json, const struct wf_store_status *status) {
+    emit_key(json, "workflows");
+    emit_open(json, '{');
+    for (unsigned i = 1; i < sizeof status->counts / sizeof status->counts[0]; i++)
+        if (status->counts[i] > 0 && wf_workflow_status_name(i))
+            emit_member_uint(json, wf_workflow_status_name(i), status->counts[i]);
+    emit_close(json, '}');
+}
+
+static void replay_ms_member(struct emit *json, double replay_ms) {
+    uint64_t microseconds = replay_ms > 0 ? (uint64_t)(replay_ms * 1000 + 0.5) : 0;
+    char text[40];
+    int size = snprintf(text, sizeof text, "%" PRIu64 ".%03" PRIu64, microseconds / 1000,
+                        microseconds % 1000);
+    emit_key(json, "replay_ms");
+    emit_raw(json, text, (size_t)size);
+}
+
+void view_status_members(struct emit *json, const struct wf_store_status *status) {
+    emit_member_uint(json, "durable_lsn", status->durable_lsn);
+    emit_member_uint(json, "snapshot_lsn", status->snapshot_lsn);
+    emit_member_uint(json, "replayed", status->replayed);
+    replay_ms_member(json, status->replay_ms);
+    if (*status->state_hash)
+        emit_member(json, "state_hash", status->state_hash);
+    emit_member_uint(json, "segments", status->segments);
+    emit_member_uint(json, "archives", status->archives);
+    counts_member(json, status);
+    emit_key(json, "schema_version");
+    emit_null(json);
+    emit_member_bool(json, "halted", status->halted);
+    emit_member_uint(json, "definitions", status->definitions);
+    emit_member_uint(json, "keys", status->keys);
+    emit_member_uint(json, "refusals", status->refusals);
+    emit_member_uint(json, "torn_bytes", status->torn_bytes);
+    emit_member_uint(json, "log_bytes", status->log_bytes);
+    emit_member_uint(json, "snapshot_bytes", status->snapshot_bytes);
+    emit_member_uint(json, "memory_bytes", status->memory_bytes);
+    emit_member(json, "clock", status->test_clock ? "test" : "system");
+    emit_member_time(json, "now", status->now_ms);
+    if (*status->notes)
+        emit_member(json, "notes", status->notes);
+}
+
+void view_segment_members(struct emit *json, const struct wf_segment *segment) {
+    emit_member(json, "name", segment->name);
+    emit_member_uint(json, "first_lsn", segment->first_lsn);
+    emit_member_uint(json, "last_lsn", segment->last_lsn);
+    emit_member_uint(json, "size", segment->size);
+    emit_member_bool(json, "sealed", segment->sealed);
+    if (*segment->root)
+        emit_member(json, "root", segment->root);
+}
+
+void view_finding_members(struct emit *json, const struct wf_finding *finding) {
+    emit_member(json, "kind", finding->kind);
+    emit_member(json, "segment", finding->segment);
+    emit_member_uint(json, "offset", finding->offset);
+    emit_member_uint(json, "size", finding->size);
+    if (finding->first_lsn <= finding->last_lsn) {
+        emit_member_uint(json, "first_lsn", finding->first_lsn);
+        emit_member_uint(json, "last_lsn", finding->last_lsn);
+    }
+    emit_member(json, "text", finding->text);
+    emit_member(json, "entities", finding->entities);
+}
+
+void view_log_report_members(struct emit *json, const struct wf_log_report *report) {
+    emit_member_uint(json, "records", report->records);
+    emit_member_uint(json, "first_lsn", report->first_lsn);
+    emit_member_uint(json, "last_lsn", report->last_lsn);
+    emit_member_uint(json, "bytes", report->bytes);
+}
+
+void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_result *result) {
+    emit_open(json, '{');
+    if (result->outcome)
+        emit_member(json, "outcome", result->outcome);
+    if (result->status) {
+        emit_member(json, "stage", result->stage);
+        emit_member(json, "status", result->status);
+        emit_key(json, "activated");
+        emit_open(json, '[');
+        for (size_t i = 0; i < result->activated_count; i++)
+            emit_string(json, result->activated[i]);
+        emit_close(json, ']');
+    }
+    if (kind == WF_WORKFLOW_START || kind == WF_DEFINITION_ADD)
+        emit_member_uint(json, "version", result->version);
+    emit_close(json, '}');
+}
+
+/* --- text --- */
+
+static const char *stage_mark(const struct out *out, const char *status) {
+    static const struct {
+        const char *status, *unicode, *ascii;
+    } marks[] = {
+        {"completed", "✔", "[x]"},       {"active", "▶", "[>]"},    {"blocked", "·", "[ ]"},
+        {"failed", "✘", "[!]"},          {"timed_out", "✘", "[!]"}, {"rolled_back", "↶", "[<]"},
+        {"awaiting_review", "?", "[?]"}, {"held", "‖", "[=]"},
+    };
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        if (strcmp(marks[i].status, status) == 0)
+            return out->unicode ? marks[i].unicode : marks[i].ascii;
+    return out->unicode ? "•" : "[*]";
+}
+
+static size_t longest_stage(const struct wf_workflow *workflow) {
+    size_t longest = 0;
+    for (size_t i = 0; i < workflow->stage_count; i++)
+        if (strlen(workflow->stages[i].name) > longest)
+            longest = strlen(workflow->stages[i].name);
+    return longest;
+}
+
+static void stage_line(struct out *out, const struct wf_stage_info *stage, size_t name_width) {
+    char time[FORMAT_TIME_SIZE];
+    enum out_style style = out_status_style(stage->status);
+    out_printf(out, "  ");
+    out_styled(out, style, stage_mark(out, stage->status));
+    out_printf(out, " ");
+    out_styled(out, strcmp(stage->status, "active") == 0 ? STYLE_BOLD : STYLE_PLAIN, stage->name);
+    out_printf(out, "%*s  ", (int)(name_width - strlen(stage->name)), "");
+    out_styled(out, style, stage->status);
+    if (stage->attempt > 1)
+        out_printf(out, ", attempt %u", stage->attempt);
+    if (stage->deadline_ms)
+        out_printf(out, ", until %s", format_time(time, stage->deadline_ms));
+    out_printf(out, "\n");
+}
+
+static void workflow_facts(struct out *out, const struct wf_workflow *workflow) {
+    if (workflow->reason) {
+        out_printf(out, "reason   ");
+        out_text(out, workflow->reason);
+        out_printf(out, "\n");
+    }
+    for (size_t i = 0; i < workflow->step_count; i++) {
+        out_printf(out, i == 0 ? "steps    " : ", ");
+        out_text(out, workflow->steps[i]);
+    }
+    if (workflow->step_count > 0)
+        out_printf(out, "\n");
+    for (size_t i = 0; i < workflow->data_count; i++) {
+        out_printf(out, i == 0 ? "data     " : "         ");
+        out_text(out, workflow->data[i].name);
+        out_printf(out, " = ");
+        out_text(out, workflow->data[i].value);
+        out_printf(out, "\n");
+    }
+}
+
+void view_workflow_text(struct out *out, const struct wf_workflow *workflow) {
+    char started[FORMAT_TIME_SIZE], changed[FORMAT_TIME_SIZE];
+    out_styled(out, STYLE_BOLD, workflow->id);
+    out_printf(out, "  ");
+    out_text(out, workflow->type);
+    out_printf(out, " version %u  ", workflow->version);
+    out_styled(out, out_status_style(workflow->status), workflow->status);
+    out_printf(out, "\nstarted  %s\nchanged  %s, record %" PRIu64 "\n\n",
+               format_time(started, workflow->started_ms),
+               format_time(changed, workflow->changed_ms), workflow->lsn);
+    size_t width = longest_stage(workflow);
+    for (size_t i = 0; i < workflow->stage_count; i++) {
+        if (i > 0 && out->unicode)
+            out_styled(out, STYLE_DIM, "  │"), out_printf(out, "\n");
+        stage_line(out, &workflow->stages[i], width);
+    }
+    out_printf(out, "\n");
+    workflow_facts(out, workflow);
+}
+
+enum out_style view_event_style(const struct wf_event *event) {
+    static const struct {
+        const char *ending;
+        enum out_style style;
+    } styles[] = {{"_completed", STYLE_GOOD}, {"_failed", STYLE_BAD},
+                  {"_lost", STYLE_BAD},       {"_refused", STYLE_BAD},
+                  {"_activated", STYLE_BUSY}, {"_cancelled", STYLE_BAD}};
+    size_t size = strlen(event->event);
+    for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++) {
+        size_t ending = strlen(styles[i].ending);
+        if (size >= ending && strcmp(event->event + size - ending, styles[i].ending) == 0)
+            return styles[i].style;
+    }
+    return STYLE_PLAIN;
+}
+
+/* "stage_activated" with the stage's name reads "credit_check activated"; what has no name reads as
+ * it stands. */
+static void event_words(struct out *out, const struct wf_event *event) {
+    const char *name = event->stage ? event->stage : event->step;
+    const char *verb = event->event;
+    if (name) {
+        out_text(out, name);
+        out_printf(out, " ");
+        const char *underscore = strchr(verb, '_');
+        verb = underscore ? underscore + 1 : verb;
+    }
+    char words[64];
+    size_t size = 0;
+    for (; verb[size] && size + 1 < sizeof words; size++)
+        words[size] = verb[size] == '_' ? ' ' : verb[size];
+    words[size] = '\0';
+    out_styled(out, view_event_style(event), words);
+}
+
+void view_event_text(struct out *out, const struct wf_event *event) {
+    char time[FORMAT_TIME_SIZE];
+    event_words(out, event);
+    if (event->attempt > 1)
+        out_printf(out, ", attempt %u", event->attempt);
+    if (event->version)
+        out_printf(out, ", version %u", event->version);
+    if (event->deadline_ms)
+        out_printf(out, ", until %s", format_time(time, event->deadline_ms));
+    for (size_t i = 0; i < event->data_count; i++) {
+        out_printf(out, i == 0 ? ": " : ", ");
+        out_text(out, event->data[i].name);
+        out_printf(out, "=");
+        out_text(out, event->data[i].value);
+    }
+    if (event->reason) {
+        out_printf(out, ": ");
+        out_text(out, event->reason);
+    }
+}
+
+void view_finding_text(struct out *out, const struct wf_finding *finding) {
+    out_styled(out, strcmp(finding->kind, "torn") == 0 ? STYLE_BUSY : STYLE_BAD, finding->kind);
+    out_printf(out, "  ");
+    out_text(out, finding->segment);
+    out_printf(out, ", offset %" PRIu64 ", %" PRIu64 " bytes", finding->offset, finding->size);
+    if (finding->first_lsn < finding->last_lsn)
+        out_printf(out, ", LSN %" PRIu64 " to %" PRIu64, finding->first_lsn, finding->last_lsn);
+    else if (finding->first_lsn == finding->last_lsn)
+        out_printf(out, ", LSN %" PRIu64, finding->first_lsn);
+    out_printf(out, ": ");
+    out_text(out, finding->text);
+    if (*finding->entities) {
+        out_printf(out, "; concerns ");
+        out_text(out, finding->entities);
+    }
+    out_printf(out, "\n");
+}

@@ -1,0 +1,30 @@
+/* How a workflow, an event and a result look, in JSON and to a person: shared by the commands and
+ * exec. */
+#ifndef WFCTL_VIEW_H
+#define WFCTL_VIEW_H
+
+#include "engine/wf.h"
+#include "tools/wfctl/out.h"
+
+/* Members of an open object. */
+void view_workflow_members(struct emit *json, const struct wf_workflow *workflow);
+void view_workflow_brief_members(struct emit *json,
+                                 const struct wf_workflow *workflow); /* a list's item */
+void view_event_members(struct emit *json, const struct wf_event *event);
+void view_definition_members(struct emit *json, const struct wf_definition *definition);
+void view_status_members(struct emit *json, const struct wf_store_status *status);
+void view_segment_members(struct emit *json, const struct wf_segment *segment);
+void view_finding_members(struct emit *json, const struct wf_finding *finding);
+void view_log_report_members(struct emit *json, const struct wf_log_report *report);
+/* The value of "result": {"outcome":…,"stage":…,"status":…,"activated":[…]}. */
+void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_result *result);
+
+/* A small picture of the stages. */
+void view_workflow_text(struct out *out, const struct wf_workflow *workflow);
+/* What the event says, as the rest of a line without its end. */
+void view_event_text(struct out *out, const struct wf_event *event);
+/* How an event is to be painted. */
+enum out_style view_event_style(const struct wf_event *event);
+void view_finding_text(struct out *out, const struct wf_finding *finding);
+
+#endif
