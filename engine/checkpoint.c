@@ -1,0 +1,407 @@
+/* Checkpoints: the changed entities, encoded as of one LSN, go into the snapshot in one
+ * transaction.
+ *
+ * Commands go on meanwhile. state_freeze() marks in O(1) what belongs to the checkpoint; it is
+ * encoded in slices of a few entities with the mutex released between them, and an entity that is
+ * about to change before its turn is encoded right then (encode_before_change). So the image is the
+ * state after exactly one record, and no command waits for more than a slice. The transaction is
+ * written without the mutex. */
+#include "engine/engine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SLICE_ENTITIES = 64,
+    CHUNK_SIZE = 1024 * 1024,
+    META_VERSION = 1,
+};
+
+struct checkpoint_chunk {
+    struct checkpoint_chunk *next;
+    size_t used, capacity;
+    uint8_t data[];
+};
+
+void checkpoint_key_order(uint64_t sequence, uint8_t order[8]) {
+    for (int i = 0; i < 8; i++) {
+        order[i] = (uint8_t)(sequence >> (56 - 8 * i)); /* big-endian: byte order is number order */
+    }
+}
+
+/* --- the meta record --- */
+
+_Static_assert(SNAPSHOT_META_MAX >= sizeof(((struct wal_position *)NULL)->bytes) + 64,
+               "the meta record must fit: the buffer over it cannot grow");
+
+static void encode_meta(struct checkpoint *checkpoint, const struct digest_sum *sum) {
+    struct snapshot_meta *meta = &checkpoint->meta;
+    const struct wal_position *position = &checkpoint->position;
+    struct bytes_buffer buffer = {.data = meta->bytes, .capacity = sizeof(meta->bytes)};
+    bytes_write_u8(&buffer, META_VERSION);
+    bytes_write_u64(&buffer, sum->low);
+    bytes_write_u64(&buffer, sum->high);
+    bytes_write_u64(&buffer, checkpoint->last.lsn);
+    bytes_write_u64(&buffer, checkpoint->last.offset);
+    bytes_write_varint(&buffer, position->size);
+    bytes_write_run(&buffer, position->bytes, position->size);
+    meta->lsn = checkpoint->last.lsn;
+    meta->size = buffer.size;
+}
+
+enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
+                                      struct wal_position *position, struct digest_sum *sum,
+                                      struct record_link *last, struct wf_error *err) {
+    struct bytes_reader reader = bytes_reader_make(meta->bytes, meta->size);
+    uint8_t version = bytes_read_u8(&reader);
+    sum->low = bytes_read_u64(&reader);
+    sum->high = bytes_read_u64(&reader);
+    last->lsn = bytes_read_u64(&reader);
+    last->offset = bytes_read_u64(&reader);
+    struct bytes_view run = bytes_read_string(&reader);
+    if (!bytes_reader_done(&reader) || version != META_VERSION ||
+        run.size > sizeof(position->bytes)) {
+        return error_set(err, WF_DAMAGE, "snapshot: its meta record has another format");
+    }
+    *position = (struct wal_position){.lsn = run.size > 0 ? meta->lsn : 0, .size = run.size};
+    if (run.size > 0) {
+        memcpy(position->bytes, run.data, run.size);
+    }
+    return WF_OK;
+}
+
+/* --- encoding --- */
+
+static uint8_t *chunk_take(struct checkpoint *checkpoint, size_t size) {
+    struct checkpoint_chunk *chunk = checkpoint->chunks;
+    if (chunk == NULL || chunk->capacity - chunk->used < size) {
+        size_t capacity = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+        chunk = malloc(sizeof(*chunk) + capacity);
+        if (chunk == NULL) {
+            return NULL;
+        }
+        *chunk = (struct checkpoint_chunk){.next = checkpoint->chunks, .capacity = capacity};
+        checkpoint->chunks = chunk;
+    }
+    uint8_t *at = chunk->data + chunk->used;
+    chunk->used += size;
+    return at;
+}
+
+static void add_change(struct checkpoint *checkpoint, struct bytes_view key,
+                       struct bytes_view value) {
+    if (checkpoint->change_count == checkpoint->change_capacity) {
+        size_t capacity = checkpoint->change_capacity * 2 + 1024;
+        struct snapshot_change *changes = realloc(checkpoint->changes, capacity * sizeof(*changes));
+        if (changes == NULL) {
+            checkpoint->status = WF_NO_MEMORY;
+            return;
+        }
+        checkpoint->changes = changes;
+        checkpoint->change_capacity = capacity;
+    }
+    uint8_t *at = chunk_take(checkpoint, key.size + value.size);
+    if (at == NULL) {
+        checkpoint->status = WF_NO_MEMORY;
+        return;
+    }
+    memcpy(at, key.data, key.size);
+    struct snapshot_change *change = &checkpoint->changes[checkpoint->change_count++];
+    change->key = (struct bytes_view){at, key.size};
+    change->value = (struct bytes_view){NULL, 0};
+    if (value.data != NULL) {
+        memcpy(at + key.size, value.data, value.size);
+        change->value = (struct bytes_view){at + key.size, value.size};
+    }
+}
+
+/* The second pair of an idempotency key: sequence -> text. */
+static void encode_key_order(struct checkpoint *checkpoint, const struct idempotency_key *entry) {
+    uint8_t key[9] = {CHECKPOINT_KEY_ORDER};
+    checkpoint_key_order(entry->sequence, key + 1);
+    struct bytes_view text = {(const uint8_t *)entry->text, entry->size};
+    add_change(checkpoint, (struct bytes_view){key, sizeof(key)},
+               entry->entity.deleted ? (struct bytes_view){NULL, 0} : text);
+}
+
+/* Encode one entity into the checkpoint and count its new digest. */
+static void encode_entity(struct wf_engine *engine, struct entity *entity) {
+    struct checkpoint *checkpoint = &engine->checkpoint;
+    struct bytes_buffer *buffer = &engine->checkpoint_buffer;
+    bytes_buffer_clear(buffer);
+    entity_encode_key(entity, buffer);
+    size_t key_size = buffer->size;
+    size_t hashed = 0;
+    if (entity->digest_counted) {
+        digest_sum_subtract(&engine->digest_sum, entity->digest);
+        entity->digest_counted = false;
+    }
+    if (!entity->deleted) {
+        (void)bytes_buffer_extend(buffer, sizeof(entity->digest));
+        entity_encode(entity, buffer, &hashed);
+    }
+    if (!bytes_buffer_ok(buffer)) {
+        checkpoint->status = WF_NO_MEMORY;
+        return;
+    }
+    struct bytes_view key = {buffer->data, key_size};
+    struct bytes_view value = {NULL, 0};
+    if (!entity->deleted) {
+        size_t head = key_size + sizeof(entity->digest);
+        digest_entity(key, (struct bytes_view){buffer->data + head, hashed}, entity->digest);
+        memcpy(buffer->data + key_size, entity->digest, sizeof(entity->digest));
+        digest_sum_add(&engine->digest_sum, entity->digest);
+        entity->digest_counted = true;
+        value = (struct bytes_view){buffer->data + key_size, buffer->size - key_size};
+    }
+    add_change(checkpoint, key, value);
+    if (entity->kind == ENTITY_KEY) {
+        encode_key_order(checkpoint, (const struct idempotency_key *)entity);
+    }
+}
+
+static void encode_before_change(void *ctx, struct entity *entity) {
+    encode_entity(ctx, entity);
+}
+
+enum wf_status engine_init_state(struct wf_engine *engine, struct wf_error *err) {
+    enum wf_status status = state_init(&engine->state, err);
+    engine->state.before_change = encode_before_change;
+    engine->state.before_change_ctx = engine;
+    return status;
+}
+
+/* --- one checkpoint --- */
+
+/* The mutex is held. */
+static void begin(struct wf_engine *engine) {
+    struct checkpoint *checkpoint = &engine->checkpoint;
+    *checkpoint = (struct checkpoint){.running = true};
+    if (!engine->recovering) {
+        wal_position_now(engine->wal, &checkpoint->position);
+        checkpoint->ticket = engine_last_ticket(engine);
+        engine->log_bytes_at_snapshot = engine->log_bytes;
+    }
+    checkpoint->last = engine->last;
+    state_freeze(&engine->state);
+}
+
+/* Encode a few; false when none is left. The mutex is held. */
+static bool encode_slice(struct wf_engine *engine) {
+    struct state *state = &engine->state;
+    for (int i = 0; i < SLICE_ENTITIES; i++) {
+        if (state->frozen.count == 0 || engine->checkpoint.status != WF_OK ||
+            engine->checkpoint.aborted) {
+            return false;
+        }
+        struct entity *entity = state->frozen.first;
+        encode_entity(engine, entity);
+        state_thaw(state, entity);
+    }
+    return true;
+}
+
+/* All are encoded: the digest sum is the one of this LSN now. The mutex is held. */
+static enum wf_status seal(struct wf_engine *engine, struct wf_error *err) {
+    struct checkpoint *checkpoint = &engine->checkpoint;
+    if (checkpoint->aborted) {
+        return error_set(err, WF_CONFLICT, "the log was cut while the snapshot was made");
+    }
+    if (checkpoint->status != WF_OK) {
+        return error_set(err, checkpoint->status, "no memory for a snapshot");
+    }
+    encode_meta(checkpoint, &engine->digest_sum);
+    return WF_OK;
+}
+
+static int compare_changes(const void *left, const void *right) {
+    const struct bytes_view *a = &((const struct snapshot_change *)left)->key;
+    const struct bytes_view *b = &((const struct snapshot_change *)right)->key;
+    int order = memcmp(a->data, b->data, a->size < b->size ? a->size : b->size);
+    return order != 0 ? order : (a->size > b->size) - (a->size < b->size);
+}
+
+/* Sort, wait for the log, write. Without the mutex: nobody else touches the encoded changes. */
+static enum wf_status write_out(struct wf_engine *engine, struct wf_error *err) {
+    struct checkpoint *checkpoint = &engine->checkpoint;
+    qsort(checkpoint->changes, checkpoint->change_count, sizeof(*checkpoint->changes),
+          compare_changes);
+    /* A snapshot newer than the log would look as if the log had been lost. */
+    if (!engine->recovering) {
+        enum wf_status status = wal_wait(engine->wal, &checkpoint->ticket, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    return engine->snapshot->ops->commit(engine->snapshot, checkpoint->changes,
+                                         checkpoint->change_count, &checkpoint->meta, err);
+}
+
+/* What was taken for clean must be written again. The mutex is held. */
+static void touch_again(struct wf_engine *engine) {
+    struct state *state = &engine->state;
+    if (engine->checkpoint.aborted) {
+        return; /* the state was rebuilt since: these entities are gone */
+    }
+    while (state->frozen.count > 0) {
+        state_thaw(state, state->frozen.first);
+    }
+    struct entity *entity = state->clean.first;
+    for (size_t i = state->clean.count; i > 0; i--) {
+        struct entity *next = entity->next;
+        if (entity->changed_lsn > engine->snapshot_lsn || entity->deleted) {
+            state_touch_again(state, entity);
+        }
+        entity = next;
+    }
+}
+
+/* The mutex is held. */
+static enum wf_status finish(struct wf_engine *engine, enum wf_status status, uint64_t started_ns,
+                             struct wf_error *err) {
+    struct checkpoint *checkpoint = &engine->checkpoint;
+    if (status == WF_OK) {
+        status = engine->snapshot->ops->refresh(engine->snapshot, err);
+    }
+    if (status == WF_OK) {
+        engine->snapshot_lsn = checkpoint->meta.lsn;
+        engine->counters.checkpoints++;
+        engine->snapshot->ops->trim(engine->snapshot);
+    } else {
+        engine->counters.checkpoint_failures++;
+        touch_again(engine);
+    }
+    engine->snapshot_status = status;
+    (void)snprintf(engine->snapshot_problem, sizeof(engine->snapshot_problem), "%.*s",
+                   (int)sizeof(engine->snapshot_problem) - 1, status == WF_OK ? "" : err->text);
+    struct checkpoint_chunk *chunk = checkpoint->chunks;
+    while (chunk != NULL) {
+        struct checkpoint_chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+    free(checkpoint->changes);
+    *checkpoint = (struct checkpoint){0};
+    uint64_t took_ns = engine->io->ops->monotonic_ns(engine->io) - started_ns;
+    engine->counters.checkpoint_ns_sum += took_ns;
+    if (took_ns > engine->counters.checkpoint_ns_max) {
+        engine->counters.checkpoint_ns_max = took_ns;
+    }
+    cache_trim(engine);
+    pthread_cond_broadcast(&engine->checkpoint_done);
+    return status;
+}
+
+static enum wf_status refuse_without_snapshot(const struct wf_engine *engine,
+                                              struct wf_error *err) {
+    if (engine->options.read_only) {
+        return error_set(err, WF_REFUSED, "the store is open for reading only");
+    }
+    if (engine->snapshot == NULL) {
+        return error_set(err, WF_IO, "there is no snapshot to write to: %s", engine->notes);
+    }
+    return WF_OK;
+}
+
+enum wf_status checkpoint_run_locked(struct wf_engine *engine, struct wf_error *err) {
+    struct wf_error own;
+    struct wf_error *why = err != NULL ? err : &own;
+    enum wf_status status = refuse_without_snapshot(engine, why);
+    if (status != WF_OK) {
+        return status;
+    }
+    uint64_t started_ns = engine->io->ops->monotonic_ns(engine->io);
+    begin(engine);
+    while (encode_slice(engine)) {
+    }
+    status = seal(engine, why);
+    if (status == WF_OK) {
+        status = write_out(engine, why);
+    }
+    return finish(engine, status, started_ns, why);
+}
+
+enum wf_status checkpoint_run(struct wf_engine *engine, struct wf_error *err) {
+    struct wf_error own;
+    struct wf_error *why = err != NULL ? err : &own;
+    pthread_mutex_lock(&engine->mutex);
+    while (engine->checkpoint.running) {
+        pthread_cond_wait(&engine->checkpoint_done, &engine->mutex);
+    }
+    enum wf_status status = refuse_without_snapshot(engine, why);
+    if (status != WF_OK || engine->last.lsn == engine->snapshot_lsn) {
+        pthread_mutex_unlock(&engine->mutex);
+        return status;
+    }
+    uint64_t started_ns = engine->io->ops->monotonic_ns(engine->io);
+    begin(engine);
+    while (encode_slice(engine)) {
+        pthread_mutex_unlock(&engine->mutex); /* let commands in between slices */
+        pthread_mutex_lock(&engine->mutex);
+    }
+    status = seal(engine, why);
+    if (status == WF_OK) {
+        pthread_mutex_unlock(&engine->mutex);
+        status = write_out(engine, why);
+        pthread_mutex_lock(&engine->mutex);
+    }
+    status = finish(engine, status, started_ns, why);
+    pthread_mutex_unlock(&engine->mutex);
+    return status;
+}
+
+bool checkpoint_due(const struct wf_engine *engine) {
+    if (engine->checkpoint.running || engine->options.read_only || engine->snapshot == NULL ||
+        engine->stale || wal_halted(engine->wal)) {
+        return false;
+    }
+    if (engine->snapshot_status != WF_OK &&
+        engine->log_bytes - engine->log_bytes_at_snapshot < CHUNK_SIZE) {
+        return false; /* the last one failed, on a full disk say: not again at once */
+    }
+    uint64_t every = engine->options.snapshot_log_bytes;
+    if (every > 0 && engine->log_bytes - engine->log_bytes_at_snapshot >= every) {
+        return true;
+    }
+    return cache_wants_checkpoint(engine);
+}
+
+/* --- the optional thread --- */
+
+static void *background_main(void *ctx) {
+    struct wf_engine *engine = ctx;
+    pthread_mutex_lock(&engine->mutex);
+    while (!engine->stopping) {
+        if (!checkpoint_due(engine)) {
+            pthread_cond_wait(&engine->checkpoint_wanted, &engine->mutex);
+            continue;
+        }
+        pthread_mutex_unlock(&engine->mutex);
+        (void)checkpoint_run(engine, NULL); /* a failure stands in the status */
+        pthread_mutex_lock(&engine->mutex);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    return NULL;
+}
+
+enum wf_status checkpoint_start_thread(struct wf_engine *engine, struct wf_error *err) {
+    if (pthread_create(&engine->background, NULL, background_main, engine) != 0) {
+        return error_set(err, WF_NO_MEMORY, "the snapshot thread cannot be started");
+    }
+    engine->background_running = true;
+    return WF_OK;
+}
+
+void checkpoint_stop_thread(struct wf_engine *engine) {
+    if (!engine->background_running) {
+        return;
+    }
+    pthread_mutex_lock(&engine->mutex);
+    engine->stopping = true;
+    pthread_cond_signal(&engine->checkpoint_wanted);
+    pthread_mutex_unlock(&engine->mutex);
+    pthread_join(engine->background, NULL);
+    engine->background_running = false;
+}

@@ -1,0 +1,326 @@
+/* Records to and from bytes. Encode and decode stand side by side, an event kind's members in one
+ * place each. */
+#include "engine/codec.h"
+
+#include "engine/codec_definition.h"
+
+#include <string.h>
+
+enum { RECORD_SIZE_MAX = 16 * 1024 * 1024 };
+
+static ProtobufCBinaryData borrow_view(struct bytes_view view) {
+    /* protobuf-c only reads what it packs */
+    return (ProtobufCBinaryData){view.size, (uint8_t *)(uintptr_t)view.data};
+}
+
+static struct bytes_view view_of(ProtobufCBinaryData data) {
+    return (struct bytes_view){data.data, data.len};
+}
+
+/* --- encode --- */
+
+static bool fields_to_message(struct codec_arena *arena, const struct field *fields, size_t count,
+                              Wf__Pb__Event *message) {
+    if (count == 0) {
+        return true;
+    }
+    message->fields = codec_arena_alloc(arena, 2 * count * sizeof(*message->fields));
+    if (message->fields == NULL) {
+        return false;
+    }
+    message->n_fields = 2 * count;
+    for (size_t i = 0; i < count; i++) {
+        message->fields[2 * i] = borrow_view(fields[i].name);
+        message->fields[2 * i + 1] = borrow_view(fields[i].value);
+    }
+    return true;
+}
+
+static bool event_to_message(struct codec_arena *arena, const struct event *event,
+                             Wf__Pb__Event *message) {
+    wf__pb__event__init(message);
+    message->kind = (uint32_t)event->kind;
+    switch (event->kind) {
+    case EVENT_STORE_CREATED:
+        message->test_clock = event->as.store_created.test_clock;
+        message->time_ms = event->as.store_created.time_ms;
+        return true;
+    case EVENT_DEFINITION_ADDED:
+        message->definition =
+            codec_definition_to_message(arena, event->as.definition_added.definition);
+        return message->definition != NULL;
+    case EVENT_WORKFLOW_STARTED:
+        message->text = borrow_view(event->as.workflow_started.type);
+        message->version = event->as.workflow_started.version;
+        return fields_to_message(arena, event->as.workflow_started.fields,
+                                 event->as.workflow_started.field_count, message);
+    case EVENT_STEP_SUBMITTED:
+        message->step = event->as.step_submitted.step;
+        return fields_to_message(arena, event->as.step_submitted.fields,
+                                 event->as.step_submitted.field_count, message);
+    case EVENT_STAGE_ACTIVATED:
+        message->stage = event->as.stage_activated.stage;
+        message->attempt = event->as.stage_activated.attempt;
+        message->timeout_ms = (uint64_t)event->as.stage_activated.timeout_ms;
+        return true;
+    case EVENT_STAGE_COMPLETED:
+        message->stage = event->as.stage_completed.stage;
+        return true;
+    case EVENT_WORKFLOW_COMPLETED:
+        return true;
+    case EVENT_STAGE_FAILED:
+        message->stage = event->as.stage_failed.stage;
+        message->text = borrow_view(event->as.stage_failed.reason);
+        return true;
+    case EVENT_WORKFLOW_FAILED:
+        message->text = borrow_view(event->as.workflow_failed.reason);
+        return true;
+    case EVENT_WORKFLOW_CANCELLED:
+        message->text = borrow_view(event->as.workflow_cancelled.reason);
+        return true;
+    case EVENT_COMMAND_REFUSED:
+        message->status = (uint32_t)event->as.command_refused.status;
+        message->text = borrow_view(event->as.command_refused.message);
+        return true;
+    case EVENT_CLOCK_ADVANCED:
+        message->time_ms = event->as.clock_advanced.to_ms;
+        return true;
+    case EVENT_LOG_REPAIRED:
+        message->first_lsn = event->as.log_repaired.first_lsn;
+        message->last_lsn = event->as.log_repaired.last_lsn;
+        message->text = borrow_view(event->as.log_repaired.copy);
+        return true;
+    }
+    return true;
+}
+
+static Wf__Pb__Event **events_to_messages(struct codec_arena *arena, const struct event *events,
+                                          size_t count) {
+    Wf__Pb__Event **list = codec_arena_alloc(arena, (count + 1) * sizeof(*list));
+    Wf__Pb__Event *all = codec_arena_alloc(arena, (count + 1) * sizeof(*all));
+    if (list == NULL || all == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!event_to_message(arena, &events[i], &all[i])) {
+            return NULL;
+        }
+        list[i] = &all[i];
+    }
+    return list;
+}
+
+enum wf_status codec_encode(struct codec_arena *arena, const struct record *record,
+                            struct bytes_buffer *out, struct wf_error *err) {
+    Wf__Pb__Record message = WF__PB__RECORD__INIT;
+    message.time_ms = record->time_ms;
+    message.command = (uint32_t)record->command;
+    message.subject = borrow_view(record->subject);
+    message.previous_lsn = record->previous.lsn;
+    message.previous_offset = record->previous.offset / 8;
+    message.actor = borrow_view(record->actor);
+    message.key = borrow_view(record->key);
+    if (record->key.size > 0) {
+        message.body_hash =
+            borrow_view((struct bytes_view){record->body_hash, sizeof(record->body_hash)});
+    }
+    message.keys_forgotten = record->keys_forgotten;
+    message.n_events = record->event_count;
+    message.events = events_to_messages(arena, record->events, record->event_count);
+    if (message.events == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory to encode a record");
+    }
+    size_t size = wf__pb__record__get_packed_size(&message);
+    if (size > RECORD_SIZE_MAX) {
+        return error_set(err, WF_USAGE, "the command takes %zu bytes, more than the %d of a record",
+                         size, RECORD_SIZE_MAX);
+    }
+    uint8_t *at = bytes_buffer_extend(out, size);
+    if (at == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory to encode a record");
+    }
+    (void)wf__pb__record__pack(&message, at);
+    return WF_OK;
+}
+
+/* --- decode --- */
+
+static void *arena_alloc_callback(void *allocator_data, size_t size) {
+    return codec_arena_alloc(allocator_data, size);
+}
+
+static void arena_free_callback(void *allocator_data, void *pointer) {
+    (void)allocator_data; /* the arena is reset as a whole */
+    (void)pointer;
+}
+
+static enum wf_status damage(struct wf_error *err, const char *what) {
+    return error_set(err, WF_DAMAGE, "the record's checksum holds, but %s", what);
+}
+
+static enum wf_status fields_from_message(struct codec_arena *arena, const Wf__Pb__Event *message,
+                                          const struct field **out, size_t *count_out,
+                                          struct wf_error *err) {
+    *out = NULL;
+    *count_out = 0;
+    size_t count = message->n_fields / 2;
+    if (message->n_fields % 2 != 0 || count > COMMAND_FIELDS_MAX) {
+        return damage(err, "its fields are no pairs, or too many");
+    }
+    if (count == 0) {
+        return WF_OK;
+    }
+    struct field *fields = codec_arena_alloc(arena, count * sizeof(*fields));
+    if (fields == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory to decode a record");
+    }
+    for (size_t i = 0; i < count; i++) {
+        fields[i].name = view_of(message->fields[2 * i]);
+        fields[i].value = view_of(message->fields[2 * i + 1]);
+        if (fields[i].name.size > COMMAND_FIELD_NAME_MAX ||
+            fields[i].value.size > COMMAND_FIELD_VALUE_MAX) {
+            return damage(err, "a field is too long");
+        }
+    }
+    *out = fields;
+    *count_out = count;
+    return WF_OK;
+}
+
+static enum wf_status event_from_message(struct codec_arena *arena, const Wf__Pb__Event *message,
+                                         struct event *event, struct wf_error *err) {
+    event->kind = (enum event_kind)message->kind;
+    if (event_kind_name(event->kind) == NULL) {
+        return error_set(err, WF_DAMAGE,
+                         "the record's checksum holds, but event kind %u is not known to this "
+                         "version",
+                         message->kind);
+    }
+    if (message->stage >= DEFINITION_STAGES_MAX || message->step >= DEFINITION_STEPS_MAX ||
+        message->timeout_ms > INT64_MAX / 2) {
+        return damage(err, "a stage, step or timeout is out of range");
+    }
+    switch (event->kind) {
+    case EVENT_STORE_CREATED:
+        event->as.store_created.test_clock = message->test_clock != 0;
+        event->as.store_created.time_ms = message->time_ms;
+        return WF_OK;
+    case EVENT_DEFINITION_ADDED:
+        event->as.definition_added.definition = NULL;
+        if (message->definition == NULL) {
+            return damage(err, "the definition is missing");
+        }
+        return codec_definition_from_message(message->definition,
+                                             &event->as.definition_added.definition, err);
+    case EVENT_WORKFLOW_STARTED:
+        event->as.workflow_started.type = view_of(message->text);
+        event->as.workflow_started.version = message->version;
+        return fields_from_message(arena, message, &event->as.workflow_started.fields,
+                                   &event->as.workflow_started.field_count, err);
+    case EVENT_STEP_SUBMITTED:
+        event->as.step_submitted.step = message->step;
+        return fields_from_message(arena, message, &event->as.step_submitted.fields,
+                                   &event->as.step_submitted.field_count, err);
+    case EVENT_STAGE_ACTIVATED:
+        event->as.stage_activated.stage = message->stage;
+        event->as.stage_activated.attempt = message->attempt;
+        event->as.stage_activated.timeout_ms = (int64_t)message->timeout_ms;
+        return WF_OK;
+    case EVENT_STAGE_COMPLETED:
+        event->as.stage_completed.stage = message->stage;
+        return WF_OK;
+    case EVENT_WORKFLOW_COMPLETED:
+        return WF_OK;
+    case EVENT_STAGE_FAILED:
+        event->as.stage_failed.stage = message->stage;
+        event->as.stage_failed.reason = view_of(message->text);
+        return WF_OK;
+    case EVENT_WORKFLOW_FAILED:
+        event->as.workflow_failed.reason = view_of(message->text);
+        return WF_OK;
+    case EVENT_WORKFLOW_CANCELLED:
+        event->as.workflow_cancelled.reason = view_of(message->text);
+        return WF_OK;
+    case EVENT_COMMAND_REFUSED:
+        event->as.command_refused.status = (enum wf_status)message->status;
+        event->as.command_refused.message = view_of(message->text);
+        return WF_OK;
+    case EVENT_CLOCK_ADVANCED:
+        event->as.clock_advanced.to_ms = message->time_ms;
+        return WF_OK;
+    case EVENT_LOG_REPAIRED:
+        event->as.log_repaired.first_lsn = message->first_lsn;
+        event->as.log_repaired.last_lsn = message->last_lsn;
+        event->as.log_repaired.copy = view_of(message->text);
+        return WF_OK;
+    }
+    return WF_OK;
+}
+
+static enum wf_status header_from_message(const Wf__Pb__Record *message, struct record *record,
+                                          struct wf_error *err) {
+    record->time_ms = message->time_ms;
+    record->command = (enum command_kind)message->command;
+    if (command_kind_name(record->command) == NULL) {
+        return error_set(err, WF_DAMAGE,
+                         "the record's checksum holds, but command %u is not known to this version",
+                         message->command);
+    }
+    record->subject = view_of(message->subject);
+    record->actor = view_of(message->actor);
+    record->key = view_of(message->key);
+    if (record->subject.size > COMMAND_ID_MAX || record->actor.size > COMMAND_ID_MAX ||
+        record->key.size > COMMAND_ID_MAX) {
+        return damage(err, "an id, actor or key is too long");
+    }
+    record->previous.lsn = message->previous_lsn;
+    record->previous.offset = message->previous_offset * 8;
+    memset(record->body_hash, 0, sizeof(record->body_hash));
+    if (record->key.size > 0) {
+        if (message->body_hash.len != sizeof(record->body_hash)) {
+            return damage(err, "its key comes without the hash of the body");
+        }
+        memcpy(record->body_hash, message->body_hash.data, sizeof(record->body_hash));
+    }
+    record->keys_forgotten = message->keys_forgotten;
+    return WF_OK;
+}
+
+enum wf_status codec_decode(struct codec_arena *arena, struct bytes_view bytes,
+                            struct record *record, struct wf_error *err) {
+    *record = (struct record){0};
+    ProtobufCAllocator allocator = {arena_alloc_callback, arena_free_callback, arena};
+    Wf__Pb__Record *message = wf__pb__record__unpack(&allocator, bytes.size, bytes.data);
+    if (message == NULL) {
+        return damage(err, "its payload is no record");
+    }
+    if (message->n_events > RECORD_EVENTS_MAX) {
+        return damage(err, "it has too many events");
+    }
+    enum wf_status status = header_from_message(message, record, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    record->events = codec_arena_alloc(arena, (message->n_events + 1) * sizeof(struct event));
+    if (record->events == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory to decode a record");
+    }
+    for (size_t i = 0; i < message->n_events; i++) {
+        status = event_from_message(arena, message->events[i], &record->events[i], err);
+        if (status != WF_OK) {
+            codec_release(record);
+            return status;
+        }
+        record->event_count = i + 1;
+    }
+    return WF_OK;
+}
+
+void codec_release(struct record *record) {
+    for (size_t i = 0; i < record->event_count; i++) {
+        if (record->events[i].kind == EVENT_DEFINITION_ADDED) {
+            definition_destroy(record->events[i].as.definition_added.definition);
+            record->events[i].as.definition_added.definition = NULL;
+        }
+    }
+}

@@ -1,0 +1,199 @@
+/* A host's command made into the core's. */
+#include "engine/command_in.h"
+
+#include "engine/definition_yaml.h"
+#include "engine/digest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Measure a string. `needed` false: NULL and "" are the same, and fine. */
+static enum wf_status take_text(const char *text, const char *what, size_t size_max, bool needed,
+                                struct bytes_view *out, struct wf_error *err) {
+    *out = (struct bytes_view){(const uint8_t *)"", 0};
+    if (text == NULL || text[0] == '\0') {
+        return needed ? error_set(err, WF_USAGE, "%s is missing", what) : WF_OK;
+    }
+    size_t size = strnlen(text, size_max + 1);
+    if (size > size_max) {
+        return error_set(err, WF_USAGE, "%s is longer than %zu bytes: \"%.32s…\"", what, size_max,
+                         text);
+    }
+    *out = (struct bytes_view){(const uint8_t *)text, size};
+    return WF_OK;
+}
+
+static enum wf_status take_fields(struct command_in *in, const struct wf_command *from,
+                                  struct wf_error *err) {
+    in->fields = in->inline_fields;
+    if (from->field_count > COMMAND_FIELDS_MAX) {
+        return error_set(err, WF_USAGE, "%zu fields are more than the %d of one command",
+                         from->field_count, COMMAND_FIELDS_MAX);
+    }
+    if (from->field_count > COMMAND_IN_FIELDS_INLINE) {
+        in->fields = malloc(from->field_count * sizeof(*in->fields));
+        if (in->fields == NULL) {
+            return error_set(err, WF_NO_MEMORY, "no memory for the fields of a command");
+        }
+    }
+    for (size_t i = 0; i < from->field_count; i++) {
+        enum wf_status status = take_text(from->fields[i].name, "the name of a field",
+                                          COMMAND_FIELD_NAME_MAX, true, &in->fields[i].name, err);
+        if (status == WF_OK) {
+            status = take_text(from->fields[i].value, from->fields[i].name, COMMAND_FIELD_VALUE_MAX,
+                               false, &in->fields[i].value, err);
+        }
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    return WF_OK;
+}
+
+static enum wf_status take_definition(struct command_in *in, const struct wf_command *from,
+                                      struct wf_error *err) {
+    if (from->text == NULL) {
+        return error_set(err, WF_USAGE, "the definition's text is missing");
+    }
+    struct definition *definition = NULL;
+    const char *name = from->text_name != NULL ? from->text_name : "definition";
+    enum wf_status status =
+        definition_parse(from->text, strlen(from->text), name, &definition, err);
+    if (status == WF_OK) {
+        in->command.as.definition_add.definition = definition;
+        in->command.subject =
+            (struct bytes_view){(const uint8_t *)definition->name, strlen(definition->name)};
+    }
+    return status;
+}
+
+static enum wf_status take_members(struct command_in *in, const struct wf_command *from,
+                                   struct wf_error *err) {
+    struct command *command = &in->command;
+    enum wf_status status = WF_OK;
+    switch (from->kind) {
+    case WF_DEFINITION_ADD:
+        return take_definition(in, from, err);
+    case WF_CLOCK_ADVANCE:
+        command->as.clock_advance.by_ms = from->duration_ms;
+        return from->duration_ms > 0
+                   ? WF_OK
+                   : error_set(err, WF_USAGE, "the duration must be greater than zero");
+    case WF_WORKFLOW_START:
+    case WF_WORKFLOW_SUBMIT:
+    case WF_WORKFLOW_FAIL:
+    case WF_WORKFLOW_CANCEL:
+        break;
+    default:
+        return error_set(err, WF_USAGE, "command kind %d is unknown", (int)from->kind);
+    }
+    status = take_text(from->id, "the workflow's id", COMMAND_ID_MAX, true, &command->subject, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    if (from->kind == WF_WORKFLOW_CANCEL) {
+        return take_text(from->reason, "the reason", COMMAND_TEXT_MAX, true,
+                         &command->as.workflow_cancel.reason, err);
+    }
+    if (from->kind == WF_WORKFLOW_FAIL) {
+        status = take_text(from->stage, "the stage", DEFINITION_NAME_MAX, true,
+                           &command->as.workflow_fail.stage, err);
+        return status != WF_OK ? status
+                               : take_text(from->reason, "the reason", COMMAND_TEXT_MAX, true,
+                                           &command->as.workflow_fail.reason, err);
+    }
+    status = take_fields(in, from, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    if (from->kind == WF_WORKFLOW_START) {
+        command->as.workflow_start.fields = in->fields;
+        command->as.workflow_start.field_count = from->field_count;
+        command->as.workflow_start.version = from->version;
+        return take_text(from->type, "the workflow's type", DEFINITION_NAME_MAX, true,
+                         &command->as.workflow_start.type, err);
+    }
+    command->as.workflow_submit.fields = in->fields;
+    command->as.workflow_submit.field_count = from->field_count;
+    return take_text(from->step, "the step", DEFINITION_NAME_MAX, true,
+                     &command->as.workflow_submit.step, err);
+}
+
+static void write_text(struct bytes_buffer *body, const char *text) {
+    bytes_write_string(body, text == NULL ? "" : text, text == NULL ? 0 : strlen(text));
+}
+
+static int compare_fields(const void *left, const void *right) {
+    return strcmp((*(const struct wf_field *const *)left)->name,
+                  (*(const struct wf_field *const *)right)->name);
+}
+
+/* Fields in order of name: a JSON object has no order. */
+static void write_fields(struct bytes_buffer *body, const struct wf_command *from) {
+    const struct wf_field *sorted[COMMAND_FIELDS_MAX];
+    for (size_t i = 0; i < from->field_count; i++) {
+        sorted[i] = &from->fields[i];
+    }
+    qsort(sorted, from->field_count, sizeof(sorted[0]), compare_fields);
+    bytes_write_varint(body, from->field_count);
+    for (size_t i = 0; i < from->field_count; i++) {
+        write_text(body, sorted[i]->name);
+        write_text(body, sorted[i]->value);
+    }
+}
+
+/* Everything that was asked, but for the key and the time. */
+static enum wf_status hash_body(struct command_in *in, const struct wf_command *from,
+                                struct wf_error *err) {
+    struct bytes_buffer body;
+    bytes_buffer_init(&body);
+    bytes_write_u8(&body, (uint8_t)from->kind);
+    const char *const texts[] = {from->id,     from->type,  from->step, from->stage,
+                                 from->reason, from->actor, from->text};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        write_text(&body, texts[i]);
+    }
+    bytes_write_varint(&body, from->version);
+    bytes_write_zigzag(&body, from->duration_ms);
+    write_fields(&body, from);
+    bool ok = bytes_buffer_ok(&body);
+    if (ok) {
+        digest_body((struct bytes_view){body.data, body.size}, in->command.body_hash);
+    }
+    bytes_buffer_deinit(&body);
+    return ok ? WF_OK : error_set(err, WF_NO_MEMORY, "no memory to hash a command");
+}
+
+enum wf_status command_in_make(struct command_in *in, const struct wf_command *from,
+                               struct wf_error *err) {
+    memset(&in->command, 0, sizeof(in->command));
+    in->fields = in->inline_fields;
+    in->command.kind = (enum command_kind)from->kind;
+    enum wf_status status =
+        take_text(from->key, "the key", COMMAND_ID_MAX, false, &in->command.key, err);
+    if (status == WF_OK) {
+        status =
+            take_text(from->actor, "the actor", COMMAND_ID_MAX, false, &in->command.actor, err);
+    }
+    if (status == WF_OK) {
+        status = take_members(in, from, err);
+    }
+    if (status == WF_OK && in->command.key.size > 0) {
+        status = hash_body(in, from, err);
+    }
+    if (status != WF_OK) {
+        command_in_deinit(in);
+    }
+    return status;
+}
+
+void command_in_deinit(struct command_in *in) {
+    if (in->command.kind == COMMAND_DEFINITION_ADD) {
+        definition_destroy(in->command.as.definition_add.definition);
+        in->command.as.definition_add.definition = NULL;
+    }
+    if (in->fields != in->inline_fields) {
+        free(in->fields);
+        in->fields = in->inline_fields;
+    }
+}

@@ -1,0 +1,309 @@
+/* A command's journey: load what it names, decide, encode, append to the log, apply, and wait until
+ * it is durable. See engine/README.md for the crash points on the way. */
+#include "engine/engine.h"
+
+#include "engine/command_in.h"
+#include "engine/result.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What struct wf_pending.opaque holds. */
+enum { PENDING_LSN, PENDING_OFFSET, PENDING_CUTS, PENDING_FLAGS };
+enum {
+    FLAG_DONE = 1,   /* nothing to wait for */
+    FLAG_ANSWER = 2, /* the first outcome of a repeated key is still to be read from the record at
+                        LSN, OFFSET */
+};
+
+int64_t engine_now_ms(const struct wf_engine *engine) {
+    if (engine->options.clock == WF_CLOCK_HOST && engine->options.now_ms != NULL) {
+        return engine->options.now_ms(engine->options.now_ctx);
+    }
+    return engine->io->ops->time_ms(engine->io);
+}
+
+int64_t engine_record_time_ms(const struct wf_engine *engine) {
+    const struct store_entity *store = &engine->state.store;
+    if (store->test_clock) {
+        return store->clock_ms;
+    }
+    int64_t now_ms = engine_now_ms(engine);
+    return now_ms > store->seen_ms ? now_ms : store->seen_ms;
+}
+
+struct wal_ticket engine_last_ticket(const struct wf_engine *engine) {
+    return (struct wal_ticket){
+        .lsn = engine->last.lsn, .offset = engine->last.offset, .cuts = engine->cuts};
+}
+
+enum wf_status engine_wait_durable(struct wf_engine *engine, const struct wal_ticket *ticket,
+                                   struct wf_error *err) {
+    if (ticket->lsn == 0 || engine->options.read_only) {
+        return WF_OK; /* nothing was logged yet; a reader has durable records only */
+    }
+    return wal_wait(engine->wal, ticket, err);
+}
+
+/* How many of the oldest keys this record shall forget. Two at most: the bound is kept even where
+ * it was lowered. */
+static uint64_t keys_to_forget(const struct wf_engine *engine, const struct command *command) {
+    const struct store_entity *store = &engine->state.store;
+    uint64_t kept = store->key_next - store->key_first;
+    if (command->key.size == 0 || kept < engine->options.keys_max) {
+        return 0;
+    }
+    return kept > engine->options.keys_max ? 2 : 1;
+}
+
+static void fill_record(const struct wf_engine *engine, const struct command *command,
+                        struct record *record) {
+    const struct decision *decision = &engine->decision;
+    *record = (struct record){
+        .lsn = wal_next_lsn(engine->wal),
+        .time_ms = decision->time_ms,
+        .command = command->kind,
+        .subject = command->subject,
+        .actor = command->actor,
+        .key = command->key,
+        .keys_forgotten = keys_to_forget(engine, command),
+        .events = (struct event *)(uintptr_t)decision->events,
+        .event_count = decision->event_count,
+    };
+    memcpy(record->body_hash, command->body_hash, sizeof(record->body_hash));
+    const struct workflow *workflow = state_workflow(&engine->state, command->subject);
+    if (workflow != NULL && !workflow->entity.deleted && command->kind != COMMAND_DEFINITION_ADD) {
+        record->previous = workflow->history;
+    }
+}
+
+/* Append the record and apply it: from here on the state includes it. */
+static enum wf_status log_and_apply(struct wf_engine *engine, struct record *record,
+                                    struct wal_ticket *ticket, struct wf_error *err) {
+    bytes_buffer_clear(&engine->encoded);
+    enum wf_status status = codec_encode(&engine->arena, record, &engine->encoded, err);
+    if (status == WF_OK) {
+        status = apply_reserve(&engine->state, record, err);
+    }
+    if (status == WF_OK) {
+        status = wal_append(engine->wal, engine->encoded.data, engine->encoded.size, engine->cuts,
+                            ticket, err);
+    }
+    if (status != WF_OK) {
+        return status;
+    }
+    record->lsn = ticket->lsn;
+    record->offset = ticket->offset;
+    apply(&engine->state, record);
+    engine->last = (struct record_link){ticket->lsn, ticket->offset};
+    engine->log_bytes += engine->encoded.size;
+    return WF_OK;
+}
+
+enum wf_status engine_log_record(struct wf_engine *engine, struct record *record,
+                                 struct wf_error *err) {
+    struct wal_ticket ticket;
+    codec_arena_reset(&engine->arena);
+    enum wf_status status = log_and_apply(engine, record, &ticket, err);
+    return status == WF_OK ? wal_wait(engine->wal, &ticket, err) : status;
+}
+
+/* Load what the command names; a damaged snapshot is dropped and the state rebuilt, once. */
+static enum wf_status load_for_command(struct wf_engine *engine, const struct command *command,
+                                       struct wf_error *err) {
+    for (int attempt = 0;; attempt++) {
+        struct wf_error why = {0};
+        enum wf_status status =
+            engine_load_entities(engine, command->kind, command->subject, command->key, &why);
+        if (status == WF_OK) {
+            uint64_t forget = keys_to_forget(engine, command);
+            status = forget == 0 ? WF_OK : cache_load_oldest_keys(engine, forget, &why);
+        }
+        if (status != WF_DAMAGE || attempt > 0) {
+            return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
+        }
+        status = engine_replace_snapshot(engine, why.text, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+}
+
+static void remember(struct wf_pending *pending, const struct wal_ticket *ticket, uint64_t flags) {
+    pending->opaque[PENDING_LSN] = ticket->lsn;
+    pending->opaque[PENDING_OFFSET] = ticket->offset;
+    pending->opaque[PENDING_CUTS] = ticket->cuts;
+    pending->opaque[PENDING_FLAGS] = flags;
+}
+
+static void count_decision(struct wf_engine *engine, const struct decision *decision) {
+    engine->counters.commands++;
+    engine->counters.repeated += decision->repeated;
+    engine->counters.refused += decision->status == WF_REFUSED;
+    engine->counters.conflicts += decision->status == WF_CONFLICT;
+    engine->counters.not_found += decision->status == WF_NOT_FOUND;
+}
+
+/* The mutex is held, the state is in step with the log. */
+static enum wf_status decide_and_log(struct wf_engine *engine, struct command *command,
+                                     struct wf_pending *pending, struct wf_error *err) {
+    enum wf_status status = load_for_command(engine, command, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    struct decision *decision = &engine->decision;
+    decide(&engine->state, command, decision);
+    count_decision(engine, decision);
+    pending->status = decision->status;
+    if (decision->repeated) {
+        struct wal_ticket first = {decision->first.lsn, decision->first.offset, engine->cuts};
+        remember(pending, &first, FLAG_ANSWER);
+        return WF_OK;
+    }
+    if (decision->status != WF_OK) {
+        (void)snprintf(pending->text, sizeof(pending->text), "%s", decision->message);
+    }
+    if (decision->event_count == 0) {
+        /* The answer depends on what is decided but not durable yet: it waits for that. */
+        struct wal_ticket last = engine_last_ticket(engine);
+        remember(pending, &last, 0);
+        return WF_OK;
+    }
+    struct record record;
+    fill_record(engine, command, &record);
+    struct wal_ticket ticket;
+    codec_arena_reset(&engine->arena);
+    result_from_events(&engine->state, &record, &pending->result);
+    status = log_and_apply(engine, &record, &ticket, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    if (command->kind == COMMAND_DEFINITION_ADD && decision->status == WF_OK) {
+        command->as.definition_add.definition = NULL; /* the state owns it now */
+    }
+    result_from_state(&engine->state, &record, &pending->result);
+    remember(pending, &ticket, 0);
+    return WF_OK;
+}
+
+static enum wf_status refuse_commands(const struct wf_engine *engine, struct wf_error *err) {
+    if (engine->options.read_only) {
+        return error_set(err, WF_REFUSED, "the store is open for reading only");
+    }
+    if (wal_halted(engine->wal)) {
+        return error_set(err, WF_HALTED,
+                         "the engine is halted because a sync failed: close it and open it again");
+    }
+    return WF_OK;
+}
+
+/* After a command: keep the memory bound, and see to snapshots. True: one is due and this thread
+ * must write it. */
+static bool look_after_memory(struct wf_engine *engine) {
+    uint64_t bound = engine->options.memory_max;
+    if (cache_memory(engine) > bound) {
+        cache_trim(engine);
+        /* What is left was changed, and leaves when the snapshot has it: commands wait rather than
+         * outgrow the bound. */
+        while (cache_memory(engine) > bound + bound / 8 && engine->checkpoint.running) {
+            pthread_cond_wait(&engine->checkpoint_done, &engine->mutex);
+        }
+    }
+    if (!checkpoint_due(engine)) {
+        return false;
+    }
+    if (engine->background_running) {
+        pthread_cond_signal(&engine->checkpoint_wanted);
+        return false;
+    }
+    return true;
+}
+
+enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *command,
+                          struct wf_pending *pending, struct wf_error *err) {
+    struct command_in in;
+    enum wf_status status = command_in_make(&in, command, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    pending->status = WF_OK;
+    pending->text[0] = '\0';
+    result_clear(&pending->result);
+    pthread_mutex_lock(&engine->mutex);
+    status = refuse_commands(engine, err);
+    for (int attempt = 0; status == WF_OK; attempt++) {
+        status = engine_ensure_state(engine, err);
+        if (status == WF_OK) {
+            in.command.now_ms = engine_now_ms(engine);
+            status = decide_and_log(engine, &in.command, pending, err);
+        }
+        /* A cut in between: the state it was decided on is gone. */
+        if (status != WF_CONFLICT || attempt > 0) {
+            break;
+        }
+        status = WF_OK;
+    }
+    bool checkpoint = status == WF_OK && look_after_memory(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    command_in_deinit(&in);
+    if (checkpoint) {
+        (void)checkpoint_run(engine, NULL); /* a failure stands in the status; the log goes on */
+    }
+    return status;
+}
+
+/* The first outcome of a repeated key, from its record. */
+static enum wf_status answer_again(struct wf_engine *engine, struct wf_pending *pending,
+                                   struct wf_error *err) {
+    struct record_link link = {pending->opaque[PENDING_LSN], pending->opaque[PENDING_OFFSET]};
+    struct codec_arena arena;
+    codec_arena_init(&arena);
+    struct bytes_buffer bytes;
+    bytes_buffer_init(&bytes);
+    struct record record;
+    enum wf_status status = engine_read_record(engine, link, &arena, &bytes, &record, err);
+    if (status == WF_OK) {
+        status = result_of_record(engine, &record, pending, err);
+        codec_release(&record);
+    }
+    bytes_buffer_deinit(&bytes);
+    codec_arena_deinit(&arena);
+    return status;
+}
+
+enum wf_status wf_wait(struct wf_engine *engine, struct wf_pending *pending,
+                       struct wf_result *result, struct wf_error *err) {
+    struct wal_ticket ticket = {pending->opaque[PENDING_LSN], pending->opaque[PENDING_OFFSET],
+                                pending->opaque[PENDING_CUTS]};
+    atomic_fetch_add_explicit(&engine->waiters, 1, memory_order_relaxed);
+    enum wf_status status = engine_wait_durable(engine, &ticket, err);
+    atomic_fetch_sub_explicit(&engine->waiters, 1, memory_order_relaxed);
+    if (status == WF_OK && (pending->opaque[PENDING_FLAGS] & FLAG_ANSWER) != 0) {
+        status = answer_again(engine, pending, err);
+        pending->opaque[PENDING_FLAGS] &= ~(uint64_t)FLAG_ANSWER;
+    }
+    if (status != WF_OK) {
+        return status;
+    }
+    if (result != NULL) {
+        result_copy(result, &pending->result);
+    }
+    return pending->status == WF_OK ? WF_OK : error_set(err, pending->status, "%s", pending->text);
+}
+
+bool wf_is_done(struct wf_engine *engine, const struct wf_pending *pending) {
+    return pending->opaque[PENDING_LSN] <= wal_durable_lsn(engine->wal) ||
+           pending->opaque[PENDING_CUTS] != wal_cuts(engine->wal) || wal_halted(engine->wal);
+}
+
+enum wf_status wf_execute(struct wf_engine *engine, const struct wf_command *command,
+                          struct wf_result *result, struct wf_error *err) {
+    struct wf_pending pending;
+    enum wf_status status = wf_enqueue(engine, command, &pending, err);
+    return status == WF_OK ? wf_wait(engine, &pending, result, err) : status;
+}
+
+enum wf_status wf_sync(struct wf_engine *engine, struct wf_error *err) {
+    return engine->options.read_only ? WF_OK : wal_sync(engine->wal, err);
+}

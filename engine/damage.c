@@ -1,0 +1,219 @@
+/* Who is concerned by damage to the log. */
+#include "engine/damage.h"
+
+#include "engine/core/state.h"
+#include "engine/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void damage_report_init(struct damage_report *report) {
+    *report = (struct damage_report){0};
+    report->end = &report->findings;
+    codec_arena_init(&report->arena);
+}
+
+void damage_report_deinit(struct damage_report *report) {
+    while (report->findings != NULL) {
+        struct damage_finding *next = report->findings->next;
+        free(report->findings);
+        report->findings = next;
+    }
+    codec_arena_deinit(&report->arena);
+}
+
+static bool has_name(const char *names, struct bytes_view name) {
+    for (const char *at = names; *at != '\0';) {
+        size_t size = strcspn(at, ",");
+        if (size == name.size && memcmp(at, name.data, size) == 0) {
+            return true;
+        }
+        at += size + (at[size] == ',' ? 1 : 0);
+    }
+    return false;
+}
+
+/* Add a name once; where there is no more room the list ends in "…". */
+static void add_name(struct damage_finding *found, struct bytes_view name) {
+    size_t used = strlen(found->names);
+    if (name.size == 0 || has_name(found->names, name)) {
+        return;
+    }
+    if (used + name.size + 8 > sizeof(found->names)) {
+        if (used + 5 <= sizeof(found->names) && strstr(found->names, "…") == NULL) {
+            memcpy(found->names + used, ",…", sizeof(",…"));
+        }
+        return;
+    }
+    if (used > 0) {
+        found->names[used++] = ',';
+    }
+    memcpy(found->names + used, name.data, name.size);
+    found->names[used + name.size] = '\0';
+}
+
+static void concern(struct damage_report *report, uint64_t lsn, struct bytes_view name) {
+    if (lsn == 0) {
+        return;
+    }
+    for (struct damage_finding *found = report->findings; found != NULL; found = found->next) {
+        if (lsn >= found->finding.first_lsn && lsn <= found->finding.last_lsn) {
+            add_name(found, name);
+        }
+    }
+}
+
+enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
+                                  struct wf_error *err) {
+    struct damage_report *report = ctx;
+    struct damage_finding *found = calloc(1, sizeof(*found));
+    if (found == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a finding");
+    }
+    found->finding = *finding;
+    found->finding.remains = (struct bytes_view){NULL, 0};
+    *report->end = found;
+    report->end = &found->next;
+    report->count++;
+    report->damaged += finding->kind != WAL_FINDING_TORN;
+    /* The damaged bytes may still decode: a guess at who it was is better than none. */
+    struct record record;
+    codec_arena_reset(&report->arena);
+    if (finding->remains.size > 0 &&
+        codec_decode(&report->arena, finding->remains, &record, NULL) == WF_OK) {
+        add_name(found, record.subject);
+        codec_release(&record);
+    }
+    return WF_OK;
+}
+
+static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
+                                 struct wf_error *err) {
+    struct damage_report *report = ctx;
+    report->records++;
+    report->bytes += wal_record->payload.size;
+    if (report->first_lsn == 0) {
+        report->first_lsn = wal_record->lsn;
+    }
+    report->last_lsn = wal_record->lsn;
+    struct record record;
+    codec_arena_reset(&report->arena);
+    if (wal_record->lost) {
+        return WF_OK;
+    }
+    struct wf_error why;
+    if (codec_decode(&report->arena, wal_record->payload, &record, &why) != WF_OK) {
+        struct wal_finding finding = {.kind = WAL_FINDING_DAMAGE,
+                                      .offset = wal_record->offset,
+                                      .size = wal_record->payload.size,
+                                      .first_lsn = wal_record->lsn,
+                                      .last_lsn = wal_record->lsn};
+        (void)snprintf(finding.text, sizeof(finding.text), "%.*s", (int)sizeof(finding.text) - 1,
+                       why.text);
+        return damage_add_finding(report, &finding, err);
+    }
+    concern(report, record.previous.lsn, record.subject);
+    codec_release(&record);
+    return WF_OK;
+}
+
+/* --- what the snapshot knows: workflows whose last record is in the damaged range --- */
+
+struct snapshot_walk {
+    struct damage_report *report;
+    struct state state;
+};
+
+static enum wf_status see_pair(void *ctx, struct bytes_view key, struct bytes_view value,
+                               struct wf_error *err) {
+    struct snapshot_walk *walk = ctx;
+    struct entity *entity = NULL;
+    if (value.size < sizeof(entity->digest)) {
+        return WF_OK;
+    }
+    struct bytes_view image = {value.data + sizeof(entity->digest),
+                               value.size - sizeof(entity->digest)};
+    if (entity_decode(&walk->state, key, image, &entity, err) != WF_OK) {
+        return WF_OK; /* the snapshot only helps here */
+    }
+    if (entity->kind == ENTITY_WORKFLOW) {
+        const struct workflow *workflow = (const struct workflow *)entity;
+        struct bytes_view id = {(const uint8_t *)workflow->id, workflow->id_size};
+        concern(walk->report, workflow->history.lsn, id);
+        concern(walk->report, workflow->lsn, id);
+        state_evict(&walk->state, entity);
+    }
+    return WF_OK;
+}
+
+static void ask_snapshot(struct snapshot *snapshot, struct damage_report *report) {
+    struct snapshot_walk walk = {.report = report};
+    if (state_init(&walk.state, NULL) != WF_OK) {
+        return;
+    }
+    static const uint8_t kinds[] = {ENTITY_DEFINITION, ENTITY_WORKFLOW};
+    for (size_t i = 0; i < sizeof(kinds); i++) {
+        struct bytes_view prefix = {&kinds[i], 1};
+        (void)snapshot->ops->walk(snapshot, prefix, prefix, see_pair, &walk, NULL);
+    }
+    state_deinit(&walk.state);
+}
+
+static enum wf_status survey_log(struct io *io, const char *wal_dir, const char *lock_path,
+                                 uint64_t snapshot_lsn, struct damage_report *report,
+                                 struct wf_error *err) {
+    struct lock_view owner;
+    enum wf_status status = lock_look(io, lock_path, &owner, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    uint64_t limit = owner.owned ? owner.durable_lsn : UINT64_MAX;
+    return wal_verify(io, wal_dir, snapshot_lsn, limit < snapshot_lsn ? snapshot_lsn : limit,
+                      see_record, damage_add_finding, report, err);
+}
+
+enum wf_status damage_survey(struct io *io, const struct snapshot_provider *provider,
+                             const char *dir, struct damage_report *report, struct wf_error *err) {
+    char *wal_dir = io_path_join(dir, engine_wal_name);
+    char *snapshot_dir = io_path_join(dir, engine_snapshot_name);
+    char *lock_path = io_path_join(dir, engine_lock_name);
+    enum wf_status status = WF_OK;
+    struct snapshot *snapshot = NULL;
+    struct snapshot_meta meta = {0};
+    if (wal_dir == NULL || snapshot_dir == NULL || lock_path == NULL) {
+        status = error_set(err, WF_NO_MEMORY, "no memory for a path");
+    } else {
+        if (provider->open(provider, io, snapshot_dir, false, true, &snapshot, NULL) == WF_OK) {
+            (void)snapshot->ops->meta(snapshot, &meta);
+        }
+        status = survey_log(io, wal_dir, lock_path, meta.lsn, report, err);
+    }
+    if (snapshot != NULL) {
+        if (status == WF_OK && report->damaged > 0) {
+            ask_snapshot(snapshot, report);
+        }
+        snapshot->ops->close(snapshot);
+    }
+    free(wal_dir);
+    free(snapshot_dir);
+    free(lock_path);
+    return status;
+}
+
+bool damage_tell(const struct damage_finding *found, wf_finding_fn on_finding, void *ctx) {
+    static const char *const kinds[] = {[WAL_FINDING_DAMAGE] = "damage",
+                                        [WAL_FINDING_TORN] = "torn",
+                                        [WAL_FINDING_FOREIGN] = "foreign"};
+    const struct wf_finding out = {
+        .kind = kinds[found->finding.kind],
+        .segment = found->finding.segment,
+        .offset = found->finding.offset,
+        .size = found->finding.size,
+        .first_lsn = found->finding.first_lsn,
+        .last_lsn = found->finding.last_lsn,
+        .text = found->finding.text,
+        .entities = found->names,
+    };
+    return on_finding == NULL || on_finding(ctx, &out);
+}

@@ -1,0 +1,39 @@
+/* Who is concerned by damage to the log: found from the records that link back into the damaged
+ * range, and from the snapshot. */
+#ifndef ENGINE_DAMAGE_H
+#define ENGINE_DAMAGE_H
+
+#include "engine/codec.h"
+#include "engine/wf.h"
+#include "store/snapshot.h"
+#include "wal/wal.h"
+
+enum { DAMAGE_NAMES_MAX = 400 };
+
+/* One place that is not as it should be. */
+struct damage_finding {
+    struct wal_finding finding;   /* `remains` is not kept */
+    char names[DAMAGE_NAMES_MAX]; /* of workflows, comma-separated */
+    struct damage_finding *next;
+};
+
+struct damage_report {
+    struct damage_finding *findings; /* in the order of the log */
+    struct damage_finding **end;
+    uint64_t records, first_lsn, last_lsn, bytes, count, damaged;
+    struct codec_arena arena;
+};
+
+void damage_report_init(struct damage_report *report);
+void damage_report_deinit(struct damage_report *report);
+/* Read the whole log in `dir` (the store's folder), and the snapshot where one can be opened.
+ * Changes nothing. */
+enum wf_status damage_survey(struct io *io, const struct snapshot_provider *provider,
+                             const char *dir, struct damage_report *report, struct wf_error *err);
+/* Collect one finding; a wal_finding_fn over a struct damage_report. */
+enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
+                                  struct wf_error *err);
+/* Tell the host. False: it asked to stop. */
+bool damage_tell(const struct damage_finding *found, wf_finding_fn on_finding, void *ctx);
+
+#endif

@@ -1,0 +1,231 @@
+/* The inside of an open store: what the files of engine/ share. The core decides and applies, the
+ * log keeps, the snapshot caches; the engine ties them together under one mutex.
+ *
+ *   open.c        make, open, close                recover.c   records and snapshot into state
+ *                                                  cache.c     entities in and out of memory
+ *   commit.c      a command's journey              checkpoint.c  snapshots without a pause
+ *   query.c       workflows and definitions        history.c   records as events with names
+ *   lock.c        one owner, and what it publishes   verify.c  replay and compare
+ *   maintain.c    log verify, repair, backup       status.c    status, metrics
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "engine/codec.h"
+#include "engine/core/apply.h"
+#include "engine/core/decide.h"
+#include "engine/digest.h"
+#include "engine/lock.h"
+#include "engine/wf.h"
+#include "store/snapshot.h"
+#include "wal/wal.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A checkpoint under way: the entities of one freeze, encoded. Guarded by the engine's mutex until
+ * all are. */
+struct checkpoint {
+    bool running;
+    bool aborted;            /* the state was rebuilt under it */
+    struct record_link last; /* the snapshot is the state after this record */
+    struct wal_ticket ticket;
+    struct wal_position position;
+    struct snapshot_meta meta;
+    struct checkpoint_chunk *chunks; /* where keys and values lie; pointers into them stay valid */
+    struct snapshot_change *changes;
+    size_t change_count, change_capacity;
+    enum wf_status status; /* of the encoding: a failed allocation */
+};
+
+/* Counters for status and metrics; written under the mutex. */
+struct engine_counters {
+    uint64_t commands, refused, repeated, conflicts, not_found;
+    uint64_t loads, evictions, checkpoints, checkpoint_failures, reloads;
+    uint64_t checkpoint_ns_sum, checkpoint_ns_max;
+};
+
+struct wf_engine {
+    struct io *io;
+    const struct snapshot_provider *provider;
+    struct engine_io *own_io; /* where options.on_point is set; see open.c */
+    struct wf_options options;
+    char *dir, *wal_dir, *snapshot_dir;
+    struct lock_file *lock; /* NULL: read only */
+    struct wal *wal;
+    struct snapshot *snapshot; /* NULL: there is none yet, or none can be had */
+
+    pthread_mutex_t mutex; /* guards everything below */
+    struct state state;
+    struct digest_sum digest_sum; /* of each entity's digest[] */
+    uint64_t cuts;                /* wal_cuts() that the state is in step with */
+    struct record_link last;      /* the last appended record */
+    struct decision decision;
+    struct codec_arena arena;
+    struct bytes_buffer encoded;
+    struct bytes_buffer scratch; /* keys */
+    struct definition **retired; /* of states that were rebuilt; see recover.c */
+    size_t retired_count;
+    bool stale; /* the state could not be rebuilt after a cut: try again at the next command */
+
+    uint64_t snapshot_lsn;
+    uint64_t log_bytes_at_snapshot; /* wal_stats().bytes when the last checkpoint began */
+    uint64_t log_bytes;             /* appended since opening */
+    struct checkpoint checkpoint;
+    struct bytes_buffer checkpoint_buffer; /* one entity, encoded */
+    pthread_cond_t checkpoint_wanted, checkpoint_done;
+    bool background_running, stopping;
+    pthread_t background;
+    enum wf_status snapshot_status; /* of the last checkpoint */
+    char snapshot_problem[256];
+    uint64_t loads_since_trim;
+
+    bool recovering; /* records are being replayed: all of them are durable, and the log may not be
+                        open yet */
+    uint64_t replayed;
+    double replay_ms;
+    uint64_t torn_bytes;
+    char notes[512];
+    struct engine_counters counters;
+    _Atomic uint32_t waiters; /* threads inside wf_wait; for metrics */
+};
+
+/* wf_open() over any disk and any snapshot store: what tests and crash runs use. */
+enum wf_status engine_open(struct io *io, const struct snapshot_provider *provider, const char *dir,
+                           const struct wf_options *options, struct wf_engine **out,
+                           struct wf_error *err);
+/* The names of files and folders in a store. */
+extern const char *const engine_wal_name;
+extern const char *const engine_snapshot_name;
+extern const char *const engine_lock_name;
+extern const char *const engine_archive_name;
+
+/* --- recovery (recover.c); the mutex is held or nobody else knows the engine --- */
+
+/* What turns records into state, one after the other. `engine` NULL: into a state of its own that
+ * no snapshot backs. */
+struct replayer {
+    struct wf_engine *engine;
+    struct state *state;
+    struct codec_arena *arena;
+    uint64_t after_lsn; /* skip records up to this one */
+    uint64_t records;
+    struct record_link last;
+};
+/* A wal_record_fn over a struct replayer. */
+enum wf_status engine_replay_record(void *ctx, const struct wal_record *record,
+                                    struct wf_error *err);
+/* Begin with what the snapshot says: store entity, definitions, digest sum. The state is empty
+ * before. WF_DAMAGE: the snapshot cannot be used. `position` is left with size 0 where there is
+ * none. */
+enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_position *position,
+                                    struct wf_error *err);
+/* Set up an empty state whose frozen entities go to this engine's checkpoint. */
+enum wf_status engine_init_state(struct wf_engine *engine, struct wf_error *err);
+/* What a command of this kind reads and changes, from the snapshot into memory. */
+enum wf_status engine_load_entities(struct wf_engine *engine, enum command_kind kind,
+                                    struct bytes_view subject, struct bytes_view key,
+                                    struct wf_error *err);
+/* Throw the state in memory away and build it again from snapshot and durable log. */
+enum wf_status engine_reload(struct wf_engine *engine, struct wf_error *err);
+/* The snapshot turned out to be damaged: set it aside and go on without. The state must be rebuilt
+ * afterwards. */
+enum wf_status engine_drop_snapshot(struct wf_engine *engine, const char *why,
+                                    struct wf_error *err);
+
+/* Both, at run time: set it aside and rebuild. The mutex is held, and may be given up for a while.
+ */
+enum wf_status engine_replace_snapshot(struct wf_engine *engine, const char *why,
+                                       struct wf_error *err);
+/* WF_DAMAGE where records between the snapshot and the log's beginning are missing. */
+enum wf_status engine_check_reach(const struct wf_engine *engine, struct wf_error *err);
+
+/* --- cache.c; the mutex is held --- */
+
+/* Bring the entity into memory if it exists. WF_OK whether or not it does. WF_DAMAGE: the snapshot
+ * is broken. */
+enum wf_status cache_load(struct wf_engine *engine, enum entity_kind kind, struct bytes_view name,
+                          struct wf_error *err);
+/* Insert a pair of the snapshot as a clean entity. The value is its digest (16 bytes, what it
+ * counts for in the state hash), then its encoding. */
+enum wf_status cache_adopt(struct wf_engine *engine, struct bytes_view key, struct bytes_view value,
+                           struct wf_error *err);
+/* The `count` oldest idempotency keys. */
+enum wf_status cache_load_oldest_keys(struct wf_engine *engine, uint64_t count,
+                                      struct wf_error *err);
+/* Evict clean entities until the memory bound holds, as far as that goes. */
+void cache_trim(struct wf_engine *engine);
+uint64_t cache_memory(const struct wf_engine *engine);
+/* Are so many entities changed that a checkpoint should make them evictable? */
+bool cache_wants_checkpoint(const struct wf_engine *engine);
+
+/* --- checkpoint.c --- */
+
+/* Beside each idempotency key the snapshot keeps a pair "order byte, sequence big-endian -> key",
+ * so that the oldest can be found. The order byte is no entity_kind. */
+enum { CHECKPOINT_KEY_ORDER = 0x80 };
+void checkpoint_key_order(uint64_t sequence, uint8_t order[8]);
+
+/* Write a snapshot of the state as it is now; takes the mutex by itself, in short turns. Waits
+ * where one is under way already. */
+enum wf_status checkpoint_run(struct wf_engine *engine, struct wf_error *err);
+/* The same where the mutex is held (or nobody else knows the engine) and stays held. */
+enum wf_status checkpoint_run_locked(struct wf_engine *engine, struct wf_error *err);
+/* Is one due by size of log or of memory? The mutex is held. */
+bool checkpoint_due(const struct wf_engine *engine);
+enum wf_status checkpoint_start_thread(struct wf_engine *engine, struct wf_error *err);
+void checkpoint_stop_thread(struct wf_engine *engine);
+/* What a checkpoint left in the snapshot's meta: the log position, the digest sum, the last record.
+ */
+enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
+                                      struct wal_position *position, struct digest_sum *sum,
+                                      struct record_link *last, struct wf_error *err);
+
+/* --- records by place (history.c) --- */
+
+/* Read and decode the record at `link`; all of it lives in `arena` and `bytes`. codec_release() it.
+ * WF_NOT_FOUND: a repair dropped it, or its segment is gone. */
+enum wf_status engine_read_record(struct wf_engine *engine, struct record_link link,
+                                  struct codec_arena *arena, struct bytes_buffer *bytes,
+                                  struct record *record, struct wf_error *err);
+/* The links of all records about a workflow up to `last_lsn`, oldest first. The caller frees
+ * `*out`. `*lost_lsn`: where a repair broke the chain, else 0. */
+enum wf_status engine_collect_links(struct wf_engine *engine, struct record_link newest,
+                                    uint64_t last_lsn, struct record_link **out, size_t *count,
+                                    uint64_t *lost_lsn, struct wf_error *err);
+/* The workflow as it was after the record `lsn`, in a state of its own that the caller deinits.
+ * `*workflow` NULL: it was not there yet. The mutex is not held. */
+enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id, uint64_t lsn,
+                                  struct state *state, struct workflow **workflow,
+                                  struct wf_error *err);
+
+/* --- query.c --- */
+
+/* Find a workflow, loading it if need be. `*workflow` NULL: there is none. The mutex is held. */
+enum wf_status engine_find_workflow(struct wf_engine *engine, struct bytes_view id,
+                                    struct workflow **workflow, struct wf_error *err);
+enum wf_status engine_not_found(struct wf_error *err, struct bytes_view id);
+
+/* --- small things that several files need --- */
+
+struct bytes_view engine_view(const char *text); /* of a C string; NULL: empty */
+/* The clock's reading for a command of this engine; the mutex is held. */
+int64_t engine_now_ms(const struct wf_engine *engine);
+/* The time that a record written now bears: never less than the one before it. The mutex is held.
+ */
+int64_t engine_record_time_ms(const struct wf_engine *engine);
+/* Sync the folder that holds `path`, so that its name is durable. */
+enum wf_status engine_sync_parent(struct io *io, const char *path, struct wf_error *err);
+/* A ticket for the last appended record. The mutex is held. */
+struct wal_ticket engine_last_ticket(const struct wf_engine *engine);
+/* Wait until what the ticket names is durable, so that it may be shown. */
+enum wf_status engine_wait_durable(struct wf_engine *engine, const struct wal_ticket *ticket,
+                                   struct wf_error *err);
+/* Log and apply a record of the engine's own making, and wait until it is durable. The mutex is
+ * held, or nobody else knows the engine. */
+enum wf_status engine_log_record(struct wf_engine *engine, struct record *record,
+                                 struct wf_error *err);
+/* After a cut of the log: rebuild the state if need be. The mutex is held. */
+enum wf_status engine_ensure_state(struct wf_engine *engine, struct wf_error *err);
+
+#endif

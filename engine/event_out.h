@@ -1,0 +1,16 @@
+/* Records made into the host's events: names in place of numbers, terminated strings. */
+#ifndef ENGINE_EVENT_OUT_H
+#define ENGINE_EVENT_OUT_H
+
+#include "engine/codec.h"
+#include "engine/wf.h"
+
+/* Hand every event of the record to `on_event`. `definition` (NULL: not at hand) names its stages
+ * and steps. Strings live in `arena`. `*more` false: the callback asked to stop. WF_NO_MEMORY. */
+enum wf_status event_out_record(struct codec_arena *arena, const struct record *record,
+                                const struct definition *definition, wf_event_fn on_event,
+                                void *ctx, bool *more, struct wf_error *err);
+/* The event that stands for a record which a repair dropped. */
+bool event_out_lost(uint64_t lsn, wf_event_fn on_event, void *ctx);
+
+#endif

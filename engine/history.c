@@ -1,0 +1,412 @@
+/* The past: records read by their place, the history of one workflow along its links, a workflow as
+ * of an LSN, and the whole log as events. */
+#include "engine/engine.h"
+
+#include "engine/event_out.h"
+#include "engine/workflow_out.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum wf_status engine_read_record(struct wf_engine *engine, struct record_link link,
+                                  struct codec_arena *arena, struct bytes_buffer *bytes,
+                                  struct record *record, struct wf_error *err) {
+    struct wal_record found;
+    *record = (struct record){0};
+    enum wf_status status = wal_read(engine->wal, link.lsn, link.offset, bytes, &found, err);
+    if (status == WF_OK && found.lost) {
+        return error_set(err, WF_NOT_FOUND, "LSN %" PRIu64 " was lost in a repair", link.lsn);
+    }
+    codec_arena_reset(arena);
+    if (status == WF_OK) {
+        status = codec_decode(arena, found.payload, record, err);
+    }
+    if (status != WF_OK) {
+        return error_wrap(err, status, "LSN %" PRIu64, link.lsn);
+    }
+    record->lsn = link.lsn;
+    record->offset = link.offset;
+    return WF_OK;
+}
+
+/* What reading records one by one needs. */
+struct record_reader {
+    struct wf_engine *engine;
+    struct codec_arena arena;
+    struct bytes_buffer bytes;
+    struct record record;
+};
+
+static void reader_init(struct record_reader *reader, struct wf_engine *engine) {
+    *reader = (struct record_reader){.engine = engine};
+    codec_arena_init(&reader->arena);
+    bytes_buffer_init(&reader->bytes);
+}
+
+static void reader_deinit(struct record_reader *reader) {
+    codec_release(&reader->record);
+    codec_arena_deinit(&reader->arena);
+    bytes_buffer_deinit(&reader->bytes);
+}
+
+static enum wf_status reader_read(struct record_reader *reader, struct record_link link,
+                                  struct wf_error *err) {
+    codec_release(&reader->record);
+    return engine_read_record(reader->engine, link, &reader->arena, &reader->bytes, &reader->record,
+                              err);
+}
+
+static void reverse(struct record_link *links, size_t count) {
+    for (size_t i = 0; i < count / 2; i++) {
+        struct record_link swap = links[i];
+        links[i] = links[count - 1 - i];
+        links[count - 1 - i] = swap;
+    }
+}
+
+static bool append_link(struct record_link **links, size_t *count, size_t *capacity,
+                        struct record_link link) {
+    if (*count == *capacity) {
+        size_t grown = *capacity * 2 + 16;
+        struct record_link *more = realloc(*links, grown * sizeof(*more));
+        if (more == NULL) {
+            return false;
+        }
+        *links = more;
+        *capacity = grown;
+    }
+    (*links)[(*count)++] = link;
+    return true;
+}
+
+enum wf_status engine_collect_links(struct wf_engine *engine, struct record_link newest,
+                                    uint64_t last_lsn, struct record_link **out, size_t *count,
+                                    uint64_t *lost_lsn, struct wf_error *err) {
+    *lost_lsn = 0;
+    struct record_reader reader;
+    reader_init(&reader, engine);
+    struct record_link *links = NULL;
+    size_t capacity = 0;
+    *count = 0;
+    enum wf_status status = WF_OK;
+    for (struct record_link link = newest; link.lsn != 0; link = reader.record.previous) {
+        status = reader_read(&reader, link, err);
+        if (status == WF_NOT_FOUND) {
+            *lost_lsn = link.lsn; /* what is before it cannot be reached */
+            status = WF_OK;
+            break;
+        }
+        if (status != WF_OK) {
+            break;
+        }
+        if (link.lsn <= last_lsn && !append_link(&links, count, &capacity, link)) {
+            status = error_set(err, WF_NO_MEMORY, "no memory for a history");
+            break;
+        }
+        if (reader.record.previous.lsn >= link.lsn) {
+            status = error_set(err, WF_DAMAGE,
+                               "LSN %" PRIu64 ": its link leads forward, to LSN %" PRIu64, link.lsn,
+                               reader.record.previous.lsn);
+            break;
+        }
+    }
+    reader_deinit(&reader);
+    if (status != WF_OK) {
+        free(links);
+        links = NULL;
+        *count = 0;
+    } else {
+        reverse(links, *count);
+    }
+    *out = links;
+    return status;
+}
+
+/* The newest link of a workflow, once it is durable. */
+static enum wf_status newest_link(struct wf_engine *engine, struct bytes_view id,
+                                  struct record_link *link, const struct definition **definition,
+                                  struct wf_error *err) {
+    struct workflow *workflow = NULL;
+    pthread_mutex_lock(&engine->mutex);
+    enum wf_status status = engine_find_workflow(engine, id, &workflow, err);
+    if (status == WF_OK && workflow == NULL) {
+        status = engine_not_found(err, id);
+    }
+    struct wal_ticket ticket = {0};
+    if (status == WF_OK) {
+        *link = workflow->history;
+        *definition = workflow->definition;
+        ticket = (struct wal_ticket){link->lsn, link->offset, engine->cuts};
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    return status == WF_OK ? engine_wait_durable(engine, &ticket, err) : status;
+}
+
+enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_event_fn on_event,
+                                   void *ctx, struct wf_error *err) {
+    struct record_link newest = {0};
+    const struct definition *definition = NULL;
+    struct record_link *links = NULL;
+    size_t count = 0;
+    uint64_t lost_lsn = 0;
+    enum wf_status status = newest_link(engine, engine_view(id), &newest, &definition, err);
+    if (status == WF_OK) {
+        status = engine_collect_links(engine, newest, UINT64_MAX, &links, &count, &lost_lsn, err);
+    }
+    struct record_reader reader;
+    reader_init(&reader, engine);
+    bool more = status != WF_OK || lost_lsn == 0 || event_out_lost(lost_lsn, on_event, ctx);
+    for (size_t i = 0; status == WF_OK && more && i < count; i++) {
+        status = reader_read(&reader, links[i], err);
+        if (status == WF_OK) {
+            status = event_out_record(&reader.arena, &reader.record, definition, on_event, ctx,
+                                      &more, err);
+        }
+    }
+    reader_deinit(&reader);
+    free(links);
+    return status;
+}
+
+/* --- as of an LSN --- */
+
+/* The definitions of this name, by value. */
+static enum wf_status copy_definitions(struct wf_engine *engine, const char *name, struct state *to,
+                                       struct wf_error *err) {
+    struct bytes_buffer bytes;
+    bytes_buffer_init(&bytes);
+    enum wf_status status = WF_OK;
+    pthread_mutex_lock(&engine->mutex);
+    size_t at = 0;
+    const struct definition_entity *entity;
+    while (status == WF_OK && (entity = table_next(&engine->state.definitions, &at)) != NULL) {
+        if (strcmp(entity->definition->name, name) != 0) {
+            continue;
+        }
+        bytes_buffer_clear(&bytes);
+        entity_encode_key(&entity->entity, &bytes);
+        size_t key_size = bytes.size;
+        entity_encode(&entity->entity, &bytes, NULL);
+        struct entity *copy = NULL;
+        status =
+            bytes_buffer_ok(&bytes)
+                ? entity_decode(to, (struct bytes_view){bytes.data, key_size},
+                                (struct bytes_view){bytes.data + key_size, bytes.size - key_size},
+                                &copy, err)
+                : error_set(err, WF_NO_MEMORY, "no memory for a definition");
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    bytes_buffer_deinit(&bytes);
+    return status;
+}
+
+static enum wf_status apply_links(struct wf_engine *engine, const struct record_link *links,
+                                  size_t count, struct state *state, struct wf_error *err) {
+    struct record_reader reader;
+    reader_init(&reader, engine);
+    enum wf_status status = WF_OK;
+    for (size_t i = 0; status == WF_OK && i < count; i++) {
+        status = reader_read(&reader, links[i], err);
+        if (status != WF_OK) {
+            break;
+        }
+        reader.record.key = (struct bytes_view){NULL, 0}; /* keys are no part of a workflow */
+        reader.record.keys_forgotten = 0;
+        status = apply_reserve(state, &reader.record, err);
+        if (status == WF_OK) {
+            apply(state, &reader.record);
+        }
+    }
+    reader_deinit(&reader);
+    return status;
+}
+
+enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id, uint64_t lsn,
+                                  struct state *state, struct workflow **workflow,
+                                  struct wf_error *err) {
+    *workflow = NULL;
+    struct record_link newest = {0};
+    const struct definition *definition = NULL;
+    enum wf_status status = newest_link(engine, id, &newest, &definition, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    status = state_init(state, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    struct record_link *links = NULL;
+    size_t count = 0;
+    uint64_t lost_lsn = 0;
+    status = copy_definitions(engine, definition->name, state, err);
+    if (status == WF_OK) {
+        status = engine_collect_links(engine, newest, lsn, &links, &count, &lost_lsn, err);
+    }
+    if (status == WF_OK && lost_lsn != 0) {
+        status = error_set(err, WF_DAMAGE,
+                           "the past of \"%.*s\" cannot be rebuilt: LSN %" PRIu64
+                           " was lost in a repair",
+                           (int)id.size, (const char *)id.data, lost_lsn);
+    }
+    if (status == WF_OK) {
+        status = apply_links(engine, links, count, state, err);
+    }
+    free(links);
+    if (status != WF_OK) {
+        state_deinit(state);
+        return status;
+    }
+    *workflow = state_workflow(state, id);
+    return WF_OK;
+}
+
+enum wf_status wf_workflow_get_as_of(struct wf_engine *engine, const char *id, uint64_t lsn,
+                                     struct wf_workflow **out, struct wf_error *err) {
+    *out = NULL;
+    struct state state;
+    struct workflow *workflow = NULL;
+    enum wf_status status =
+        engine_state_as_of(engine, engine_view(id), lsn, &state, &workflow, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    status = workflow != NULL
+                 ? workflow_out_make(workflow, out, err)
+                 : error_set(err, WF_NOT_FOUND, "workflow \"%s\" was not there yet at LSN %" PRIu64,
+                             id, lsn);
+    state_deinit(&state);
+    return status;
+}
+
+/* --- the whole log --- */
+
+/* A walk that turns records into events. `engine` NULL: names come from `names`, a state of the
+ * file's own. */
+struct event_walk {
+    struct wf_engine *engine;
+    struct state *names;
+    struct codec_arena arena;
+    const char *id;
+    wf_event_fn on_event;
+    void *ctx;
+    bool stopped;
+};
+
+static const struct definition *definition_in_store(struct wf_engine *engine,
+                                                    const struct record *record) {
+    struct workflow *workflow = NULL;
+    pthread_mutex_lock(&engine->mutex);
+    (void)engine_find_workflow(engine, record->subject, &workflow, NULL);
+    const struct definition *definition = workflow == NULL ? NULL : workflow->definition;
+    cache_trim(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    return definition;
+}
+
+/* Follow the file's own records as far as they can be followed without what was before them. */
+static const struct definition *definition_in_file(struct state *names, struct record *record) {
+    bool is_definition = record->command == COMMAND_DEFINITION_ADD;
+    if (!is_definition && apply_reserve(names, record, NULL) == WF_OK) {
+        apply(names, record);
+    }
+    const struct workflow *workflow = state_workflow(names, record->subject);
+    return workflow == NULL || is_definition ? NULL : workflow->definition;
+}
+
+static enum wf_status walk_record(void *ctx, const struct wal_record *wal_record,
+                                  struct wf_error *err) {
+    struct event_walk *walk = ctx;
+    if (wal_record->lost) {
+        walk->stopped = !event_out_lost(wal_record->lsn, walk->on_event, walk->ctx);
+        return walk->stopped ? WF_CONFLICT : WF_OK;
+    }
+    struct record record;
+    codec_arena_reset(&walk->arena);
+    enum wf_status status = codec_decode(&walk->arena, wal_record->payload, &record, err);
+    if (status != WF_OK) {
+        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
+    }
+    record.lsn = wal_record->lsn;
+    record.offset = wal_record->offset;
+    bool wanted =
+        walk->id == NULL || (record.subject.size == strlen(walk->id) &&
+                             memcmp(record.subject.data, walk->id, record.subject.size) == 0);
+    const struct definition *definition = NULL;
+    if (walk->engine == NULL) {
+        definition = definition_in_file(walk->names, &record);
+    } else if (wanted && record.subject.size > 0 && record.command != COMMAND_DEFINITION_ADD) {
+        definition = definition_in_store(walk->engine, &record);
+    }
+    bool more = true;
+    if (wanted) {
+        status = event_out_record(&walk->arena, &record, definition, walk->on_event, walk->ctx,
+                                  &more, err);
+    }
+    if (status == WF_OK && walk->engine == NULL && record.command == COMMAND_DEFINITION_ADD &&
+        apply_reserve(walk->names, &record, NULL) == WF_OK) {
+        apply(walk->names, &record); /* shown first: it takes the definition over */
+    }
+    codec_release(&record);
+    walk->stopped = !more;
+    return status == WF_OK && !more ? WF_CONFLICT : status; /* any status but WF_OK ends the walk */
+}
+
+enum wf_status wf_replay(struct wf_engine *engine, uint64_t first_lsn, uint64_t last_lsn,
+                         const char *id, wf_event_fn on_event, void *ctx, struct wf_error *err) {
+    struct event_walk walk = {.engine = engine, .id = id, .on_event = on_event, .ctx = ctx};
+    codec_arena_init(&walk.arena);
+    enum wf_status status = wf_sync(engine, err);
+    if (status == WF_OK) {
+        status = wal_walk(engine->wal, first_lsn, last_lsn, walk_record, &walk, err);
+    }
+    codec_arena_deinit(&walk.arena);
+    return walk.stopped ? WF_OK : status;
+}
+
+/* Definitions that were added before this file began, from the store that it lies in, if it lies in
+ * one. */
+static void borrow_names(const char *path, struct state *names) {
+    char *dir = strdup(path);
+    if (dir == NULL) {
+        return;
+    }
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(dir, '/');
+        if (slash == NULL) {
+            free(dir);
+            return;
+        }
+        *slash = '\0';
+    }
+    struct wf_options options;
+    wf_options_init(&options);
+    options.read_only = true;
+    struct wf_engine *engine = NULL;
+    if (wf_open(dir, &options, &engine, NULL) == WF_OK) {
+        size_t at = 0;
+        const struct definition_entity *entity;
+        while ((entity = table_next(&engine->state.newest, &at)) != NULL) {
+            (void)copy_definitions(engine, entity->definition->name, names, NULL);
+        }
+        (void)wf_close(engine, NULL);
+    }
+    free(dir);
+}
+
+enum wf_status wf_replay_file(const char *path, const char *id, wf_event_fn on_event, void *ctx,
+                              struct wf_error *err) {
+    struct state names;
+    enum wf_status status = state_init(&names, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    names.after_loss = true; /* what rests on earlier segments is passed over */
+    borrow_names(path, &names);
+    struct event_walk walk = {.names = &names, .id = id, .on_event = on_event, .ctx = ctx};
+    codec_arena_init(&walk.arena);
+    status = wal_walk_file(io_posix(), path, walk_record, &walk, err);
+    codec_arena_deinit(&walk.arena);
+    state_deinit(&names);
+    return walk.stopped ? WF_OK : status;
+}

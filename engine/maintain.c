@@ -1,0 +1,402 @@
+/* Looking after a store: check and repair of the log, backup, snapshots by hand, segments. */
+#include "engine/engine.h"
+
+#include "engine/damage.h"
+#include "engine/definition_yaml.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COPY_BLOCK = 1024 * 1024 };
+
+static void fill_report(const struct damage_report *from, struct wf_log_report *to) {
+    *to = (struct wf_log_report){.records = from->records,
+                                 .first_lsn = from->first_lsn,
+                                 .last_lsn = from->last_lsn,
+                                 .bytes = from->bytes,
+                                 .findings = from->count};
+}
+
+static void tell_all(const struct damage_report *report, wf_finding_fn on_finding, void *ctx) {
+    const struct damage_finding *found = report->findings;
+    while (found != NULL && damage_tell(found, on_finding, ctx)) {
+        found = found->next;
+    }
+}
+
+static enum wf_status first_damage(const struct damage_report *report, struct wf_error *err) {
+    for (const struct damage_finding *found = report->findings; found != NULL;
+         found = found->next) {
+        if (found->finding.kind != WAL_FINDING_TORN) {
+            return error_set(
+                err, WF_DAMAGE, "segment %s, offset %" PRIu64 ", LSN %" PRIu64 ": %s%s%s",
+                found->finding.segment, found->finding.offset, found->finding.first_lsn,
+                found->finding.text,
+                found->names[0] == '\0' ? "" : "; workflows concerned: ", found->names);
+        }
+    }
+    return WF_OK;
+}
+
+/* Is there a log at all? A folder that holds none is not found rather than damaged. */
+static enum wf_status require_store(const char *dir, struct wf_error *err) {
+    char *wal_dir = io_path_join(dir, engine_wal_name);
+    if (wal_dir == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    enum io_kind kind;
+    uint64_t size;
+    struct io *io = io_posix();
+    enum wf_status status = io->ops->stat(io, wal_dir, &kind, &size, err);
+    free(wal_dir);
+    if (status == WF_OK && kind != IO_DIRECTORY) {
+        status = error_set(err, WF_NOT_FOUND, "there is no store in %s", dir);
+    }
+    return status;
+}
+
+enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ctx,
+                             struct wf_log_report *out, struct wf_error *err) {
+    struct damage_report report;
+    *out = (struct wf_log_report){0};
+    enum wf_status status = require_store(dir, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    damage_report_init(&report);
+    status = damage_survey(io_posix(), snapshot_lmdb(), dir, &report, err);
+    if (status == WF_OK) {
+        fill_report(&report, out);
+        tell_all(&report, on_finding, ctx);
+        status = first_damage(&report, err);
+    }
+    damage_report_deinit(&report);
+    return status;
+}
+
+/* --- repair --- */
+
+/* The snapshot's LSN: what it covers was durable. 0 where there is none. */
+static uint64_t snapshot_lsn_of(struct io *io, const char *dir) {
+    char *path = io_path_join(dir, engine_snapshot_name);
+    struct snapshot *snapshot = NULL;
+    struct snapshot_meta meta = {0};
+    const struct snapshot_provider *provider = snapshot_lmdb();
+    if (path != NULL && provider->open(provider, io, path, false, true, &snapshot, NULL) == WF_OK) {
+        (void)snapshot->ops->meta(snapshot, &meta);
+        snapshot->ops->close(snapshot);
+    }
+    free(path);
+    return meta.lsn;
+}
+
+static enum wf_status repair_files(const char *dir, uint64_t skip_lsn, struct damage_report *report,
+                                   struct wf_error *err) {
+    struct io *io = io_posix();
+    char *wal_dir = io_path_join(dir, engine_wal_name);
+    char *lock_path = io_path_join(dir, engine_lock_name);
+    struct lock_file *lock = NULL;
+    enum wf_status status = WF_OK;
+    if (wal_dir == NULL || lock_path == NULL) {
+        status = error_set(err, WF_NO_MEMORY, "no memory for a path");
+    } else {
+        status = lock_acquire(io, lock_path, &lock, err);
+    }
+    if (status == WF_OK) {
+        status = wal_repair(io, wal_dir, snapshot_lsn_of(io, dir), skip_lsn, damage_add_finding,
+                            report, err);
+    }
+    lock_release(lock);
+    free(wal_dir);
+    free(lock_path);
+    return status;
+}
+
+/* One record per loss, so that the history says what is missing and where the bytes are. */
+static enum wf_status record_losses(const char *dir, const struct damage_report *report,
+                                    struct wf_error *err) {
+    struct wf_engine *engine = NULL;
+    enum wf_status status = wf_open(dir, NULL, &engine, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    for (const struct damage_finding *found = report->findings; status == WF_OK && found != NULL;
+         found = found->next) {
+        const struct wal_finding *finding = &found->finding;
+        if (finding->kind != WAL_FINDING_DAMAGE || finding->first_lsn > finding->last_lsn) {
+            continue;
+        }
+        char copy[96];
+        (void)snprintf(copy, sizeof(copy), "%s.damaged", finding->segment);
+        struct event event = {.kind = EVENT_LOG_REPAIRED};
+        event.as.log_repaired.first_lsn = finding->first_lsn;
+        event.as.log_repaired.last_lsn = finding->last_lsn;
+        event.as.log_repaired.copy = engine_view(copy);
+        struct record record = {.command = COMMAND_LOG_REPAIR, .events = &event, .event_count = 1};
+        pthread_mutex_lock(&engine->mutex);
+        record.time_ms = engine_record_time_ms(engine);
+        status = engine_log_record(engine, &record, err);
+        pthread_mutex_unlock(&engine->mutex);
+    }
+    enum wf_status closed = wf_close(engine, status == WF_OK ? err : NULL);
+    return status == WF_OK ? closed : status;
+}
+
+enum wf_status wf_log_repair(const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
+                             void *ctx, struct wf_log_report *out, struct wf_error *err) {
+    *out = (struct wf_log_report){0};
+    enum wf_status status = require_store(dir, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    /* First a look at everything, for the names of those concerned: the repair itself sees only
+     * frames. */
+    struct damage_report survey;
+    damage_report_init(&survey);
+    status = damage_survey(io_posix(), snapshot_lmdb(), dir, &survey, err);
+    struct damage_report report;
+    damage_report_init(&report);
+    if (status == WF_OK) {
+        status = repair_files(dir, skip_lsn, &report, err);
+    }
+    if (status == WF_OK) {
+        for (struct damage_finding *found = report.findings; found != NULL; found = found->next) {
+            for (const struct damage_finding *seen = survey.findings; seen != NULL;
+                 seen = seen->next) {
+                if (seen->finding.first_lsn == found->finding.first_lsn) {
+                    memcpy(found->names, seen->names, sizeof(found->names));
+                }
+            }
+        }
+        fill_report(&survey, out);
+        out->findings = report.count;
+        tell_all(&report, on_finding, ctx);
+        status = record_losses(dir, &report, err);
+    }
+    damage_report_deinit(&report);
+    damage_report_deinit(&survey);
+    return status;
+}
+
+/* --- snapshots and segments --- */
+
+enum wf_status wf_snapshot(struct wf_engine *engine, struct wf_error *err) {
+    return checkpoint_run(engine, err);
+}
+
+static enum wf_status count_pair(void *ctx, struct bytes_view key, struct bytes_view value,
+                                 struct wf_error *err) {
+    (void)key;
+    (void)value;
+    (void)err;
+    (*(uint64_t *)ctx)++;
+    return WF_OK;
+}
+
+enum wf_status wf_snapshot_verify(struct wf_engine *engine, uint64_t *entries,
+                                  struct wf_error *err) {
+    uint64_t count = 0;
+    enum wf_status status = WF_OK;
+    pthread_mutex_lock(&engine->mutex);
+    if (engine->snapshot != NULL) {
+        const struct bytes_view everything = {(const uint8_t *)"", 0};
+        status = engine->snapshot->ops->walk(engine->snapshot, everything, everything, count_pair,
+                                             &count, err);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    if (entries != NULL) {
+        *entries = count;
+    }
+    return status;
+}
+
+static void hex_of(const uint8_t *bytes, size_t size, char *hex) {
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < size; i++) {
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    hex[2 * size] = '\0';
+}
+
+enum wf_status wf_log_segments(struct wf_engine *engine, wf_segment_fn on_segment, void *ctx,
+                               struct wf_error *err) {
+    (void)err;
+    struct wal_segment_info info;
+    for (size_t i = 0; wal_segment_at(engine->wal, i, &info); i++) {
+        struct wf_segment segment = {.name = info.name,
+                                     .first_lsn = info.first_lsn,
+                                     .last_lsn = info.last_lsn,
+                                     .size = info.size,
+                                     .sealed = info.sealed};
+        if (info.sealed) {
+            hex_of(info.root, sizeof(info.root), segment.root);
+        }
+        if (!on_segment(ctx, &segment)) {
+            break;
+        }
+    }
+    return WF_OK;
+}
+
+enum wf_status wf_definition_validate(const char *text, const char *text_name,
+                                      struct wf_error *err) {
+    struct definition *definition = NULL;
+    enum wf_status status = definition_parse(
+        text, strlen(text), text_name == NULL ? "definition" : text_name, &definition, err);
+    definition_destroy(definition);
+    return status;
+}
+
+/* --- backup --- */
+
+static enum wf_status copy_bytes(struct io *io, struct io_file *from, struct io_file *to,
+                                 uint64_t size, struct wf_error *err) {
+    uint8_t *block = malloc(COPY_BLOCK);
+    if (block == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory to copy");
+    }
+    enum wf_status status = WF_OK;
+    for (uint64_t at = 0; status == WF_OK && at < size;) {
+        size_t want = size - at < COPY_BLOCK ? (size_t)(size - at) : COPY_BLOCK;
+        size_t got = 0;
+        status = io_read_all(io, from, at, block, want, &got, err);
+        if (status == WF_OK && got < want) {
+            status = error_set(err, WF_DAMAGE, "the file ended at offset %" PRIu64, at + got);
+        }
+        if (status == WF_OK) {
+            status = io_write_all(io, to, at, block, got, err);
+        }
+        at += got;
+    }
+    free(block);
+    return status == WF_OK ? io->ops->sync(io, to, err) : status;
+}
+
+static enum wf_status copy_segment(struct io *io, const char *from_dir, const char *to_dir,
+                                   const struct wal_segment_info *info, struct wf_error *err) {
+    char *from_path = io_path_join(from_dir, info->name);
+    char *to_path = io_path_join(to_dir, info->name);
+    struct io_file *from = NULL;
+    struct io_file *to = NULL;
+    enum wf_status status = WF_NO_MEMORY;
+    if (from_path == NULL || to_path == NULL) {
+        (void)error_set(err, WF_NO_MEMORY, "no memory for a path");
+    } else {
+        status = io->ops->open(io, from_path, IO_READ, &from, err);
+        if (status == WF_OK) {
+            status = io->ops->open(io, to_path, IO_WRITE | IO_CREATE | IO_EXCLUSIVE, &to, err);
+        }
+        if (status == WF_OK) {
+            status = copy_bytes(io, from, to, info->size, err);
+        }
+    }
+    if (from != NULL) {
+        io->ops->close(io, from);
+    }
+    if (to != NULL) {
+        io->ops->close(io, to);
+    }
+    free(from_path);
+    free(to_path);
+    return status == WF_OK ? WF_OK : error_wrap(err, status, "segment %s", info->name);
+}
+
+/* Copy the log of an open reader into the new folder `to`, names synced. */
+static enum wf_status copy_log(struct wf_engine *reader, const char *to, struct wf_error *err) {
+    struct io *io = reader->io;
+    char *to_wal = io_path_join(to, engine_wal_name);
+    if (to_wal == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    enum wf_status status = io->ops->make_directory(io, to, err);
+    if (status == WF_OK) {
+        status = io->ops->make_directory(io, to_wal, err);
+    }
+    struct wal_segment_info info;
+    for (size_t i = 0; status == WF_OK && wal_segment_at(reader->wal, i, &info); i++) {
+        status = copy_segment(io, reader->wal_dir, to_wal, &info, err);
+    }
+    if (status == WF_OK) {
+        status = io->ops->sync_directory(io, to_wal, err);
+    }
+    if (status == WF_OK) {
+        status = io->ops->sync_directory(io, to, err);
+    }
+    free(to_wal);
+    return status;
+}
+
+/* The copy must come to the same state as the original. */
+static enum wf_status compare_copy(struct wf_engine *reader, const char *copy,
+                                   struct wf_error *err) {
+    struct wf_options options;
+    wf_options_init(&options);
+    options.read_only = true;
+    struct wf_engine *second = NULL;
+    struct wf_store_status original;
+    struct wf_store_status copied;
+    enum wf_status status = wf_status_get(reader, true, &original, err);
+    if (status == WF_OK) {
+        status = wf_open(copy, &options, &second, err);
+    }
+    if (status == WF_OK) {
+        status = wf_status_get(second, true, &copied, err);
+    }
+    if (status == WF_OK && (original.durable_lsn != copied.durable_lsn ||
+                            strcmp(original.state_hash, copied.state_hash) != 0)) {
+        status = error_set(err, WF_DIVERGENCE,
+                           "the copy ends at LSN %" PRIu64 " with state hash %s, the original at "
+                           "LSN %" PRIu64 " with %s",
+                           copied.durable_lsn, copied.state_hash, original.durable_lsn,
+                           original.state_hash);
+    }
+    (void)wf_close(second, NULL);
+    return status;
+}
+
+enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct wf_error *err) {
+    struct io *io = io_posix();
+    struct wf_options options;
+    wf_options_init(&options);
+    options.read_only = true;
+    struct wf_engine *reader = NULL;
+    enum io_kind kind;
+    uint64_t size;
+    enum wf_status status = io->ops->stat(io, to, &kind, &size, err);
+    if (status == WF_OK && kind != IO_MISSING) {
+        return error_set(err, WF_REFUSED, "%s exists already", to);
+    }
+    if (status == WF_OK) {
+        status = wf_open(dir, &options, &reader, err);
+    }
+    if (status != WF_OK) {
+        return status;
+    }
+    size_t name_size = strlen(to) + sizeof(".partial");
+    char *partial = malloc(name_size);
+    if (partial == NULL) {
+        status = error_set(err, WF_NO_MEMORY, "no memory for a path");
+    } else {
+        (void)snprintf(partial, name_size, "%s.partial", to);
+        status = copy_log(reader, partial, err);
+    }
+    if (status == WF_OK) {
+        status = compare_copy(reader, partial, err);
+    }
+    /* Under its own name only when it is whole. */
+    if (status == WF_OK) {
+        status = io->ops->rename(io, partial, to, err);
+    }
+    if (status == WF_OK) {
+        status = engine_sync_parent(io, to, err);
+    }
+    if (lsn != NULL) {
+        *lsn = wal_durable_lsn(reader->wal);
+    }
+    free(partial);
+    (void)wf_close(reader, NULL);
+    return status;
+}

@@ -1,0 +1,568 @@
+/* Make, open and close a store. The order matters: lock, snapshot, log; and nothing is accepted
+ * before recovery has cut and synced what it found. */
+#include "engine/engine.h"
+
+#include "engine/damage.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const engine_wal_name = "wal";
+const char *const engine_snapshot_name = "state";
+const char *const engine_lock_name = "lock";
+const char *const engine_archive_name = "archive";
+
+enum {
+    DEFAULT_MEMORY = 256 * 1024 * 1024,
+    DEFAULT_SNAPSHOT_LOG_BYTES = 64 * 1024 * 1024,
+    DEFAULT_KEYS = 1000000,
+    READER_ATTEMPTS_MAX = 5, /* a live owner may move a segment while a reader opens */
+};
+
+void wf_options_init(struct wf_options *options) {
+    *options = (struct wf_options){
+        .size = sizeof(*options),
+        .memory_max = DEFAULT_MEMORY,
+        .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
+        .snapshot_log_bytes = DEFAULT_SNAPSHOT_LOG_BYTES,
+        .snapshot_on_close = true,
+        .keys_max = DEFAULT_KEYS,
+    };
+}
+
+/* --- an I/O implementation that tells the host of named instants --- */
+
+/* The real machine's calls, but for `point`. io_posix() keeps nothing in its struct io, so its
+ * functions serve here. */
+struct engine_io {
+    struct io io;
+    struct io_ops ops;
+    void (*on_point)(void *ctx, const char *point);
+    void *ctx;
+};
+
+static void tell_host(struct io *io, const char *name) {
+    const struct engine_io *own = (const struct engine_io *)io;
+    own->on_point(own->ctx, name);
+}
+
+static struct engine_io *create_own_io(struct io *io, const struct wf_options *options) {
+    struct engine_io *own = malloc(sizeof(*own));
+    if (own != NULL) {
+        *own = (struct engine_io){
+            .ops = *io->ops, .on_point = options->on_point, .ctx = options->point_ctx};
+        own->ops.point = tell_host;
+        own->io.ops = &own->ops;
+    }
+    return own;
+}
+
+/* --- the folder --- */
+
+struct folder {
+    enum io_kind kind;
+    bool has_log; /* wal/ with a segment in it */
+    bool has_snapshot;
+    bool has_foreign; /* names that no store has */
+    const char *foreign;
+    char foreign_name[256];
+};
+
+static bool see_name(void *ctx, const char *name) {
+    struct folder *folder = ctx;
+    const char *const own[] = {engine_wal_name, engine_snapshot_name, engine_lock_name,
+                               engine_archive_name};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        size_t size = strlen(own[i]);
+        /* "state.damaged-1" and the like are ours too */
+        if (strncmp(name, own[i], size) == 0 && (name[size] == '\0' || name[size] == '.')) {
+            return true;
+        }
+    }
+    folder->has_foreign = true;
+    (void)snprintf(folder->foreign_name, sizeof(folder->foreign_name), "%s", name);
+    return true;
+}
+
+static bool see_any(void *ctx, const char *name) {
+    (void)name;
+    *(bool *)ctx = true;
+    return false;
+}
+
+static enum wf_status look_into(struct wf_engine *engine, const char *path, bool *any,
+                                struct wf_error *err) {
+    enum io_kind kind;
+    uint64_t size;
+    *any = false;
+    enum wf_status status = engine->io->ops->stat(engine->io, path, &kind, &size, err);
+    if (status != WF_OK || kind == IO_MISSING) {
+        return status;
+    }
+    return engine->io->ops->list(engine->io, path, see_any, any, err);
+}
+
+static enum wf_status look_at_folder(struct wf_engine *engine, struct folder *folder,
+                                     struct wf_error *err) {
+    *folder = (struct folder){0};
+    uint64_t size;
+    enum wf_status status =
+        engine->io->ops->stat(engine->io, engine->dir, &folder->kind, &size, err);
+    if (status != WF_OK || folder->kind == IO_MISSING) {
+        return status;
+    }
+    if (folder->kind != IO_DIRECTORY) {
+        return error_set(err, WF_REFUSED, "%s is no folder", engine->dir);
+    }
+    status = engine->io->ops->list(engine->io, engine->dir, see_name, folder, err);
+    if (status == WF_OK) {
+        status = look_into(engine, engine->wal_dir, &folder->has_log, err);
+    }
+    if (status == WF_OK) {
+        status = look_into(engine, engine->snapshot_dir, &folder->has_snapshot, err);
+    }
+    return status;
+}
+
+/* Is there a store, or may one be made? */
+static enum wf_status judge_folder(const struct wf_engine *engine, const struct folder *folder,
+                                   bool *make, struct wf_error *err) {
+    *make = false;
+    if (folder->has_log) {
+        return WF_OK;
+    }
+    if (folder->has_snapshot) {
+        return error_set(err, WF_DAMAGE,
+                         "%s holds a snapshot but no log: the log was lost or moved away; bring it "
+                         "back, or restore a backup",
+                         engine->dir);
+    }
+    if (folder->has_foreign) {
+        return error_set(err, engine->options.create ? WF_REFUSED : WF_NOT_FOUND,
+                         "%s is a folder of something else (it holds \"%s\"), not a store",
+                         engine->dir, folder->foreign_name);
+    }
+    if (!engine->options.create || engine->options.read_only) {
+        return error_set(err, WF_NOT_FOUND, "there is no store in %s", engine->dir);
+    }
+    *make = true;
+    return WF_OK;
+}
+
+enum wf_status engine_sync_parent(struct io *io, const char *path, struct wf_error *err) {
+    char *parent = strdup(path);
+    if (parent == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    size_t size = strlen(parent);
+    while (size > 1 && parent[size - 1] == '/') {
+        parent[--size] = '\0';
+    }
+    char *slash = strrchr(parent, '/');
+    const char *name = ".";
+    if (slash != NULL) {
+        slash[slash == parent ? 1 : 0] = '\0';
+        name = parent;
+    }
+    enum wf_status status = io->ops->sync_directory(io, name, err);
+    free(parent);
+    return status;
+}
+
+/* The folder itself, durable under its name before anything in it is. */
+static enum wf_status make_folder(struct wf_engine *engine, const struct folder *folder,
+                                  struct wf_error *err) {
+    if (folder->kind == IO_DIRECTORY) {
+        return WF_OK;
+    }
+    enum wf_status status = engine->io->ops->make_directory(engine->io, engine->dir, err);
+    return status == WF_OK ? engine_sync_parent(engine->io, engine->dir, err) : status;
+}
+
+static void publish(void *ctx, uint64_t durable_lsn) {
+    lock_publish(ctx, durable_lsn);
+}
+
+static struct wal_options log_options(const struct wf_engine *engine) {
+    struct wal_options options = {.segment_size = engine->options.segment_size};
+    if (engine->lock != NULL) {
+        options.on_durable = publish;
+        options.on_durable_ctx = engine->lock;
+    }
+    return options;
+}
+
+static enum wf_status make_log(struct wf_engine *engine, struct wf_error *err) {
+    uint8_t store_id[WAL_STORE_ID_SIZE];
+    enum wf_status status = engine->io->ops->random(engine->io, store_id, sizeof(store_id), err);
+    if (status == WF_OK) {
+        struct wal_options options = log_options(engine);
+        status = wal_create(engine->io, engine->wal_dir, store_id, &options, err);
+    }
+    return status;
+}
+
+/* The first record: that the store exists, and which clock it has. */
+static enum wf_status write_first_record(struct wf_engine *engine, struct wf_error *err) {
+    struct event event = {.kind = EVENT_STORE_CREATED};
+    event.as.store_created.test_clock = engine->options.test_clock;
+    event.as.store_created.time_ms = engine->options.test_clock_ms;
+    struct record record = {
+        .time_ms =
+            engine->options.test_clock ? engine->options.test_clock_ms : engine_now_ms(engine),
+        .command = COMMAND_STORE_CREATE,
+        .events = &event,
+        .event_count = 1,
+    };
+    return engine_log_record(engine, &record, err);
+}
+
+/* --- recovery --- */
+
+static enum wf_status open_snapshot(struct wf_engine *engine, struct wf_error *err) {
+    struct wf_error why = {0};
+    bool read_only = engine->options.read_only;
+    enum wf_status status =
+        engine->provider->open(engine->provider, engine->io, engine->snapshot_dir, !read_only,
+                               read_only, &engine->snapshot, &why);
+    if (status == WF_DAMAGE) {
+        return engine_drop_snapshot(engine, why.text, err);
+    }
+    if (status == WF_NOT_FOUND && read_only) {
+        return WF_OK;
+    }
+    return status == WF_OK ? WF_OK : error_set(err, status, "snapshot: %s", why.text);
+}
+
+static enum wf_status open_log(struct wf_engine *engine, const struct wal_position *position,
+                               uint64_t limit_lsn, struct wal_recovery *report,
+                               struct wf_error *err) {
+    struct replayer replayer = {.engine = engine,
+                                .state = &engine->state,
+                                .arena = &engine->arena,
+                                .after_lsn = engine->snapshot_lsn,
+                                .last = engine->last};
+    const struct wal_position *from = position->size > 0 ? position : NULL;
+    enum wf_status status;
+    engine->recovering = true;
+    if (engine->options.read_only) {
+        status = wal_open_reader(engine->io, engine->wal_dir, from, engine->snapshot_lsn, limit_lsn,
+                                 engine_replay_record, &replayer, report, &engine->wal, err);
+    } else {
+        struct wal_options options = log_options(engine);
+        status = wal_open(engine->io, engine->wal_dir, &options, from, engine->snapshot_lsn,
+                          engine_replay_record, &replayer, report, &engine->wal, err);
+    }
+    engine->recovering = false;
+    engine->last = replayer.last;
+    engine->replayed = replayer.records;
+    engine->torn_bytes = report->torn_bytes;
+    return status == WF_OK ? engine_check_reach(engine, err) : status;
+}
+
+static enum wf_status reset_state(struct wf_engine *engine, struct wf_error *err) {
+    wal_close(engine->wal, NULL);
+    engine->wal = NULL;
+    state_deinit(&engine->state);
+    return engine_init_state(engine, err);
+}
+
+/* Snapshot, then log. A snapshot that proves unusable on the way is dropped and the log read from
+ * its beginning. */
+static enum wf_status recover(struct wf_engine *engine, uint64_t limit_lsn,
+                              struct wal_recovery *report, struct wf_error *err) {
+    struct wal_position position;
+    struct wf_error why = {0};
+    enum wf_status status = engine_load_snapshot(engine, &position, &why);
+    bool snapshot_at_fault = status == WF_DAMAGE;
+    if (status == WF_OK) {
+        if (limit_lsn < engine->snapshot_lsn) {
+            limit_lsn = engine->snapshot_lsn; /* what is in a snapshot is durable */
+        }
+        status = open_log(engine, &position, limit_lsn, report, &why);
+        /* Where the log itself is bad it says so in the report; else it was a value of the
+         * snapshot. */
+        snapshot_at_fault =
+            status == WF_DIVERGENCE || (status == WF_DAMAGE && report->bad_lsn == 0);
+    }
+    if (!snapshot_at_fault || engine->snapshot == NULL || engine->snapshot_lsn == 0) {
+        return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
+    }
+    uint64_t minimum_lsn = engine->snapshot_lsn;
+    status = reset_state(engine, err);
+    if (status == WF_OK) {
+        struct wf_error first = why;
+        engine->snapshot_lsn = 0;
+        engine->digest_sum = (struct digest_sum){0};
+        engine->last = (struct record_link){0};
+        position.size = 0;
+        status = open_log(engine, &position, limit_lsn, report, &why);
+        if (status == WF_OK && wal_next_lsn(engine->wal) <= minimum_lsn) {
+            status = error_set(&why, WF_DAMAGE,
+                               "the log ends at LSN %" PRIu64 ", but the snapshot at LSN %" PRIu64
+                               ": the end of the log was lost",
+                               wal_next_lsn(engine->wal) - 1, minimum_lsn);
+        }
+        if (status != WF_OK) {
+            return error_set(err, status, "%s", why.text);
+        }
+        status = engine_drop_snapshot(engine, first.text, err);
+    }
+    return status;
+}
+
+static enum wf_status open_reader(struct wf_engine *engine, struct wf_error *err) {
+    char *path = io_path_join(engine->dir, engine_lock_name);
+    if (path == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    enum wf_status status = WF_OK;
+    for (int attempt = 0; attempt < READER_ATTEMPTS_MAX; attempt++) {
+        struct lock_view owner;
+        status = lock_look(engine->io, path, &owner, err);
+        if (status != WF_OK) {
+            break;
+        }
+        status = open_snapshot(engine, err);
+        struct wal_recovery report = {0};
+        if (status == WF_OK) {
+            status = recover(engine, owner.owned ? owner.durable_lsn : UINT64_MAX, &report, err);
+        }
+        if (status == WF_OK || !owner.owned) {
+            break;
+        }
+        /* The owner may have moved on between the looks: look again. */
+        if (engine->snapshot != NULL) {
+            engine->snapshot->ops->close(engine->snapshot);
+            engine->snapshot = NULL;
+        }
+        if (attempt + 1 < READER_ATTEMPTS_MAX && reset_state(engine, NULL) != WF_OK) {
+            break;
+        }
+    }
+    free(path);
+    return status;
+}
+
+static enum wf_status open_owner(struct wf_engine *engine, const struct folder *folder, bool make,
+                                 struct wf_error *err) {
+    enum wf_status status = make ? make_folder(engine, folder, err) : WF_OK;
+    char *path = io_path_join(engine->dir, engine_lock_name);
+    if (status == WF_OK && path == NULL) {
+        status = error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    if (status == WF_OK) {
+        status = lock_acquire(engine->io, path, &engine->lock, err);
+    }
+    free(path);
+    if (status == WF_OK && make) {
+        status = make_log(engine, err);
+    }
+    if (status == WF_OK && make) {
+        status = engine->io->ops->sync_directory(engine->io, engine->dir, err);
+    }
+    if (status == WF_OK) {
+        status = open_snapshot(engine, err);
+    }
+    struct wal_recovery report = {0};
+    if (status == WF_OK) {
+        status = recover(engine, UINT64_MAX, &report, err);
+    }
+    if (status != WF_OK) {
+        return status;
+    }
+    if (report.torn_bytes > 0) {
+        size_t used = strlen(engine->notes);
+        (void)snprintf(engine->notes + used, sizeof(engine->notes) - used,
+                       "%s%" PRIu64 " bytes of a torn tail were cut off %s at offset %" PRIu64,
+                       used > 0 ? "; " : "", report.torn_bytes, report.torn_segment,
+                       report.torn_offset);
+    }
+    if (!engine->state.store.created) {
+        status = write_first_record(engine, err);
+    } else if (engine->options.create && engine->options.test_clock &&
+               !engine->state.store.test_clock) {
+        status = error_set(err, WF_REFUSED, "the store exists and has no test clock");
+    }
+    if (status == WF_OK) {
+        lock_publish(engine->lock, wal_durable_lsn(engine->wal));
+    }
+    return status;
+}
+
+/* --- the engine's own memory --- */
+
+static struct wf_engine *create_engine(struct io *io, const struct snapshot_provider *provider,
+                                       const char *dir, const struct wf_options *options) {
+    struct wf_engine *engine = calloc(1, sizeof(*engine));
+    if (engine == NULL) {
+        return NULL;
+    }
+    engine->options = *options;
+    engine->provider = provider;
+    engine->io = io;
+    if (options->on_point != NULL) {
+        engine->own_io = create_own_io(io, options);
+        engine->io = engine->own_io == NULL ? NULL : &engine->own_io->io;
+    }
+    engine->dir = strdup(dir);
+    engine->wal_dir = io_path_join(dir, engine_wal_name);
+    engine->snapshot_dir = io_path_join(dir, engine_snapshot_name);
+    codec_arena_init(&engine->arena);
+    bytes_buffer_init(&engine->encoded);
+    bytes_buffer_init(&engine->scratch);
+    bytes_buffer_init(&engine->checkpoint_buffer);
+    pthread_mutexattr_t adaptive;
+    pthread_mutexattr_init(&adaptive);
+    /* Turns are short: spin a little before sleeping. */
+    pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(&engine->mutex, &adaptive);
+    pthread_mutexattr_destroy(&adaptive);
+    pthread_cond_init(&engine->checkpoint_wanted, NULL);
+    pthread_cond_init(&engine->checkpoint_done, NULL);
+    return engine;
+}
+
+/* Everything that was acquired, in reverse; whatever is missing is passed over. */
+static void destroy_engine(struct wf_engine *engine) {
+    if (engine->snapshot != NULL) {
+        engine->snapshot->ops->close(engine->snapshot);
+    }
+    lock_release(engine->lock);
+    state_deinit(&engine->state);
+    for (size_t i = 0; i < engine->retired_count; i++) {
+        definition_destroy(engine->retired[i]);
+    }
+    free(engine->retired);
+    pthread_cond_destroy(&engine->checkpoint_done);
+    pthread_cond_destroy(&engine->checkpoint_wanted);
+    pthread_mutex_destroy(&engine->mutex);
+    bytes_buffer_deinit(&engine->checkpoint_buffer);
+    bytes_buffer_deinit(&engine->scratch);
+    bytes_buffer_deinit(&engine->encoded);
+    codec_arena_deinit(&engine->arena);
+    free(engine->snapshot_dir);
+    free(engine->wal_dir);
+    free(engine->dir);
+    free(engine->own_io);
+    free(engine);
+}
+
+static enum wf_status check_options(const struct wf_options *options, struct wf_error *err) {
+    if (options->size != sizeof(*options)) {
+        return error_set(err, WF_USAGE, "the options were not made by wf_options_init()");
+    }
+    if (options->read_only && options->create) {
+        return error_set(err, WF_USAGE, "a store cannot be made by a reader");
+    }
+    if (options->segment_size < WAL_SEGMENT_SIZE_MIN) {
+        return error_set(err, WF_USAGE, "a segment must have at least %d bytes",
+                         WAL_SEGMENT_SIZE_MIN);
+    }
+    if (options->keys_max == 0) {
+        return error_set(err, WF_USAGE, "keys_max must be at least 1");
+    }
+    return WF_OK;
+}
+
+static enum wf_status open_store(struct wf_engine *engine, struct wf_error *err) {
+    struct folder folder;
+    bool make = false;
+    enum wf_status status = engine_init_state(engine, err);
+    if (status == WF_OK) {
+        status = look_at_folder(engine, &folder, err);
+    }
+    if (status == WF_OK) {
+        status = judge_folder(engine, &folder, &make, err);
+    }
+    if (status == WF_OK) {
+        status = engine->options.read_only ? open_reader(engine, err)
+                                           : open_owner(engine, &folder, make, err);
+    }
+    return status;
+}
+
+enum wf_status engine_open(struct io *io, const struct snapshot_provider *provider, const char *dir,
+                           const struct wf_options *options, struct wf_engine **out,
+                           struct wf_error *err) {
+    *out = NULL;
+    struct wf_options defaults;
+    wf_options_init(&defaults);
+    if (options == NULL) {
+        options = &defaults;
+    }
+    if (dir == NULL || dir[0] == '\0') {
+        return error_set(err, WF_USAGE, "the store's folder is not named");
+    }
+    enum wf_status status = check_options(options, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    struct wf_engine *engine = create_engine(io, provider, dir, options);
+    if (engine == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for an engine");
+    }
+    if (engine->io == NULL || engine->dir == NULL || engine->wal_dir == NULL ||
+        engine->snapshot_dir == NULL) {
+        destroy_engine(engine);
+        return error_set(err, WF_NO_MEMORY, "no memory for an engine");
+    }
+    uint64_t started_ns = io->ops->monotonic_ns(io);
+    status = open_store(engine, err);
+    engine->replay_ms = (double)(io->ops->monotonic_ns(io) - started_ns) / 1e6;
+    if (status == WF_OK && engine->options.background_snapshots && !engine->options.read_only) {
+        status = checkpoint_start_thread(engine, err);
+    }
+    if (status != WF_OK) {
+        (void)wal_close(engine->wal, NULL);
+        destroy_engine(engine);
+        return status;
+    }
+    *out = engine;
+    return WF_OK;
+}
+
+/* Damage: say whose records are concerned. */
+static void name_concerned(const char *dir, struct wf_error *err) {
+    struct damage_report report;
+    damage_report_init(&report);
+    if (damage_survey(io_posix(), snapshot_lmdb(), dir, &report, NULL) == WF_OK) {
+        for (const struct damage_finding *found = report.findings; found != NULL;
+             found = found->next) {
+            size_t used = strlen(err->text);
+            if (found->names[0] != '\0') {
+                (void)snprintf(err->text + used, sizeof(err->text) - used,
+                               "; workflows concerned: %s", found->names);
+            }
+        }
+    }
+    damage_report_deinit(&report);
+}
+
+enum wf_status wf_open(const char *dir, const struct wf_options *options, struct wf_engine **out,
+                       struct wf_error *err) {
+    struct wf_error own;
+    struct wf_error *why = err == NULL ? &own : err;
+    enum wf_status status = engine_open(io_posix(), snapshot_lmdb(), dir, options, out, why);
+    if (status == WF_DAMAGE) {
+        name_concerned(dir, why);
+    }
+    return status == WF_OK ? WF_OK : error_wrap(why, status, "open %s", dir == NULL ? "" : dir);
+}
+
+enum wf_status wf_close(struct wf_engine *engine, struct wf_error *err) {
+    if (engine == NULL) {
+        return WF_OK;
+    }
+    checkpoint_stop_thread(engine);
+    enum wf_status status = WF_OK;
+    bool writes = !engine->options.read_only && !wal_halted(engine->wal) && !engine->stale;
+    if (writes && engine->options.snapshot_on_close && engine->snapshot != NULL) {
+        status = checkpoint_run(engine, err);
+    }
+    enum wf_status log_status = wal_close(engine->wal, status == WF_OK ? err : NULL);
+    destroy_engine(engine);
+    return status == WF_OK ? log_status : status;
+}

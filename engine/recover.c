@@ -1,0 +1,284 @@
+/* Recovery: what the snapshot says, then every record after it. Runs the same apply() as live
+ * commands and never decide(), so that a changed rule does not change the past. */
+#include "engine/engine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_about_workflow(enum command_kind kind) {
+    switch (kind) {
+    case COMMAND_WORKFLOW_START:
+    case COMMAND_WORKFLOW_SUBMIT:
+    case COMMAND_WORKFLOW_FAIL:
+    case COMMAND_WORKFLOW_CANCEL:
+        return true;
+    case COMMAND_STORE_CREATE:
+    case COMMAND_DEFINITION_ADD:
+    case COMMAND_CLOCK_ADVANCE:
+    case COMMAND_LOG_REPAIR:
+        break;
+    }
+    return false;
+}
+
+enum wf_status engine_load_entities(struct wf_engine *engine, enum command_kind kind,
+                                    struct bytes_view subject, struct bytes_view key,
+                                    struct wf_error *err) {
+    if (is_about_workflow(kind)) {
+        enum wf_status status = cache_load(engine, ENTITY_WORKFLOW, subject, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    return key.size == 0 ? WF_OK : cache_load(engine, ENTITY_KEY, key, err);
+}
+
+/* Everything that apply() will touch, from the snapshot into memory. */
+static enum wf_status load_for_record(struct wf_engine *engine, const struct record *record,
+                                      struct wf_error *err) {
+    enum wf_status status =
+        engine_load_entities(engine, record->command, record->subject, record->key, err);
+    if (status == WF_OK && record->keys_forgotten > 0) {
+        status = cache_load_oldest_keys(engine, record->keys_forgotten, err);
+    }
+    return status;
+}
+
+/* A long replay may change more than memory should hold: a snapshot on the way makes it evictable.
+ */
+static enum wf_status keep_within_memory(struct wf_engine *engine, struct record_link last,
+                                         struct wf_error *err) {
+    if (cache_memory(engine) <= engine->options.memory_max) {
+        return WF_OK;
+    }
+    engine->last = last;
+    if (!engine->options.read_only && cache_wants_checkpoint(engine)) {
+        enum wf_status status = checkpoint_run_locked(engine, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    cache_trim(engine);
+    return WF_OK;
+}
+
+enum wf_status engine_replay_record(void *ctx, const struct wal_record *wal_record,
+                                    struct wf_error *err) {
+    struct replayer *replayer = ctx;
+    if (wal_record->lsn <= replayer->after_lsn) {
+        return WF_OK;
+    }
+    replayer->last = (struct record_link){wal_record->lsn, wal_record->offset};
+    if (wal_record->lost) {
+        replayer->state->after_loss = true;
+        return WF_OK;
+    }
+    struct record record;
+    codec_arena_reset(replayer->arena);
+    enum wf_status status = codec_decode(replayer->arena, wal_record->payload, &record, err);
+    if (status != WF_OK) {
+        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
+    }
+    record.lsn = wal_record->lsn;
+    record.offset = wal_record->offset;
+    if (replayer->engine != NULL) {
+        status = load_for_record(replayer->engine, &record, err);
+    }
+    if (status == WF_OK) {
+        status = apply_reserve(replayer->state, &record, err);
+    }
+    if (status != WF_OK) {
+        codec_release(&record);
+        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
+    }
+    apply(replayer->state, &record);
+    codec_release(&record);
+    replayer->records++;
+    if (replayer->engine != NULL) {
+        return keep_within_memory(replayer->engine, replayer->last, err);
+    }
+    return WF_OK;
+}
+
+static enum wf_status adopt_pair(void *ctx, struct bytes_view key, struct bytes_view value,
+                                 struct wf_error *err) {
+    return cache_adopt(ctx, key, value, err);
+}
+
+/* Store entity and definitions: small, and always in memory. */
+static enum wf_status load_fixed_entities(struct wf_engine *engine, struct wf_error *err) {
+    static const uint8_t kinds[] = {ENTITY_STORE, ENTITY_DEFINITION};
+    for (size_t i = 0; i < sizeof(kinds); i++) {
+        struct bytes_view prefix = {&kinds[i], 1};
+        enum wf_status status =
+            engine->snapshot->ops->walk(engine->snapshot, prefix, prefix, adopt_pair, engine, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    if (!engine->state.store.created) {
+        return error_set(err, WF_DAMAGE, "snapshot: the store's own entry is missing");
+    }
+    return WF_OK;
+}
+
+enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_position *position,
+                                    struct wf_error *err) {
+    *position = (struct wal_position){0};
+    engine->snapshot_lsn = 0;
+    engine->digest_sum = (struct digest_sum){0};
+    engine->last = (struct record_link){0};
+    struct snapshot_meta meta;
+    if (engine->snapshot == NULL || !engine->snapshot->ops->meta(engine->snapshot, &meta)) {
+        return WF_OK;
+    }
+    enum wf_status status =
+        checkpoint_meta_decode(&meta, position, &engine->digest_sum, &engine->last, err);
+    if (status == WF_OK) {
+        engine->snapshot_lsn = meta.lsn;
+        status = load_fixed_entities(engine, err);
+    }
+    return status;
+}
+
+enum wf_status engine_drop_snapshot(struct wf_engine *engine, const char *why,
+                                    struct wf_error *err) {
+    if (engine->snapshot != NULL) {
+        engine->snapshot->ops->close(engine->snapshot);
+        engine->snapshot = NULL;
+    }
+    engine->snapshot_lsn = 0;
+    size_t used = strlen(engine->notes);
+    (void)snprintf(engine->notes + used, sizeof(engine->notes) - used,
+                   "%sthe snapshot could not be used and was rebuilt from the log (%s)",
+                   used > 0 ? "; " : "", why);
+    if (engine->options.read_only) {
+        return WF_OK; /* leave the files as they are */
+    }
+    enum wf_status status =
+        engine->provider->set_aside(engine->provider, engine->io, engine->snapshot_dir, err);
+    if (status != WF_OK) {
+        return error_wrap(err, status, "set the damaged snapshot aside");
+    }
+    status = engine->provider->open(engine->provider, engine->io, engine->snapshot_dir, true, false,
+                                    &engine->snapshot, err);
+    return status;
+}
+
+/* Results that were handed out point to names of definitions: these live as long as the engine
+ * does. */
+static enum wf_status retire_definitions(struct wf_engine *engine, struct wf_error *err) {
+    size_t count = table_count(&engine->state.definitions);
+    struct definition **retired =
+        realloc(engine->retired, (engine->retired_count + count + 1) * sizeof(struct definition *));
+    if (retired == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory to rebuild the state");
+    }
+    engine->retired = retired;
+    size_t at = 0;
+    struct definition_entity *entity;
+    while ((entity = table_next(&engine->state.definitions, &at)) != NULL) {
+        retired[engine->retired_count++] = entity->definition;
+        entity->definition = NULL;
+    }
+    return WF_OK;
+}
+
+enum wf_status engine_check_reach(const struct wf_engine *engine, struct wf_error *err) {
+    if (wal_first_lsn(engine->wal) <= engine->snapshot_lsn + 1) {
+        return WF_OK;
+    }
+    return error_set(err, WF_DAMAGE,
+                     "the log begins at LSN %" PRIu64 ", but the snapshot ends at LSN %" PRIu64
+                     ": the records between them are missing",
+                     wal_first_lsn(engine->wal), engine->snapshot_lsn);
+}
+
+static enum wf_status rebuild(struct wf_engine *engine, struct wf_error *err) {
+    enum wf_status status = retire_definitions(engine, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    state_deinit(&engine->state);
+    status = engine_init_state(engine, err);
+    struct wal_position position;
+    if (status == WF_OK) {
+        status = engine_load_snapshot(engine, &position, err);
+    }
+    if (status == WF_OK) {
+        status = engine_check_reach(engine, err);
+    }
+    if (status != WF_OK) {
+        return status;
+    }
+    struct replayer replayer = {.engine = engine,
+                                .state = &engine->state,
+                                .arena = &engine->arena,
+                                .after_lsn = engine->snapshot_lsn,
+                                .last = engine->last};
+    engine->recovering = true;
+    status = wal_walk(engine->wal, engine->snapshot_lsn + 1, wal_durable_lsn(engine->wal),
+                      engine_replay_record, &replayer, err);
+    engine->recovering = false;
+    engine->last = replayer.last;
+    return status;
+}
+
+/* A checkpoint that is being written has no use for the entities any more, but it holds the
+ * snapshot. */
+static void stop_checkpoint(struct wf_engine *engine) {
+    while (engine->checkpoint.running) {
+        engine->checkpoint.aborted = true;
+        pthread_cond_wait(&engine->checkpoint_done, &engine->mutex);
+    }
+}
+
+enum wf_status engine_reload(struct wf_engine *engine, struct wf_error *err) {
+    uint64_t reloads = engine->counters.reloads;
+    stop_checkpoint(engine);
+    if (reloads != engine->counters.reloads && !engine->stale) {
+        return WF_OK; /* another thread did it meanwhile */
+    }
+    engine->counters.reloads++;
+    uint64_t cuts = wal_cuts(engine->wal);
+    enum wf_status status = wal_sync(engine->wal, err);
+    if (status != WF_OK && status != WF_FULL) {
+        return status;
+    }
+    struct wf_error why = {0};
+    status = rebuild(engine, &why);
+    if (status == WF_DAMAGE && engine->snapshot != NULL) {
+        /* Most likely the snapshot: the log says more. */
+        status = engine_drop_snapshot(engine, why.text, err);
+        if (status == WF_OK) {
+            status = rebuild(engine, &why);
+        }
+    }
+    if (status != WF_OK) {
+        engine->stale = true;
+        return error_set(err, status, "rebuild the state in memory: %s", why.text);
+    }
+    engine->stale = false;
+    engine->cuts = cuts;
+    return WF_OK;
+}
+
+enum wf_status engine_replace_snapshot(struct wf_engine *engine, const char *why,
+                                       struct wf_error *err) {
+    stop_checkpoint(engine);
+    enum wf_status status = engine_drop_snapshot(engine, why, err);
+    if (status != WF_OK) {
+        engine->stale = true;
+        return status;
+    }
+    return engine_reload(engine, err);
+}
+
+enum wf_status engine_ensure_state(struct wf_engine *engine, struct wf_error *err) {
+    if (!engine->stale && wal_cuts(engine->wal) == engine->cuts) {
+        return WF_OK;
+    }
+    return engine_reload(engine, err);
+}

@@ -1,0 +1,168 @@
+/* What a command came to. */
+#include "engine/result.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void result_clear(struct wf_result *result) {
+    result->lsn = 0;
+    result->replayed = false;
+    result->outcome = NULL;
+    result->stage = NULL;
+    result->status = NULL;
+    result->activated_count = 0;
+    result->version = 0;
+}
+
+void result_copy(struct wf_result *to, const struct wf_result *from) {
+    to->lsn = from->lsn;
+    to->replayed = from->replayed;
+    to->outcome = from->outcome;
+    to->stage = from->stage;
+    to->status = from->status;
+    to->version = from->version;
+    to->activated_count = from->activated_count;
+    memcpy(to->activated, from->activated, from->activated_count * sizeof(to->activated[0]));
+}
+
+/* The definition that the record's stages belong to; NULL where it concerns no workflow. */
+static const struct definition *definition_of(const struct state *state,
+                                              const struct record *record) {
+    const struct event *first = &record->events[0];
+    if (record->event_count > 0 && first->kind == EVENT_WORKFLOW_STARTED) {
+        const struct definition_entity *entity = state_definition(
+            state, first->as.workflow_started.type, first->as.workflow_started.version);
+        return entity == NULL ? NULL : entity->definition;
+    }
+    const struct workflow *workflow = state_workflow(state, record->subject);
+    return workflow == NULL ? NULL : workflow->definition;
+}
+
+static void add_activated(const struct definition *definition, uint32_t stage,
+                          struct wf_result *result) {
+    const struct definition_stage *activated = &definition->stages[stage];
+    if (result->activated_count == 0) {
+        result->outcome = activated->outcome != NULL ? activated->outcome : activated->name;
+    }
+    if (result->activated_count < WF_STAGES_MAX) {
+        result->activated[result->activated_count++] = activated->name;
+    }
+}
+
+void result_from_events(const struct state *state, const struct record *record,
+                        struct wf_result *result) {
+    result_clear(result);
+    const struct definition *definition = NULL;
+    if (record->command != COMMAND_DEFINITION_ADD) {
+        definition = definition_of(state, record);
+    }
+    if (definition != NULL) {
+        result->version = definition->version;
+    }
+    const char *end = "recorded";
+    for (size_t i = 0; i < record->event_count; i++) {
+        const struct event *event = &record->events[i];
+        switch (event->kind) {
+        case EVENT_STAGE_ACTIVATED:
+            if (definition != NULL && event->as.stage_activated.stage < definition->stage_count) {
+                add_activated(definition, event->as.stage_activated.stage, result);
+            }
+            break;
+        case EVENT_WORKFLOW_COMPLETED:
+            end = "completed";
+            break;
+        case EVENT_WORKFLOW_FAILED:
+            end = "failed";
+            break;
+        case EVENT_WORKFLOW_CANCELLED:
+            end = "cancelled";
+            break;
+        case EVENT_DEFINITION_ADDED:
+            if (event->as.definition_added.definition != NULL) {
+                result->version = event->as.definition_added.definition->version;
+            }
+            break;
+        case EVENT_STORE_CREATED:
+        case EVENT_WORKFLOW_STARTED:
+        case EVENT_STEP_SUBMITTED:
+        case EVENT_STAGE_COMPLETED:
+        case EVENT_STAGE_FAILED:
+        case EVENT_COMMAND_REFUSED:
+        case EVENT_CLOCK_ADVANCED:
+        case EVENT_LOG_REPAIRED:
+            break;
+        }
+    }
+    if (result->outcome == NULL) {
+        result->outcome = end;
+    }
+}
+
+static void stand(const struct workflow *workflow, const struct definition *names,
+                  struct wf_result *result) {
+    result->status = workflow_status_name(workflow->status);
+    int stage = workflow_current_stage(workflow);
+    result->stage = stage < 0 ? NULL : names->stages[stage].name;
+}
+
+void result_from_state(const struct state *state, const struct record *record,
+                       struct wf_result *result) {
+    result->lsn = record->lsn;
+    if (record->command == COMMAND_DEFINITION_ADD) {
+        return;
+    }
+    const struct workflow *workflow = state_workflow(state, record->subject);
+    if (workflow != NULL) {
+        stand(workflow, workflow->definition, result);
+    }
+}
+
+/* Where the workflow stood right after the record. */
+static enum wf_status stand_as_of(struct wf_engine *engine, const struct record *record,
+                                  struct wf_result *result, struct wf_error *err) {
+    struct state past;
+    struct workflow *workflow = NULL;
+    enum wf_status status =
+        engine_state_as_of(engine, record->subject, record->lsn, &past, &workflow, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    if (workflow != NULL) {
+        /* The names must outlive the past state: take them from the live one. */
+        const struct definition *then = workflow->definition;
+        struct bytes_view name = {(const uint8_t *)then->name, strlen(then->name)};
+        pthread_mutex_lock(&engine->mutex);
+        const struct definition_entity *now = state_definition(&engine->state, name, then->version);
+        if (now != NULL) {
+            stand(workflow, now->definition, result);
+        }
+        pthread_mutex_unlock(&engine->mutex);
+    }
+    state_deinit(&past);
+    return WF_OK;
+}
+
+enum wf_status result_of_record(struct wf_engine *engine, const struct record *record,
+                                struct wf_pending *pending, struct wf_error *err) {
+    pthread_mutex_lock(&engine->mutex);
+    (void)engine_load_entities(engine, record->command, record->subject,
+                               (struct bytes_view){NULL, 0}, NULL);
+    result_from_events(&engine->state, record, &pending->result);
+    pthread_mutex_unlock(&engine->mutex);
+    pending->result.lsn = record->lsn;
+    pending->result.replayed = true;
+    pending->status = WF_OK;
+    for (size_t i = 0; i < record->event_count; i++) {
+        if (record->events[i].kind == EVENT_COMMAND_REFUSED) {
+            const struct bytes_view message = record->events[i].as.command_refused.message;
+            pending->status = record->events[i].as.command_refused.status;
+            (void)snprintf(pending->text, sizeof(pending->text), "%.*s", (int)message.size,
+                           (const char *)message.data);
+        }
+    }
+    if (record->command == COMMAND_DEFINITION_ADD) {
+        return WF_OK;
+    }
+    return stand_as_of(engine, record, &pending->result, err);
+}

@@ -1,0 +1,258 @@
+/* Replay and compare: the state rebuilt from the first record against the state that is kept. */
+#include "engine/engine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PROGRESS_EVERY = 10000, DESCRIPTION_MAX = 300 };
+
+struct verify_walk {
+    struct replayer replayer;
+    void (*on_progress)(void *ctx, uint64_t lsn, uint64_t last);
+    void *ctx;
+    uint64_t last;
+};
+
+static enum wf_status verify_record(void *ctx, const struct wal_record *record,
+                                    struct wf_error *err) {
+    struct verify_walk *walk = ctx;
+    if (walk->on_progress != NULL && record->lsn % PROGRESS_EVERY == 0) {
+        walk->on_progress(walk->ctx, record->lsn, walk->last);
+    }
+    return engine_replay_record(&walk->replayer, record, err);
+}
+
+/* Rebuild into `state`, which is initialised, everything up to `last`. */
+static enum wf_status rebuild(struct wf_engine *engine, struct state *state, uint64_t last,
+                              void (*on_progress)(void *, uint64_t, uint64_t), void *ctx,
+                              struct wf_error *err) {
+    if (wal_first_lsn(engine->wal) > 1) {
+        return error_set(err, WF_NOT_FOUND,
+                         "the log begins at LSN %" PRIu64 ": what was before it is not here",
+                         wal_first_lsn(engine->wal));
+    }
+    struct codec_arena arena;
+    codec_arena_init(&arena);
+    struct verify_walk walk = {.replayer = {.state = state, .arena = &arena},
+                               .on_progress = on_progress,
+                               .ctx = ctx,
+                               .last = last};
+    enum wf_status status = wal_walk(engine->wal, 1, last, verify_record, &walk, err);
+    codec_arena_deinit(&arena);
+    return status;
+}
+
+/* --- naming the first difference --- */
+
+static void describe(const struct entity *entity, char text[DESCRIPTION_MAX]) {
+    if (entity == NULL || entity->deleted) {
+        (void)snprintf(text, DESCRIPTION_MAX, "nothing");
+        return;
+    }
+    switch (entity->kind) {
+    case ENTITY_WORKFLOW: {
+        const struct workflow *workflow = (const struct workflow *)entity;
+        int stage = workflow_current_stage(workflow);
+        (void)snprintf(text, DESCRIPTION_MAX,
+                       "%s at %s, %u steps, %u bytes of data, changed at LSN %" PRIu64,
+                       workflow_status_name(workflow->status),
+                       stage < 0 ? "no stage" : workflow->definition->stages[stage].name,
+                       workflow->step_count, workflow->data_size, workflow->lsn);
+        return;
+    }
+    case ENTITY_KEY:
+        (void)snprintf(text, DESCRIPTION_MAX, "first used at LSN %" PRIu64,
+                       ((const struct idempotency_key *)entity)->link.lsn);
+        return;
+    case ENTITY_DEFINITION:
+        (void)snprintf(text, DESCRIPTION_MAX, "added at LSN %" PRIu64,
+                       ((const struct definition_entity *)entity)->added_lsn);
+        return;
+    case ENTITY_STORE: {
+        const struct store_entity *store = (const struct store_entity *)entity;
+        (void)snprintf(text, DESCRIPTION_MAX,
+                       "clock %" PRId64 " ms, seen %" PRId64 " ms, keys %" PRIu64 " to %" PRIu64,
+                       store->clock_ms, store->seen_ms, store->key_first, store->key_next);
+        return;
+    }
+    }
+}
+
+static void name_entity(const struct entity *entity, char text[DESCRIPTION_MAX]) {
+    switch (entity->kind) {
+    case ENTITY_WORKFLOW:
+        (void)snprintf(text, DESCRIPTION_MAX, "workflow \"%s\"",
+                       ((const struct workflow *)entity)->id);
+        return;
+    case ENTITY_KEY: {
+        const struct idempotency_key *key = (const struct idempotency_key *)entity;
+        (void)snprintf(text, DESCRIPTION_MAX, "idempotency key \"%.*s\"", (int)key->size,
+                       key->text);
+        return;
+    }
+    case ENTITY_DEFINITION:
+        (void)snprintf(text, DESCRIPTION_MAX, "definition %s",
+                       ((const struct definition_entity *)entity)->key);
+        return;
+    case ENTITY_STORE:
+        (void)snprintf(text, DESCRIPTION_MAX, "the store's clock and counters");
+        return;
+    }
+}
+
+/* The kept counterpart of a rebuilt entity; NULL: there is none. The mutex is held. */
+static enum wf_status find_kept(struct wf_engine *engine, const struct entity *rebuilt,
+                                struct entity **kept, struct wf_error *err) {
+    *kept = NULL;
+    enum wf_status status = WF_OK;
+    switch (rebuilt->kind) {
+    case ENTITY_STORE:
+        *kept = &engine->state.store.entity;
+        return WF_OK;
+    case ENTITY_DEFINITION: {
+        const struct definition *definition =
+            ((const struct definition_entity *)rebuilt)->definition;
+        *kept = (struct entity *)state_definition(&engine->state, engine_view(definition->name),
+                                                  definition->version);
+        return WF_OK;
+    }
+    case ENTITY_WORKFLOW: {
+        const struct workflow *workflow = (const struct workflow *)rebuilt;
+        struct bytes_view id = {(const uint8_t *)workflow->id, workflow->id_size};
+        status = cache_load(engine, ENTITY_WORKFLOW, id, err);
+        *kept = (struct entity *)state_workflow(&engine->state, id);
+        return status;
+    }
+    case ENTITY_KEY: {
+        const struct idempotency_key *key = (const struct idempotency_key *)rebuilt;
+        struct bytes_view text = {(const uint8_t *)key->text, key->size};
+        status = cache_load(engine, ENTITY_KEY, text, err);
+        *kept = (struct entity *)state_key(&engine->state, text);
+        return status;
+    }
+    }
+    return status;
+}
+
+static bool same(const struct entity *a, const struct entity *b, struct bytes_buffer *left,
+                 struct bytes_buffer *right) {
+    bool a_is = a != NULL && !a->deleted;
+    bool b_is = b != NULL && !b->deleted;
+    if (!a_is || !b_is) {
+        return a_is == b_is;
+    }
+    size_t left_size = 0;
+    size_t right_size = 0;
+    bytes_buffer_clear(left);
+    bytes_buffer_clear(right);
+    entity_encode(a, left, &left_size);
+    entity_encode(b, right, &right_size);
+    return bytes_buffer_ok(left) && bytes_buffer_ok(right) && left_size == right_size &&
+           memcmp(left->data, right->data, left_size) == 0;
+}
+
+/* The first, by LSN, of the rebuilt entities that the kept state has otherwise. */
+static enum wf_status first_difference(struct wf_engine *engine, const struct state *rebuilt,
+                                       const struct entity **first, struct wf_error *err) {
+    struct bytes_buffer left;
+    struct bytes_buffer right;
+    bytes_buffer_init(&left);
+    bytes_buffer_init(&right);
+    *first = NULL;
+    enum wf_status status = WF_OK;
+    const struct entity *entity = rebuilt->changed.first;
+    for (size_t i = 0; status == WF_OK && i < rebuilt->changed.count; i++) {
+        struct entity *kept = NULL;
+        status = find_kept(engine, entity, &kept, err);
+        if (status == WF_OK && !same(entity, kept, &left, &right) &&
+            (*first == NULL || entity->changed_lsn < (*first)->changed_lsn)) {
+            *first = entity;
+        }
+        entity = entity->next;
+    }
+    bytes_buffer_deinit(&left);
+    bytes_buffer_deinit(&right);
+    return status;
+}
+
+static enum wf_status report_difference(struct wf_engine *engine, const struct state *rebuilt,
+                                        const char *expected, const char *kept_hash,
+                                        struct wf_error *err) {
+    const struct entity *first = NULL;
+    pthread_mutex_lock(&engine->mutex);
+    enum wf_status status = first_difference(engine, rebuilt, &first, err);
+    if (status == WF_OK && first != NULL) {
+        struct entity *kept = NULL;
+        status = find_kept(engine, first, &kept, err);
+        char name[DESCRIPTION_MAX];
+        char there[DESCRIPTION_MAX];
+        char here[DESCRIPTION_MAX];
+        name_entity(first, name);
+        describe(first, there);
+        describe(kept, here);
+        if (status == WF_OK) {
+            status = error_set(err, WF_DIVERGENCE,
+                               "first divergence at LSN %" PRIu64
+                               ": %s: the log says: %s; the store holds: %s",
+                               first->changed_lsn, name, there, here);
+        }
+    } else if (status == WF_OK) {
+        status = error_set(err, WF_DIVERGENCE,
+                           "the store holds entries that the log knows nothing of: state hash %s, "
+                           "by the log %s",
+                           kept_hash, expected);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    return status;
+}
+
+/* The kept state's hash and the record that it stands for. */
+static enum wf_status kept_state(struct wf_engine *engine, uint64_t *last, char hex[65],
+                                 struct wf_error *err) {
+    struct digest_sum sum;
+    pthread_mutex_lock(&engine->mutex);
+    enum wf_status status = engine_ensure_state(engine, err);
+    if (status == WF_OK) {
+        status = digest_state(&engine->state, &engine->digest_sum, &sum, err);
+    }
+    *last = engine->last.lsn;
+    struct wal_ticket ticket = engine_last_ticket(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    if (status == WF_OK) {
+        digest_hex(&sum, hex);
+        status = engine_wait_durable(engine, &ticket, err);
+    }
+    return status;
+}
+
+enum wf_status wf_replay_verify(struct wf_engine *engine,
+                                void (*on_progress)(void *ctx, uint64_t lsn, uint64_t last),
+                                void *ctx, char state_hash[65], struct wf_error *err) {
+    uint64_t last = 0;
+    char kept[65] = "";
+    state_hash[0] = '\0';
+    enum wf_status status = kept_state(engine, &last, kept, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    struct state rebuilt;
+    status = state_init(&rebuilt, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    status = rebuild(engine, &rebuilt, last, on_progress, ctx, err);
+    if (status == WF_OK) {
+        struct digest_sum sum;
+        const struct digest_sum nothing = {0};
+        status = digest_state(&rebuilt, &nothing, &sum, err);
+        if (status == WF_OK) {
+            digest_hex(&sum, state_hash);
+        }
+    }
+    if (status == WF_OK && strcmp(kept, state_hash) != 0) {
+        status = report_difference(engine, &rebuilt, state_hash, kept, err);
+    }
+    state_deinit(&rebuilt);
+    return status;
+}

@@ -1,0 +1,363 @@
+/* wf: a durable workflow engine inside your program.
+ *
+ * The one header of the library, and its manual. Read the caveats first.
+ *
+ * CAVEATS
+ *  - One process owns a store at a time; a second opener gets WF_LOCKED with the owner's pid. A
+ * process that wants to look only opens with `read_only` beside a live owner.
+ *  - After fork() the child must not use an engine of its parent, not even to close it. The library
+ * closes the child's copies of the lock; exec() closes all the rest.
+ *  - A result is handed out when it is durable (fdatasync returned 0), never before; a query waits
+ * for the same.
+ *  - When a sync fails the engine halts: waiting commands get WF_UNKNOWN, later ones WF_HALTED;
+ * queries go on. Close it and open again: recovery reads what is really on the disk.
+ *  - A full disk is WF_FULL: nothing was written, reads go on, and commands work again as soon as
+ * there is space.
+ *  - Handlers outside the store run at least once; what they caused is recorded exactly once.
+ *
+ * THREADS  All functions may be called from any thread on one engine, except wf_close(), which must
+ * be the last.
+ *
+ * MEMORY   Strings that go in are copied before the call returns. Pointers that come out live as
+ * long as their comment says. Every function that takes a `struct wf_error *` accepts NULL.
+ *
+ * LIMITS   Names and ids are UTF-8 without control characters. They stand in enum wf_limits. */
+#ifndef WF_H
+#define WF_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WF_API __attribute__((visibility("default")))
+
+#define WF_VERSION "0.1.0"
+
+enum wf_limits {
+    WF_NAME_MAX = 64,         /* bytes of a name of a workflow type, stage, step, item or field */
+    WF_ID_MAX = 200,          /* bytes of a workflow id, an actor, a role, an idempotency key */
+    WF_REASON_MAX = 4096,     /* bytes of a reason */
+    WF_FIELDS_MAX = 256,      /* fields of one command */
+    WF_VALUE_MAX = 64 * 1024, /* bytes of a field's value */
+    WF_STAGES_MAX = 64,       /* stages, and steps, of a definition */
+    WF_RECORD_MAX = 16 * 1024 * 1024, /* bytes of one command with all its fields */
+};
+
+struct wf_engine; /* an open store */
+
+/* --- opening and closing --- */
+
+enum wf_clock {
+    WF_CLOCK_SYSTEM = 0, /* the machine's clock */
+    WF_CLOCK_HOST, /* wf_options.now_ms; a store made with a test clock keeps that one whatever
+                      stands here */
+};
+
+/* Start from wf_options_init(), then change what you need. */
+struct wf_options {
+    size_t size;               /* sizeof(struct wf_options), set by wf_options_init() */
+    bool create;               /* make the store where there is none */
+    bool read_only;            /* change nothing; works beside a live owner, on what is durable */
+    bool background_snapshots; /* a thread of the engine's own writes snapshots; without it the
+                                  command that makes one due does it */
+    bool test_clock;       /* with `create`: the store has a clock of its own, moved by command */
+    int64_t test_clock_ms; /* where that clock begins; milliseconds since 1970 UTC */
+    enum wf_clock clock;
+    int64_t (*now_ms)(
+        void *ctx); /* WF_CLOCK_HOST; called from any thread that executes a command */
+    void *now_ctx;
+    uint64_t memory_max;         /* bytes of workflows and keys held in memory; default 256 MiB */
+    uint64_t segment_size;       /* bytes of a log segment; default 64 MiB */
+    uint64_t snapshot_log_bytes; /* a snapshot is due after this much log; default 64 MiB; 0: never
+                                    by itself */
+    bool snapshot_on_close;      /* default true: opening again then reads no log record */
+    uint64_t keys_max; /* idempotency keys kept; the oldest are forgotten; default 1,000,000 */
+    /* Called at named instants (wf_points()), so that a harness can kill its own run there. */
+    void (*on_point)(void *ctx, const char *point);
+    void *point_ctx;
+};
+
+WF_API void wf_options_init(struct wf_options *options);
+
+/* Open the store in `dir` and recover it. `options` may be NULL. On failure `*out` is NULL.
+ * WF_NOT_FOUND: no store here (see `create`). WF_REFUSED: `dir` is a folder of something else, or,
+ * with `create`, a store already and options ask for another clock. WF_LOCKED: the text names the
+ * owner's pid. WF_DAMAGE: the text names file, offset, LSN and the workflows concerned. */
+WF_API enum wf_status wf_open(const char *dir, const struct wf_options *options,
+                              struct wf_engine **out, struct wf_error *err);
+
+/* Write a last snapshot (see snapshot_on_close) and release everything. Takes NULL. What was
+ * acknowledged is durable whatever this returns. */
+WF_API enum wf_status wf_close(struct wf_engine *engine, struct wf_error *err);
+
+/* --- commands --- */
+
+enum wf_command_kind {
+    WF_DEFINITION_ADD = 2,  /* text, text_name */
+    WF_WORKFLOW_START = 3,  /* id, type, fields */
+    WF_WORKFLOW_SUBMIT = 4, /* id, step, fields */
+    WF_WORKFLOW_FAIL = 5,   /* id, stage, reason: an external verdict */
+    WF_WORKFLOW_CANCEL = 6, /* id, reason */
+    WF_CLOCK_ADVANCE = 7,   /* duration_ms; test-clock stores only */
+};
+
+struct wf_field {
+    const char *name;
+    const char *value;
+};
+
+/* One command; members that its kind does not name are ignored. Zero it first. All strings are
+ * borrowed for the call. */
+struct wf_command {
+    enum wf_command_kind kind;
+    const char *id;
+    const char *type;
+    uint32_t version; /* of the definition; 0: the newest */
+    const char *step;
+    const char *stage;
+    const char *reason;
+    const char *actor; /* who asks; optional, kept in the history */
+    const struct wf_field *fields;
+    size_t field_count;
+    const char *text;      /* a definition's YAML */
+    const char *text_name; /* how errors call it; NULL: "definition" */
+    int64_t duration_ms;
+    const char *key; /* idempotency key; the same key and body answer as the first time */
+};
+
+/* What a command came to. Strings live until wf_close(). */
+struct wf_result {
+    uint64_t lsn;  /* of its record */
+    bool replayed; /* the key was used before: this is the first outcome again */
+    const char
+        *outcome;      /* label of the first stage that became active, "completed" or "recorded" */
+    const char *stage; /* where the workflow stands after it; NULL: nowhere */
+    const char *status; /* "running", "completed", …; NULL where the command concerns no workflow */
+    const char *activated[WF_STAGES_MAX]; /* all stages that became active */
+    size_t activated_count;
+    uint32_t version; /* of the definition added or used */
+};
+
+/* Execute one command and wait until it is durable.
+ * WF_REFUSED: a rule says no; the text says which. WF_CONFLICT: the key was used with another body.
+ * WF_USAGE: malformed. WF_NOT_FOUND: names what is missing. WF_FULL, WF_HALTED, WF_UNKNOWN, WF_IO:
+ * see the caveats. `result` may be NULL. */
+WF_API enum wf_status wf_execute(struct wf_engine *engine, const struct wf_command *command,
+                                 struct wf_result *result, struct wf_error *err);
+
+/* A command that was decided and is not known to be durable yet. The caller owns the memory; the
+ * contents are the engine's. Nothing to free. */
+struct wf_pending {
+    uint64_t opaque[4];
+    enum wf_status status;
+    struct wf_result result;
+    char text[512];
+};
+
+/* Decide a command without waiting: many may be enqueued, then waited for; their order is the order
+ * of the log. One wait on the last makes all before it durable. WF_OK: `pending` must be waited for
+ * (a refusal too is told there). Another status: the command was not taken (WF_HALTED, WF_FULL,
+ * WF_IO, WF_NO_MEMORY, WF_USAGE). */
+WF_API enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *command,
+                                 struct wf_pending *pending, struct wf_error *err);
+/* Wait until it is durable and tell what it came to; statuses as wf_execute(). Once for each
+ * pending, by any thread. */
+WF_API enum wf_status wf_wait(struct wf_engine *engine, struct wf_pending *pending,
+                              struct wf_result *result, struct wf_error *err);
+/* Is it durable, or failed, so that wf_wait() would not block? */
+WF_API bool wf_is_done(struct wf_engine *engine, const struct wf_pending *pending);
+
+/* --- queries: what is durable, and only that --- */
+
+struct wf_stage_info {
+    const char *name;
+    const char *status; /* "blocked", "active", "completed", … */
+    uint32_t attempt;
+    int64_t deadline_ms; /* 0: none */
+};
+
+/* A workflow as it was when it was read. Owned by the caller: wf_workflow_free(). */
+struct wf_workflow {
+    const char *id;
+    const char *type;
+    uint32_t version;
+    const char *status;
+    const char *stage;  /* NULL: none yet */
+    const char *reason; /* of its failure or cancellation; NULL: none */
+    uint64_t lsn;       /* of the record that changed it last */
+    int64_t started_ms, changed_ms;
+    const struct wf_stage_info *stages;
+    size_t stage_count;
+    const char *const *steps; /* submitted and in force, in order */
+    size_t step_count;
+    const struct wf_field *data;
+    size_t data_count;
+};
+
+/* WF_NOT_FOUND: no workflow of that id. */
+WF_API enum wf_status wf_workflow_get(struct wf_engine *engine, const char *id,
+                                      struct wf_workflow **out, struct wf_error *err);
+/* As it was after the record `lsn`. */
+WF_API enum wf_status wf_workflow_get_as_of(struct wf_engine *engine, const char *id, uint64_t lsn,
+                                            struct wf_workflow **out, struct wf_error *err);
+WF_API void wf_workflow_free(struct wf_workflow *workflow);
+
+/* NULL and 0 members do not filter. */
+struct wf_filter {
+    const char *status;
+    const char *stage; /* where it stands */
+    const char *type;
+    const char *where_name;  /* a field of data … */
+    const char *where_value; /* … that has this value */
+    const char *after;       /* ids greater than this, bytewise */
+    uint64_t limit;          /* 0: no limit */
+};
+/* Return false to stop. The workflow is valid during the call. */
+typedef bool (*wf_workflow_fn)(void *ctx, const struct wf_workflow *workflow);
+/* In order of id. */
+WF_API enum wf_status wf_workflow_list(struct wf_engine *engine, const struct wf_filter *filter,
+                                       wf_workflow_fn on_workflow, void *ctx, struct wf_error *err);
+
+/* One event of a record, with names in place of numbers. Valid during the callback. */
+struct wf_event {
+    uint64_t lsn;
+    int64_t time_ms;
+    const char *command; /* "workflow.submit", … */
+    const char *subject; /* id of the workflow, name of the definition; "" for the store */
+    const char *event;   /* "stage_activated", …; "record_lost" where a repair dropped it */
+    const char
+        *stage; /* NULL where the event has none; "stage 3" where its definition is not at hand */
+    const char *step;
+    const char *actor;
+    const char *key;
+    const char *reason; /* or the refusal */
+    const char *type;   /* of the workflow that started */
+    uint32_t attempt, version;
+    int64_t deadline_ms; /* of an activated stage; 0: none */
+    int64_t clock_ms;    /* the test clock, where the event sets it */
+    const struct wf_field *data;
+    size_t data_count;
+    size_t index, count; /* which of the record's events this is */
+};
+typedef bool (*wf_event_fn)(void *ctx, const struct wf_event *event);
+/* Everything about one workflow, oldest first, by following the log's links. */
+WF_API enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id,
+                                          wf_event_fn on_event, void *ctx, struct wf_error *err);
+/* Everything in the log from `first_lsn` to `last_lsn`, both included; `id` NULL: about anybody. */
+WF_API enum wf_status wf_replay(struct wf_engine *engine, uint64_t first_lsn, uint64_t last_lsn,
+                                const char *id, wf_event_fn on_event, void *ctx,
+                                struct wf_error *err);
+/* The same for one segment file, without its store. */
+WF_API enum wf_status wf_replay_file(const char *path, const char *id, wf_event_fn on_event,
+                                     void *ctx, struct wf_error *err);
+
+struct wf_definition {
+    const char *name;
+    uint32_t version;
+    const char *source; /* the YAML as it was added */
+    uint64_t added_lsn;
+};
+typedef bool (*wf_definition_fn)(void *ctx, const struct wf_definition *definition);
+/* By name, then version. `name` NULL: all. WF_NOT_FOUND for a name that is not there. */
+WF_API enum wf_status wf_definition_list(struct wf_engine *engine, const char *name,
+                                         wf_definition_fn on_definition, void *ctx,
+                                         struct wf_error *err);
+/* Check a definition's YAML without a store: WF_USAGE, "name:LINE:COLUMN: …". */
+WF_API enum wf_status wf_definition_validate(const char *text, const char *text_name,
+                                             struct wf_error *err);
+
+struct wf_store_status {
+    uint64_t durable_lsn;
+    uint64_t snapshot_lsn;
+    uint64_t replayed; /* records, at this open */
+    double replay_ms;
+    uint64_t torn_bytes; /* cut off the log's tail at this open */
+    uint64_t segments, archives;
+    uint64_t log_bytes, snapshot_bytes;
+    uint64_t definitions, workflows_in_memory, keys;
+    uint64_t counts[8]; /* by wf_workflow_status_name(1..7) */
+    uint64_t refusals;
+    uint64_t memory_bytes; /* of what is held in memory */
+    bool halted, test_clock, read_only;
+    int64_t now_ms;
+    char state_hash[65]; /* hex; of the durable state */
+    char notes[512];     /* what opening had to do, in words; "" for nothing */
+};
+/* `with_hash` false leaves state_hash empty and costs nothing. */
+WF_API enum wf_status wf_status_get(struct wf_engine *engine, bool with_hash,
+                                    struct wf_store_status *status, struct wf_error *err);
+WF_API const char *wf_workflow_status_name(unsigned status); /* 1..7; NULL beyond */
+
+/* Rebuild the state from the first record, archives included, and compare with the one that is
+ * kept. WF_DIVERGENCE: `err` names the first difference with its LSN, what was expected and what is
+ * there. `on_progress` may be NULL. */
+WF_API enum wf_status wf_replay_verify(struct wf_engine *engine,
+                                       void (*on_progress)(void *ctx, uint64_t lsn, uint64_t last),
+                                       void *ctx, char state_hash[65], struct wf_error *err);
+
+/* --- looking after a store --- */
+
+/* Write a snapshot now. */
+WF_API enum wf_status wf_snapshot(struct wf_engine *engine, struct wf_error *err);
+/* Read every value of the snapshot and check it. `entries` may be NULL. */
+WF_API enum wf_status wf_snapshot_verify(struct wf_engine *engine, uint64_t *entries,
+                                         struct wf_error *err);
+/* Bring everything enqueued to the disk. */
+WF_API enum wf_status wf_sync(struct wf_engine *engine, struct wf_error *err);
+/* Make `to` (which must not exist) a copy of the durable state of the store in `dir`, also while it
+ * is owned and written by another process. Verified. */
+WF_API enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn,
+                                struct wf_error *err);
+
+struct wf_finding {
+    const char *kind; /* "damage", "torn", "foreign" */
+    const char *segment;
+    uint64_t offset, size;
+    uint64_t first_lsn, last_lsn; /* first > last: not known */
+    const char *text;
+    const char *entities; /* workflows concerned, comma-separated; "" where none can be told */
+};
+typedef bool (*wf_finding_fn)(void *ctx, const struct wf_finding *finding);
+struct wf_log_report {
+    uint64_t records, first_lsn, last_lsn, bytes, findings;
+};
+/* Check every byte of the log in `dir`; works beside a live owner. WF_DAMAGE where something
+ * acknowledged cannot be read. */
+WF_API enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ctx,
+                                    struct wf_log_report *report, struct wf_error *err);
+/* Make a damaged log usable again: damaged files are copied aside first, each LSN lost is told, and
+ * a record of it is written. `skip_lsn` (0: none) also drops a record that reads well but cannot be
+ * understood. */
+WF_API enum wf_status wf_log_repair(const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
+                                    void *ctx, struct wf_log_report *report, struct wf_error *err);
+
+struct wf_segment {
+    const char *name;
+    uint64_t first_lsn, last_lsn, size;
+    bool sealed;
+    char root[65]; /* Merkle root, hex; "" while it is open */
+};
+typedef bool (*wf_segment_fn)(void *ctx, const struct wf_segment *segment);
+WF_API enum wf_status wf_log_segments(struct wf_engine *engine, wf_segment_fn on_segment, void *ctx,
+                                      struct wf_error *err);
+
+/* Counters since opening, in the Prometheus text format. The caller frees with free(). */
+WF_API enum wf_status wf_metrics(struct wf_engine *engine, char **text, struct wf_error *err);
+
+/* The named instants, NULL after the last; for wf_options.on_point. */
+WF_API const char *const *wf_points(void);
+/* "refused", "not_found", …: the word for a status, as wfctl's JSON has it. */
+WF_API const char *wf_status_code(enum wf_status status);
+WF_API const char *wf_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
