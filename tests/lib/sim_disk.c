@@ -423,11 +423,13 @@ void sim_disk_sync_failed(struct sim_disk *disk, uint32_t node, size_t reached) 
     bool *is_done = sim_allocate(disk->pending_count + 1, sizeof *is_done);
     for (size_t i = 0; i < disk->pending_count; i++) {
         const struct sim_pending *change = &disk->pending[i];
-        is_done[i] = belongs_to(change, node) && change->kind != SIM_PENDING_SIZE;
-        if (is_done[i] && reached > 0) {
+        bool reaches = reached > 0 && belongs_to(change, node) && change->kind != SIM_PENDING_SIZE;
+        if (reaches) {
             sim_disk_apply(disk, change);
             reached--;
         }
+        bool forgets = change->kind == SIM_PENDING_SECTOR && belongs_to(change, node);
+        is_done[i] = reaches || forgets;
     }
     drop_pending(disk, is_done);
     free(is_done);

@@ -125,8 +125,8 @@ void sim_disk_resize(struct sim_disk *disk, uint32_t node, uint64_t size);
 
 /* Make what is pending of a file, or of the names in a directory, durable. */
 void sim_disk_sync(struct sim_disk *disk, uint32_t node);
-/* A sync that fails: the first `reached` of its writes are durable, the others are forgotten. A new
- * size stays pending. */
+/* A sync that fails: the first `reached` of its changes are durable, the other sectors are
+ * forgotten, sizes and names stay pending. */
 void sim_disk_sync_failed(struct sim_disk *disk, uint32_t node, size_t reached);
 
 /* Invert bits of a durable byte, and of the cached one unless a write to its sector is pending. */

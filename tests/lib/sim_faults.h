@@ -31,7 +31,7 @@ enum sim_op {
 
 enum sim_fault_kind {
     /* WF_IO. A write leaves its first `amount` bytes behind. A sync makes the first `amount`
-     * pending changes durable and forgets the others: the next one succeeds. */
+     * pending changes durable and forgets the other sectors: the next one succeeds. */
     SIM_FAULT_EIO,
     SIM_FAULT_FULL,  /* WF_FULL, without effect (a sync: as SIM_FAULT_EIO) */
     SIM_FAULT_SHORT, /* a write or read of only `amount` bytes (0: half of them), and WF_OK */

@@ -365,6 +365,19 @@ static void test_sim_failed_sync_may_have_written_a_part(void **state) {
     sim_io_destroy(sim);
 }
 
+static void test_sim_failed_directory_sync_leaves_names_pending(void **state) {
+    (void)state;
+    struct sim_io *sim = sim_io_create(SEED);
+    struct io *io = sim_io_of(sim);
+    close_file(sim, open_file(sim, "f", IO_WRITE | IO_CREATE));
+    fault(sim, SIM_SYNC_DIRECTORY, SIM_FAULT_EIO, 0);
+    assert_int_equal(io->ops->sync_directory(io, "/", NULL), WF_IO);
+    assert_int_equal(seen_after_crash(sim, 0, look_exists), 0x3);
+    sync_root(sim);
+    assert_int_equal(seen_after_crash(sim, 0, look_exists), 0x2);
+    sim_io_destroy(sim);
+}
+
 static void test_sim_lost_sync_claims_success(void **state) {
     (void)state;
     struct sim_io *sim = sim_io_create(SEED);
@@ -739,6 +752,7 @@ int main(void) {
         cmocka_unit_test(test_sim_names_are_checked_as_a_file_system_does),
         cmocka_unit_test(test_sim_failed_sync_forgets_and_the_next_one_lies),
         cmocka_unit_test(test_sim_failed_sync_may_have_written_a_part),
+        cmocka_unit_test(test_sim_failed_directory_sync_leaves_names_pending),
         cmocka_unit_test(test_sim_lost_sync_claims_success),
         cmocka_unit_test(test_sim_short_write_moves_a_part),
         cmocka_unit_test(test_sim_fault_hits_the_nth_call_once_or_from_there_on),
