@@ -11,8 +11,9 @@
  * back as it was, zeroed, cut, or with rubbish, from the first byte that the write changed to the
  * last one. The other bytes of the sector are safe (what SQLite calls powersafe overwrite): a log
  * that does not pad to sectors cannot do without that.
- *  - A failed sync forgets: the pages are clean, reads still show the new bytes, the next sync
- * succeeds and writes nothing (Linux since 4.13, the "fsyncgate").
+ *  - A failed sync of a file forgets: the pages are clean, reads still show the new bytes, the next
+ * sync succeeds and writes nothing (Linux since 4.13, the "fsyncgate"). Sizes and names, which a
+ * file system keeps in its journal, stay pending when a sync fails.
  *
  * Paths are resolved from one root: "/a/b" and "a/b" are the same, "." and empty parts are skipped.
  */
