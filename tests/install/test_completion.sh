@@ -43,7 +43,7 @@ expect "" -d "$store/s" workflow submit L-17 L
 expect "L-17 L-18" -d "$store/s" replay --workflow L
 expect "loan_application" -d "$store/s" workflow start lo
 expect "$store/folder" backup "$store/f"
-expect "$store/folder $store/s" -d "$store/"
+expect "$store/s" -d "$store/s"
 
 # Every noun, verb and option is known to help and to the manual.
 manual=$(sed 's/\\-/-/g; s/\\f[BIR]//g' docs/man/wfctl.1)
