@@ -18,6 +18,7 @@ failed=0
 failures=()
 log=$(mktemp)
 scratch=$(mktemp -d)
+chmod 755 "$scratch" # some tests drop their privileges
 trap 'rm -rf "$log" "$scratch"' EXIT
 export TMPDIR=$scratch
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
