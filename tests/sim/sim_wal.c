@@ -1,0 +1,460 @@
+/* The log on a disk that loses what was not synced: at every call that changes the disk, in every
+ * scenario, the machine crashes, the log is recovered, and what was promised is compared with what
+ * is there.
+ *
+ *   SEED=N        repeats a run exactly (the seed is printed)
+ *   SIM_STATES=N  crash states to explore, 50,000 unless told
+ *   sim_wal NAME  one scenario only */
+#include "base/table.h"
+#include "tests/sim/wal_model.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    STATES_DEFAULT = 50000,
+    SEED_DEFAULT = 20240229,
+    NESTED_SHARE = 3,      /* states at all depths for one of the scenario itself, about */
+    STALE_ROUNDS_MAX = 20, /* runs in a row without a new state: then there are none */
+};
+
+static uint64_t pick(struct log_run *run, uint64_t from, uint64_t to) {
+    return from + sim_random_next(&run->random) % (to - from + 1);
+}
+
+static size_t some_size(struct log_run *run) {
+    return (size_t)pick(run, MODEL_PAYLOAD_MIN, pick(run, 0, 3) == 0 ? 2500 : 120);
+}
+
+/* `count` records, each acknowledged before the next. */
+static void commands(struct log_run *run, uint64_t count) {
+    for (uint64_t i = 0; i < count && !run->failed; i++) {
+        log_run_command(run, some_size(run));
+    }
+}
+
+static bool begin(struct log_run *run) {
+    return log_run_create(run) && log_run_open(run);
+}
+
+/* A new log whose making is not explored. */
+static bool begin_unwatched(struct log_run *run) {
+    sim_on_boundary(run->sim, NULL, NULL);
+    bool begun = begin(run);
+    explore_watch(run->explorer, run->sim, &run->model);
+    return begun;
+}
+
+/* --- scenarios --- */
+
+static void run_create(struct log_run *run) {
+    if (begin(run) && log_run_close(run) && log_run_open(run)) {
+        log_run_close(run);
+    }
+}
+
+static void run_append(struct log_run *run) {
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    commands(run, 5);
+    if (!run->failed && log_run_close(run) && log_run_open(run)) {
+        commands(run, 2);
+    }
+}
+
+static void run_group(struct log_run *run) {
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    for (int batch = 0; batch < 4 && !run->failed; batch++) {
+        uint64_t records = pick(run, 1, 6);
+        for (uint64_t i = 0; i < records && !run->failed; i++) {
+            log_run_append(run, some_size(run));
+        }
+        log_run_wait(run);
+    }
+}
+
+static void rotate(struct log_run *run) {
+    struct wf_error err = {0};
+    enum wf_status status = wal_rotate(run->wal, &err);
+    log_run_check(run, status == WF_OK || run->hostile, "rotate: %s: %s", error_code(status),
+                  err.text);
+}
+
+static void run_rotate(struct log_run *run) {
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    for (int segment = 0; segment < 3 && !run->failed; segment++) {
+        commands(run, pick(run, 1, 2));
+        if (pick(run, 0, 1) == 0 && !run->failed) {
+            wal_position_now(run->wal, &run->model.position);
+        }
+        if (!run->failed) {
+            log_run_append(run, some_size(run)); /* pending when the segment is sealed */
+            rotate(run);
+            log_run_wait(run);
+        }
+    }
+}
+
+/* Segments that fill up by themselves. */
+static void run_big_records(struct log_run *run) {
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    for (int i = 0; i < 7 && !run->failed; i++) {
+        log_run_append(run, (size_t)pick(run, 9000, MODEL_PAYLOAD_MAX));
+        if (pick(run, 0, 1) == 0) {
+            log_run_wait(run);
+        }
+    }
+    log_run_wait(run);
+}
+
+static void run_full_disk(struct log_run *run) {
+    sim_set_preallocation(run->sim, pick(run, 0, 2) == 0);
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    commands(run, 2);
+    run->may_fill = true;
+    for (int round = 0; round < 3 && !run->failed; round++) {
+        sim_set_free_bytes(run->sim, pick(run, 0, 5) * SIM_SECTOR_SIZE);
+        for (int i = 0; i < 6 && !run->failed; i++) {
+            enum wf_status status = log_run_append(run, some_size(run));
+            if (status != WF_OK || pick(run, 0, 1) == 0) {
+                log_run_wait(run);
+            }
+        }
+        log_run_wait(run);
+        sim_set_free_bytes(run->sim, UINT64_MAX);
+        log_run_check(run, log_run_command(run, 20) == WF_OK, "space returned, work did not");
+    }
+}
+
+/* One failed call of this kind; the log may halt, and is opened again. */
+static void meet_fault(struct log_run *run, struct sim_fault fault) {
+    run->hostile = true;
+    sim_fault_add(run->sim, &fault);
+    for (int i = 0; i < 3 && !run->failed; i++) {
+        log_run_append(run, some_size(run));
+        if (pick(run, 0, 1) == 0) {
+            log_run_wait(run);
+        }
+        if (fault.op == SIM_RENAME || fault.op == SIM_SYNC_DIRECTORY || pick(run, 0, 2) == 0) {
+            rotate(run);
+        }
+    }
+    log_run_wait(run);
+    log_run_close(run);
+    sim_fault_clear(run->sim);
+    run->hostile = false;
+    if (!run->failed && log_run_open(run)) {
+        commands(run, 1);
+    }
+}
+
+static void run_failed_sync(struct log_run *run) {
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    sim_trace_start(run->sim);
+    commands(run, 1);
+    for (int i = 0; i < 2 && !run->failed; i++) {
+        meet_fault(run, (struct sim_fault){.op = SIM_SYNC,
+                                           .kind = SIM_FAULT_EIO,
+                                           .nth = pick(run, 1, 2),
+                                           .persistent = pick(run, 0, 3) == 0,
+                                           .amount = pick(run, 0, 3)});
+    }
+    log_run_check(run, !sim_trace_resynced(run->sim), "a second sync after one that failed");
+}
+
+static void run_failed_call(struct log_run *run) {
+    static const enum sim_op ops[] = {SIM_WRITE,  SIM_TRUNCATE,       SIM_PREALLOCATE,
+                                      SIM_RENAME, SIM_SYNC_DIRECTORY, SIM_OPEN};
+    static const enum sim_fault_kind kinds[] = {SIM_FAULT_EIO, SIM_FAULT_FULL, SIM_FAULT_SHORT};
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    sim_trace_start(run->sim);
+    commands(run, 1);
+    for (int i = 0; i < 3 && !run->failed; i++) {
+        meet_fault(run, (struct sim_fault){.op = ops[pick(run, 0, 5)],
+                                           .kind = kinds[pick(run, 0, 2)],
+                                           .nth = pick(run, 1, 2),
+                                           .amount = pick(run, 0, 40)});
+    }
+    log_run_check(run, !sim_trace_resynced(run->sim), "a second sync after one that failed");
+}
+
+static void run_remove_oldest(struct log_run *run) {
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    for (int segment = 0; segment < 3 && !run->failed; segment++) {
+        commands(run, 2);
+        if (!run->failed) {
+            rotate(run);
+        }
+    }
+    commands(run, 1);
+    for (int removed = 0; removed < 2 && !run->failed; removed++) {
+        struct wal_segment_info oldest;
+        struct wf_error err = {0};
+        log_run_check(run, wal_segment_at(run->wal, 0, &oldest) && oldest.sealed, "no oldest");
+        run->model.first_high = oldest.last_lsn + 1; /* from now on it may be gone */
+        enum wf_status status = wal_remove_oldest(run->wal, oldest.first_lsn, &err);
+        log_run_check(run, status == WF_OK, "remove: %s: %s", error_code(status), err.text);
+        run->model.first_low = oldest.last_lsn + 1;
+        commands(run, 1);
+    }
+}
+
+/* Break one thing that lies below the durable mark, in the segment of `lsn`. False: not possible.
+ */
+static bool break_segment(struct log_run *run, const struct wal_segment_info *segment,
+                          const struct wal_ticket *ticket, size_t size) {
+    struct io *io = sim_io_of(run->sim);
+    struct model *model = &run->model;
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", model_dir, segment->name);
+    model->lossy_first = UINT64_MAX; /* damaged, without a record lost */
+    switch (pick(run, 0, 3)) {
+    case 0: /* the header */
+        return sim_rot(run->sim, path, pick(run, 0, 63), (uint8_t)(1U << pick(run, 0, 7)));
+    case 1: /* the seal */
+        return segment->sealed && sim_rot(run->sim, path, segment->size - pick(run, 1, 80), 0x10);
+    case 2: /* the whole file */
+        if (!segment->sealed || segment->first_lsn == 1) {
+            return false;
+        }
+        model->lossy_first = segment->first_lsn;
+        model->lossy_last = segment->last_lsn;
+        return io->ops->remove(io, path, NULL) == WF_OK &&
+               io->ops->sync_directory(io, model_dir, NULL) == WF_OK;
+    default: /* the record */
+        model->lossy_first = model->lossy_last = ticket->lsn;
+        return sim_rot(run->sim, path, ticket->offset + pick(run, 0, 39 + size), 0x10);
+    }
+}
+
+static void run_repair(struct log_run *run) {
+    struct wal_ticket tickets[9] = {0};
+    struct wal_segment_info segment;
+    sim_on_boundary(run->sim, NULL, NULL);
+    if (!begin(run)) {
+        return;
+    }
+    for (int i = 0; i < 9 && !run->failed; i++) {
+        commands(run, 1);
+        tickets[i] = run->tickets[0];
+        if (i % 3 == 2 && i != 8) {
+            rotate(run);
+        }
+    }
+    size_t hurt = (size_t)pick(run, 0, 7); /* not the last: nothing vouches for that one */
+    bool found = false;
+    for (size_t i = 0; !run->failed && !found && wal_segment_at(run->wal, i, &segment); i++) {
+        found = segment.first_lsn <= tickets[hurt].lsn && tickets[hurt].lsn <= segment.last_lsn;
+    }
+    size_t size = run->model.all[hurt].size;
+    if (run->failed || !log_run_close(run) || !found ||
+        !break_segment(run, &segment, &tickets[hurt], size)) {
+        return;
+    }
+    explore_watch(run->explorer, run->sim, &run->model);
+    if (log_run_open(run)) { /* damaged, repaired, and opened */
+        commands(run, 2);
+    }
+}
+
+/* Anything, in any order. */
+static void run_mixed(struct log_run *run) {
+    sim_set_preallocation(run->sim, pick(run, 0, 3) != 0);
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    run->may_fill = true;
+    for (int step = 0; step < 14 && !run->failed; step++) {
+        switch (pick(run, 0, 9)) {
+        case 0:
+            rotate(run);
+            log_run_wait(run);
+            break;
+        case 1:
+            log_run_wait(run);
+            if (!run->failed && log_run_close(run)) {
+                log_run_open(run);
+            }
+            break;
+        case 2:
+            sim_set_free_bytes(run->sim, pick(run, 0, 4) * SIM_SECTOR_SIZE);
+            log_run_command(run, some_size(run));
+            log_run_command(run, some_size(run));
+            sim_set_free_bytes(run->sim, UINT64_MAX);
+            break;
+        case 3:
+            log_run_wait(run);
+            meet_fault(run, (struct sim_fault){.op = pick(run, 0, 1) == 0 ? SIM_SYNC : SIM_WRITE,
+                                               .kind = SIM_FAULT_EIO,
+                                               .nth = pick(run, 1, 3),
+                                               .amount = pick(run, 0, 2)});
+            break;
+        case 4:
+            log_run_wait(run);
+            if (!run->failed) {
+                wal_position_now(run->wal, &run->model.position);
+            }
+            break;
+        case 5:
+        case 6:
+            log_run_append(run, some_size(run));
+            break;
+        default:
+            log_run_command(run, some_size(run));
+            break;
+        }
+    }
+}
+
+struct scenario {
+    const char *name;
+    void (*run)(struct log_run *run);
+    unsigned weight; /* its part of all states */
+};
+
+static const struct scenario scenarios[] = {
+    {"create", run_create, 1},
+    {"append", run_append, 2},
+    {"group", run_group, 3},
+    {"rotate", run_rotate, 3},
+    {"big_records", run_big_records, 1},
+    {"full_disk", run_full_disk, 3},
+    {"failed_sync", run_failed_sync, 3},
+    {"failed_call", run_failed_call, 3},
+    {"remove_oldest", run_remove_oldest, 2},
+    {"repair", run_repair, 3},
+    {"mixed", run_mixed, 6},
+};
+enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
+
+/* --- running them --- */
+
+/* Run a scenario once, `samples` crash states at each boundary. Returns its boundaries. */
+static uint64_t run_once(struct explorer *explorer, const struct scenario *scenario, uint64_t seed,
+                         size_t samples, const struct sim_fault *planted) {
+    struct log_run run;
+    struct sim_io *sim = sim_io_create(seed);
+    log_run_init(&run, explorer, sim, seed);
+    explorer->samples = samples;
+    if (planted != NULL) {
+        sim_fault_add(sim, planted);
+    }
+    explore_watch(explorer, sim, &run.model);
+    scenario->run(&run);
+    if (!run.failed) {
+        explore_now(explorer, sim, &run.model);
+    }
+    log_run_deinit(&run);
+    uint64_t boundaries = sim_boundaries(sim);
+    sim_io_destroy(sim);
+    return boundaries;
+}
+
+/* Run a scenario again and again, each time with other sizes and choices, until it had its states.
+ */
+static void explore_scenario(struct explorer *explorer, const struct scenario *scenario,
+                             uint64_t states) {
+    uint64_t before = explorer->states;
+    explorer->scenario = scenario->name;
+    explorer->states_max = before + states;
+    unsigned stale = 0;
+    for (uint64_t round = 0; stale < STALE_ROUNDS_MAX && explorer->states < explorer->states_max;
+         round++) {
+        uint64_t seed = sim_random_mix(explorer->seed,
+                                       table_hash(scenario->name, strlen(scenario->name)) + round);
+        uint64_t seen = explorer->states;
+        uint64_t failures = explorer->failures;
+        uint64_t boundaries = run_once(explorer, scenario, seed, 0, NULL);
+        uint64_t share = states / NESTED_SHARE / (boundaries + 1) / 4;
+        run_once(explorer, scenario, seed, (size_t)(share < 8 ? 8 : share), NULL);
+        stale = explorer->states == seen ? stale + 1 : 0;
+        if (explorer->failures != failures) {
+            break; /* one is enough to mend first */
+        }
+    }
+}
+
+/* The explorer must notice a log whose syncs do nothing, or the whole test proves nothing. */
+static bool finds_planted(uint64_t seed, enum sim_op op) {
+    struct explorer explorer;
+    struct sim_fault lie = {.op = op, .kind = SIM_FAULT_LOST, .persistent = true};
+    explorer_init(&explorer, &model_subject, seed);
+    explorer.quiet = true;
+    explorer.states_max = 2000;
+    explorer.scenario = "planted";
+    run_once(&explorer, &scenarios[0], seed, 20, &lie);
+    run_once(&explorer, &scenarios[1], seed, 20, &lie);
+    bool found = explorer.failures > 0;
+    explorer_deinit(&explorer);
+    printf("planted: every %s a lie: %s\n", sim_op_name(op), found ? "found" : "NOT FOUND");
+    return found;
+}
+
+static uint64_t number_of(const char *name, uint64_t fallback) {
+    const char *text = getenv(name);
+    return text == NULL || text[0] == '\0' ? fallback : strtoull(text, NULL, 10);
+}
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+int main(int argc, char **argv) {
+    uint64_t seed = number_of("SEED", SEED_DEFAULT);
+    uint64_t states = number_of("SIM_STATES", STATES_DEFAULT);
+    const char *only = argc > 1 ? argv[1] : NULL;
+    unsigned weights = 0;
+    for (size_t i = 0; i < SCENARIOS; i++) {
+        bool wanted = only == NULL || strcmp(only, scenarios[i].name) == 0;
+        weights += wanted ? scenarios[i].weight : 0;
+    }
+    if (weights == 0) {
+        fprintf(stderr, "no scenario %s\n", only);
+        return 2;
+    }
+    printf("SEED=%" PRIu64 " SIM_STATES=%" PRIu64 "\n", seed, states);
+    double start = seconds();
+    struct explorer explorer;
+    explorer_init(&explorer, &model_subject, seed);
+    for (size_t i = 0; i < SCENARIOS; i++) {
+        if (only != NULL && strcmp(only, scenarios[i].name) != 0) {
+            continue;
+        }
+        uint64_t before = explorer.states;
+        double began = seconds();
+        explore_scenario(&explorer, &scenarios[i], states * scenarios[i].weight / weights);
+        printf("%-14s %8" PRIu64 " crash states %6.1f s\n", scenarios[i].name,
+               explorer.states - before, seconds() - began);
+    }
+    printf("%" PRIu64 " crash states (%" PRIu64 ", %" PRIu64 " in a recovery, %" PRIu64
+           " in the recovery from that), %" PRIu64 " failures, %.1f s\n",
+           explorer.states, explorer.at_depth[0], explorer.at_depth[1], explorer.at_depth[2],
+           explorer.failures, seconds() - start);
+    bool good = explorer.failures == 0;
+    explorer_deinit(&explorer);
+    if (only == NULL) {
+        good = finds_planted(seed, SIM_SYNC) && good;
+        good = finds_planted(seed, SIM_SYNC_DIRECTORY) && good;
+    }
+    return good ? 0 : 1;
+}
