@@ -315,6 +315,24 @@ static void test_snapshot_lmdb_does_not_take_a_lost_pair_for_an_absent_one(void 
     assert_int_equal(walk_all(f), WF_DAMAGE);
 }
 
+static void test_snapshot_lmdb_refuses_an_older_root_under_the_newest_meta(void **state) {
+    struct fixture *f = *state;
+    enum { MAIN_ROOT_OFFSET = 128, TXN_OFFSET = 144 };
+    fill(f);
+    close_it(f);
+    struct file file = load(f->file);
+    uint8_t *second = file.bytes + PAGE_BYTES;
+    bool second_is_newer =
+        bytes_load_u64(second + TXN_OFFSET) > bytes_load_u64(file.bytes + TXN_OFFSET);
+    uint8_t *newer = second_is_newer ? second : file.bytes;
+    const uint8_t *older = second_is_newer ? file.bytes : second;
+    memcpy(newer + MAIN_ROOT_OFFSET, older + MAIN_ROOT_OFFSET, sizeof(uint64_t));
+    store(f->file, file.bytes, file.size);
+    free(file.bytes);
+    assert_int_equal(try_open(f, false), WF_DAMAGE);
+    assert_non_null(strstr(f->err.text, "another transaction"));
+}
+
 /* In a child, so that a crash is an outcome and not the end. 0: every answer was right; 1: damage
  * was reported; 2: the generation before was opened; 3: a wrong answer. */
 static int judge(struct fixture *f) {
@@ -614,6 +632,16 @@ static void test_snapshot_lmdb_grows_beside_lookups_of_another_thread(void **sta
     assert_int_equal(walk_all(f), WF_OK);
 }
 
+static void test_snapshot_lmdb_value_outlives_the_map_it_was_in(void **state) {
+    struct fixture *f = *state;
+    struct bytes_view value;
+    fill(f);
+    assert_int_equal(f->snapshot->ops->refresh(f->snapshot, &f->err), WF_OK);
+    assert_int_equal(get_number(f, 3, &value), WF_OK);
+    outgrow_map(f, 3);
+    assert_true(is_right(3, value));
+}
+
 static void test_snapshot_lmdb_takes_a_commit_larger_than_twice_the_map(void **state) {
     struct fixture *f = *state;
     enum { SIZE = 200 << 20 };
@@ -641,9 +669,12 @@ static void test_snapshot_lmdb_file_size_limit_is_full_and_kills_nobody(void **s
     struct bytes_view value;
     sigset_t pending;
     fill(f);
-    set_file_size_limit(256 << 10);
-    for (unsigned i = 0; i < 3; i++)
+    /* First writes that are cut short at the limit, then writes that begin behind it and raise the
+     * signal. */
+    for (rlim_t limit = 256 << 10; limit >= 32 << 10; limit /= 2) {
+        set_file_size_limit(limit);
         assert_int_equal(commit_many(f, PAIRS, 20000, 1, 3), WF_FULL);
+    }
     assert_int_equal(sigpending(&pending), 0);
     assert_int_equal(sigismember(&pending, SIGXFSZ), 0);
     assert_int_equal(f->snapshot->ops->refresh(f->snapshot, &f->err), WF_OK);
@@ -731,6 +762,7 @@ int main(void) {
         TEST(test_snapshot_lmdb_takes_an_empty_file_for_none),
         TEST(test_snapshot_lmdb_finds_a_flipped_value),
         TEST(test_snapshot_lmdb_does_not_take_a_lost_pair_for_an_absent_one),
+        TEST(test_snapshot_lmdb_refuses_an_older_root_under_the_newest_meta),
         TEST(test_snapshot_lmdb_single_flips_give_no_wrong_answer_and_no_crash),
         TEST(test_snapshot_lmdb_is_refused_in_a_forked_child),
         TEST(test_snapshot_lmdb_reader_process_follows_a_growing_map),
@@ -740,6 +772,7 @@ int main(void) {
         TEST(test_snapshot_lmdb_reads_where_it_may_not_write),
         TEST(test_snapshot_lmdb_crash_leaves_one_generation_or_the_other),
         TEST(test_snapshot_lmdb_grows_beside_lookups_of_another_thread),
+        TEST(test_snapshot_lmdb_value_outlives_the_map_it_was_in),
         TEST(test_snapshot_lmdb_takes_a_commit_larger_than_twice_the_map),
         TEST(test_snapshot_lmdb_file_size_limit_is_full_and_kills_nobody),
         TEST(test_snapshot_lmdb_open_without_descriptors_fails_and_leaks_none),
