@@ -68,9 +68,13 @@ enum wf_status cache_load(struct wf_engine *engine, enum entity_kind kind, struc
     }
     struct bytes_view key = {engine->scratch.data, engine->scratch.size};
     struct bytes_view value;
-    enum wf_status status = engine->snapshot->ops->get(engine->snapshot, key, &value, err);
+    /* Absence is the ordinary case for something new: no words are made for it. */
+    enum wf_status status = engine->snapshot->ops->get(engine->snapshot, key, &value, NULL);
     if (status == WF_NOT_FOUND) {
         return WF_OK;
+    }
+    if (status != WF_OK) {
+        status = engine->snapshot->ops->get(engine->snapshot, key, &value, err);
     }
     if (status != WF_OK) {
         return error_wrap(err, status, "snapshot");

@@ -3,6 +3,7 @@
 #include "engine/codec.h"
 
 #include "engine/codec_definition.h"
+#include "engine/codec_wire.h"
 
 #include <string.h>
 
@@ -11,10 +12,6 @@ enum { RECORD_SIZE_MAX = 16 * 1024 * 1024 };
 static ProtobufCBinaryData borrow_view(struct bytes_view view) {
     /* protobuf-c only reads what it packs */
     return (ProtobufCBinaryData){view.size, (uint8_t *)(uintptr_t)view.data};
-}
-
-static struct bytes_view view_of(ProtobufCBinaryData data) {
-    return (struct bytes_view){data.data, data.len};
 }
 
 /* --- encode --- */
@@ -145,27 +142,19 @@ enum wf_status codec_encode(struct codec_arena *arena, const struct record *reco
 
 /* --- decode --- */
 
-static void *arena_alloc_callback(void *allocator_data, size_t size) {
-    return codec_arena_alloc(allocator_data, size);
-}
-
-static void arena_free_callback(void *allocator_data, void *pointer) {
-    (void)allocator_data; /* the arena is reset as a whole */
-    (void)pointer;
-}
-
 static enum wf_status damage(struct wf_error *err, const char *what) {
     return error_set(err, WF_DAMAGE, "the record's checksum holds, but %s", what);
 }
 
-static enum wf_status fields_from_message(struct codec_arena *arena, const Wf__Pb__Event *message,
+static enum wf_status fields_from_message(struct codec_arena *arena,
+                                          const struct wire_event *message,
                                           const struct field **out, size_t *count_out,
                                           struct wf_error *err) {
     *out = NULL;
     *count_out = 0;
-    size_t count = message->n_fields / 2;
-    if (message->n_fields % 2 != 0 || count > COMMAND_FIELDS_MAX) {
-        return damage(err, "its fields are no pairs, or too many");
+    size_t count = message->field_count / 2;
+    if (message->field_count % 2 != 0) {
+        return damage(err, "its fields are no pairs");
     }
     if (count == 0) {
         return WF_OK;
@@ -175,8 +164,8 @@ static enum wf_status fields_from_message(struct codec_arena *arena, const Wf__P
         return error_set(err, WF_NO_MEMORY, "no memory to decode a record");
     }
     for (size_t i = 0; i < count; i++) {
-        fields[i].name = view_of(message->fields[2 * i]);
-        fields[i].value = view_of(message->fields[2 * i + 1]);
+        fields[i].name = message->fields[2 * i];
+        fields[i].value = message->fields[2 * i + 1];
         if (fields[i].name.size > COMMAND_FIELD_NAME_MAX ||
             fields[i].value.size > COMMAND_FIELD_VALUE_MAX) {
             return damage(err, "a field is too long");
@@ -187,8 +176,33 @@ static enum wf_status fields_from_message(struct codec_arena *arena, const Wf__P
     return WF_OK;
 }
 
-static enum wf_status event_from_message(struct codec_arena *arena, const Wf__Pb__Event *message,
-                                         struct event *event, struct wf_error *err) {
+static void *arena_alloc_callback(void *allocator_data, size_t size) {
+    return codec_arena_alloc(allocator_data, size);
+}
+
+static void arena_free_callback(void *allocator_data, void *pointer) {
+    (void)allocator_data; /* the arena is reset as a whole */
+    (void)pointer;
+}
+
+/* Definitions are rare: protobuf-c's own decoder reads them. */
+static enum wf_status definition_from_bytes(struct codec_arena *arena, struct bytes_view bytes,
+                                            struct definition **out, struct wf_error *err) {
+    if (bytes.data == NULL) {
+        return damage(err, "the definition is missing");
+    }
+    ProtobufCAllocator allocator = {arena_alloc_callback, arena_free_callback, arena};
+    const Wf__Pb__Definition *message =
+        wf__pb__definition__unpack(&allocator, bytes.size, bytes.data);
+    if (message == NULL) {
+        return damage(err, "its definition cannot be read");
+    }
+    return codec_definition_from_message(message, out, err);
+}
+
+static enum wf_status event_from_message(struct codec_arena *arena,
+                                         const struct wire_event *message, struct event *event,
+                                         struct wf_error *err) {
     event->kind = (enum event_kind)message->kind;
     if (event_kind_name(event->kind) == NULL) {
         return error_set(err, WF_DAMAGE,
@@ -202,18 +216,15 @@ static enum wf_status event_from_message(struct codec_arena *arena, const Wf__Pb
     }
     switch (event->kind) {
     case EVENT_STORE_CREATED:
-        event->as.store_created.test_clock = message->test_clock != 0;
+        event->as.store_created.test_clock = message->test_clock;
         event->as.store_created.time_ms = message->time_ms;
         return WF_OK;
     case EVENT_DEFINITION_ADDED:
         event->as.definition_added.definition = NULL;
-        if (message->definition == NULL) {
-            return damage(err, "the definition is missing");
-        }
-        return codec_definition_from_message(message->definition,
-                                             &event->as.definition_added.definition, err);
+        return definition_from_bytes(arena, message->definition,
+                                     &event->as.definition_added.definition, err);
     case EVENT_WORKFLOW_STARTED:
-        event->as.workflow_started.type = view_of(message->text);
+        event->as.workflow_started.type = message->text;
         event->as.workflow_started.version = message->version;
         return fields_from_message(arena, message, &event->as.workflow_started.fields,
                                    &event->as.workflow_started.field_count, err);
@@ -233,17 +244,17 @@ static enum wf_status event_from_message(struct codec_arena *arena, const Wf__Pb
         return WF_OK;
     case EVENT_STAGE_FAILED:
         event->as.stage_failed.stage = message->stage;
-        event->as.stage_failed.reason = view_of(message->text);
+        event->as.stage_failed.reason = message->text;
         return WF_OK;
     case EVENT_WORKFLOW_FAILED:
-        event->as.workflow_failed.reason = view_of(message->text);
+        event->as.workflow_failed.reason = message->text;
         return WF_OK;
     case EVENT_WORKFLOW_CANCELLED:
-        event->as.workflow_cancelled.reason = view_of(message->text);
+        event->as.workflow_cancelled.reason = message->text;
         return WF_OK;
     case EVENT_COMMAND_REFUSED:
         event->as.command_refused.status = (enum wf_status)message->status;
-        event->as.command_refused.message = view_of(message->text);
+        event->as.command_refused.message = message->text;
         return WF_OK;
     case EVENT_CLOCK_ADVANCED:
         event->as.clock_advanced.to_ms = message->time_ms;
@@ -251,13 +262,13 @@ static enum wf_status event_from_message(struct codec_arena *arena, const Wf__Pb
     case EVENT_LOG_REPAIRED:
         event->as.log_repaired.first_lsn = message->first_lsn;
         event->as.log_repaired.last_lsn = message->last_lsn;
-        event->as.log_repaired.copy = view_of(message->text);
+        event->as.log_repaired.copy = message->text;
         return WF_OK;
     }
     return WF_OK;
 }
 
-static enum wf_status header_from_message(const Wf__Pb__Record *message, struct record *record,
+static enum wf_status header_from_message(const struct wire_record *message, struct record *record,
                                           struct wf_error *err) {
     record->time_ms = message->time_ms;
     record->command = (enum command_kind)message->command;
@@ -266,9 +277,9 @@ static enum wf_status header_from_message(const Wf__Pb__Record *message, struct 
                          "the record's checksum holds, but command %u is not known to this version",
                          message->command);
     }
-    record->subject = view_of(message->subject);
-    record->actor = view_of(message->actor);
-    record->key = view_of(message->key);
+    record->subject = message->subject;
+    record->actor = message->actor;
+    record->key = message->key;
     if (record->subject.size > COMMAND_ID_MAX || record->actor.size > COMMAND_ID_MAX ||
         record->key.size > COMMAND_ID_MAX) {
         return damage(err, "an id, actor or key is too long");
@@ -277,7 +288,7 @@ static enum wf_status header_from_message(const Wf__Pb__Record *message, struct 
     record->previous.offset = message->previous_offset * 8;
     memset(record->body_hash, 0, sizeof(record->body_hash));
     if (record->key.size > 0) {
-        if (message->body_hash.len != sizeof(record->body_hash)) {
+        if (message->body_hash.size != sizeof(record->body_hash)) {
             return damage(err, "its key comes without the hash of the body");
         }
         memcpy(record->body_hash, message->body_hash.data, sizeof(record->body_hash));
@@ -289,24 +300,20 @@ static enum wf_status header_from_message(const Wf__Pb__Record *message, struct 
 enum wf_status codec_decode(struct codec_arena *arena, struct bytes_view bytes,
                             struct record *record, struct wf_error *err) {
     *record = (struct record){0};
-    ProtobufCAllocator allocator = {arena_alloc_callback, arena_free_callback, arena};
-    Wf__Pb__Record *message = wf__pb__record__unpack(&allocator, bytes.size, bytes.data);
-    if (message == NULL) {
-        return damage(err, "its payload is no record");
+    struct wire_record message;
+    enum wf_status status = codec_wire_read(arena, bytes, &message, err);
+    if (status == WF_OK) {
+        status = header_from_message(&message, record, err);
     }
-    if (message->n_events > RECORD_EVENTS_MAX) {
-        return damage(err, "it has too many events");
-    }
-    enum wf_status status = header_from_message(message, record, err);
     if (status != WF_OK) {
         return status;
     }
-    record->events = codec_arena_alloc(arena, (message->n_events + 1) * sizeof(struct event));
+    record->events = codec_arena_alloc(arena, (message.event_count + 1) * sizeof(struct event));
     if (record->events == NULL) {
         return error_set(err, WF_NO_MEMORY, "no memory to decode a record");
     }
-    for (size_t i = 0; i < message->n_events; i++) {
-        status = event_from_message(arena, message->events[i], &record->events[i], err);
+    for (size_t i = 0; i < message.event_count; i++) {
+        status = event_from_message(arena, &message.events[i], &record->events[i], err);
         if (status != WF_OK) {
             codec_release(record);
             return status;

@@ -23,10 +23,10 @@ void *codec_arena_alloc(struct codec_arena *arena, size_t size);
 enum wf_status codec_encode(struct codec_arena *arena, const struct record *record,
                             struct bytes_buffer *out, struct wf_error *err);
 
-/* Decode one record. All of it lives in the arena, except the definition of an
- * EVENT_DEFINITION_ADDED, which is on the heap: whoever does not apply the record calls
- * codec_release(). Everything is checked that core relies on: kinds, counts, sizes, indices against
- * their limits. WF_DAMAGE: the bytes are no record; the text says why. */
+/* Decode one record. Its texts are views into `bytes`, the rest lives in the arena, except the
+ * definition of an EVENT_DEFINITION_ADDED, which is on the heap: whoever does not apply the record
+ * calls codec_release(). Everything is checked that core relies on: kinds, counts, sizes, indices
+ * against their limits. WF_DAMAGE: the bytes are no record; the text says why. */
 enum wf_status codec_decode(struct codec_arena *arena, struct bytes_view bytes,
                             struct record *record, struct wf_error *err);
 void codec_release(struct record *record);

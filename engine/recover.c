@@ -38,8 +38,11 @@ enum wf_status engine_load_entities(struct wf_engine *engine, enum command_kind 
 /* Everything that apply() will touch, from the snapshot into memory. */
 static enum wf_status load_for_record(struct wf_engine *engine, const struct record *record,
                                       struct wf_error *err) {
+    /* What a record starts is new: there is nothing to look for. */
+    bool is_start = record->event_count > 0 && record->events[0].kind == EVENT_WORKFLOW_STARTED;
+    struct bytes_view subject = is_start ? (struct bytes_view){NULL, 0} : record->subject;
     enum wf_status status =
-        engine_load_entities(engine, record->command, record->subject, record->key, err);
+        engine_load_entities(engine, record->command, subject, record->key, err);
     if (status == WF_OK && record->keys_forgotten > 0) {
         status = cache_load_oldest_keys(engine, record->keys_forgotten, err);
     }

@@ -155,8 +155,9 @@ struct definition_entity *state_definition(const struct state *state, struct byt
                                            uint32_t version) {
     if (name.size == 0 || name.size > DEFINITION_NAME_MAX)
         return NULL;
-    if (version == 0)
-        return table_find(&state->newest, name.data, name.size);
+    struct definition_entity *newest = table_find(&state->newest, name.data, name.size);
+    if (newest == NULL || version == 0 || newest->definition->version == version)
+        return newest;
     char key[DEFINITION_NAME_MAX + 12];
     memcpy(key, name.data, name.size);
     int size = snprintf(key + name.size, sizeof key - name.size, "/%u", version);
