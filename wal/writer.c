@@ -24,8 +24,9 @@
 #include <unistd.h>
 
 enum {
-    RESERVE_MIN = 256 * 1024,      /* the first step of preallocation, bytes */
+    RESERVE_MIN = 256 * 1024,      /* the smallest step of preallocation, bytes */
     RESERVE_MAX = 4 * 1024 * 1024, /* and the largest */
+    RESERVE_SHARE = 8, /* between them: this part of the file, so that little disk stands unused */
     BUFFER_MIN = 64 * 1024,
     BUFFER_KEEP_MAX = 4 * 1024 * 1024, /* a larger buffer is given back after use */
 };
@@ -546,7 +547,8 @@ static enum wf_status reserve(struct wal_writer *writer, uint64_t need, uint64_t
     if (need <= writer->reserved)
         return WF_OK;
     struct io *io = writer->io;
-    uint64_t step = writer->reserved < RESERVE_MIN ? RESERVE_MIN : writer->reserved;
+    uint64_t step = writer->reserved / RESERVE_SHARE;
+    step = step < RESERVE_MIN ? RESERVE_MIN : step;
     uint64_t target = writer->reserved + (step < RESERVE_MAX ? step : RESERVE_MAX);
     if (target > segment_size)
         target = segment_size;
