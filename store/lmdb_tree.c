@@ -432,7 +432,7 @@ static enum wf_status check_free_leaf(const struct lmdb_cursor *cursor, uint64_t
 
 enum wf_status lmdb_free_check(const struct lmdb_tree *tree, uint64_t last_page,
                                uint64_t *free_pages, struct wf_error *err) {
-    struct lmdb_cursor cursor;
+    struct lmdb_cursor cursor = {.tree = tree};
     bool more = tree->root.depth > 0;
     *free_pages = 0;
     enum wf_status status = more ? lmdb_cursor_first(&cursor, tree, err) : WF_OK;

@@ -62,7 +62,8 @@ static enum wf_status status_of(int rc, int fd) {
 enum wf_status lmdb_fail(const struct lmdb_snapshot *snapshot, int rc, const char *what,
                          struct wf_error *err) {
     enum wf_status status = status_of(rc, snapshot->env == NULL ? -1 : snapshot->fd);
-    return error_set(err, status, "snapshot %s: %s: %s", snapshot->dir, what, mdb_strerror(rc));
+    const char *reason = status == WF_FULL ? "no space left" : mdb_strerror(rc);
+    return error_set(err, status, "snapshot %s: %s: %s", snapshot->dir, what, reason);
 }
 
 enum wf_status lmdb_wrap(const struct lmdb_snapshot *snapshot, enum wf_status status,
