@@ -72,8 +72,12 @@ bool explore_chance(struct explorer *explorer, uint64_t n) {
 static void explore_state(struct explorer *explorer, struct sim_io *sim, struct explore_step step,
                           const void *ctx) {
     unsigned depth = explorer->depth;
-    struct sim_io *after = sim_crash_into(sim, step.choice, step.rubbish);
+    bool killed = step.choice == EXPLORE_KILL;
+    struct sim_io *after =
+        killed ? sim_io_clone(sim) : sim_crash_into(sim, step.choice, step.rubbish);
     uint64_t key = sim_random_mix(sim_hash(after) + depth, explorer->subject->digest(ctx));
+    /* What is pending counts too; two points with as much of it are near enough the same. */
+    key = killed ? sim_random_mix(key, sim_pending_count(after)) : key;
     if (seen_add(explorer, key)) {
         explorer->states++;
         explorer->at_depth[depth]++;
@@ -115,6 +119,11 @@ static void explore_at(struct explorer *explorer, struct sim_io *sim, uint64_t b
                        const void *ctx) {
     size_t choices = sim_crash_choices(sim);
     size_t count = explorer->depth == 0 ? explorer->samples : NESTED_SAMPLES;
+    if (choices > 1 && explorer->states < explorer->states_max &&
+        (explorer->depth == 0 ? count > 0 : explore_chance(explorer, NESTED_CHANCE))) {
+        struct explore_step kill = {.boundary = boundary, .choice = EXPLORE_KILL};
+        explore_state(explorer, sim, kill, ctx);
+    }
     for (size_t i = 0; i < count && explorer->states < explorer->states_max; i++) {
         struct explore_step step = pick_state(explorer, i, count, choices);
         step.boundary = boundary;
@@ -164,9 +173,12 @@ bool explore_vcheck(struct explorer *explorer, bool holds, const char *format, v
     fprintf(stderr, "\n  SEED=%" PRIu64 ", state %" PRIu64 "\n", explorer->seed, explorer->states);
     for (unsigned i = 0; i < explorer->depth; i++) {
         const struct explore_step *step = &explorer->steps[i];
-        fprintf(stderr,
-                "  crash %u: before boundary %" PRIu64 ", choice %zu, rubbish %" PRIu64 "\n", i + 1,
-                step->boundary, step->choice, step->rubbish);
+        fprintf(stderr, "  crash %u: before boundary %" PRIu64, i + 1, step->boundary);
+        if (step->choice == EXPLORE_KILL) {
+            fputs(", of the process only\n", stderr);
+        } else {
+            fprintf(stderr, ", choice %zu, rubbish %" PRIu64 "\n", step->choice, step->rubbish);
+        }
     }
     return false;
 }

@@ -24,10 +24,14 @@ struct explore_subject {
     uint64_t (*digest)(const void *ctx);
 };
 
+/* Not a choice of what the disk keeps: only the process dies, and the disk goes on with what is
+ * pending. */
+#define EXPLORE_KILL SIZE_MAX
+
 /* How a crash state was reached. */
 struct explore_step {
     uint64_t boundary;
-    size_t choice;
+    size_t choice; /* or EXPLORE_KILL */
     uint64_t rubbish;
 };
 

@@ -225,7 +225,7 @@ static bool break_segment(struct log_run *run, const struct wal_segment_info *se
     struct model *model = &run->model;
     char path[128];
     snprintf(path, sizeof path, "%s/%s", model_dir, segment->name);
-    model->lossy_first = UINT64_MAX; /* damaged, without a record lost */
+    model->damaged = true;
     switch (pick(run, 0, 3)) {
     case 0: /* the header */
         return sim_rot(run->sim, path, pick(run, 0, 63), (uint8_t)(1U << pick(run, 0, 7)));

@@ -12,10 +12,10 @@ enum { FOUND_LOST = UINT16_MAX }; /* a repair put a "lost" record there */
 
 /* --- payloads --- */
 
-static void make_payload(uint8_t *at, size_t index, size_t size) {
-    uint64_t random = index;
-    at[0] = (uint8_t)index;
-    at[1] = (uint8_t)(index >> 8);
+static void make_payload(uint8_t *at, size_t content, size_t size) {
+    uint64_t random = content;
+    at[0] = (uint8_t)content;
+    at[1] = (uint8_t)(content >> 8);
     for (size_t i = MODEL_PAYLOAD_MIN; i < size; i++) {
         if (i % 8 == MODEL_PAYLOAD_MIN) {
             sim_random_next(&random);
@@ -40,22 +40,30 @@ static uint16_t identify(const struct reading *reading, const struct wal_record 
     const struct model *model = reading->model;
     static uint8_t expected[MODEL_PAYLOAD_MAX];
     const uint8_t *at = record->payload.data;
-    size_t index = record->payload.size < MODEL_PAYLOAD_MIN ? SIZE_MAX : at[0] + 256U * at[1];
-    if (!explore_check(reading->explorer,
-                       index < model->count && model->all[index].size == record->payload.size &&
-                           model->all[index].lsn == record->lsn,
+    size_t size = record->payload.size;
+    size_t content = size < MODEL_PAYLOAD_MIN ? SIZE_MAX : at[0] + 256U * at[1];
+    size_t found = SIZE_MAX;
+    for (size_t i = 0; i < model->count; i++) {
+        const struct model_submission *submission = &model->all[i];
+        bool same = submission->lsn == record->lsn && submission->content == content &&
+                    submission->size == size;
+        /* Of the same record tried again, the attempt that did not fail. */
+        if (same && (found == SIZE_MAX || model->all[found].fate == MODEL_GONE)) {
+            found = i;
+        }
+    }
+    if (!explore_check(reading->explorer, found != SIZE_MAX,
                        "LSN %" PRIu64 " holds a record that was never given to the log there",
                        record->lsn)) {
         return 0;
     }
-    make_payload(expected, index, record->payload.size);
-    bool same = memcmp(expected, at, record->payload.size) == 0;
-    bool good =
-        explore_check(reading->explorer, same, "LSN %" PRIu64 ": bytes differ", record->lsn) &&
-        explore_check(reading->explorer, model->all[index].fate != MODEL_GONE,
-                      "LSN %" PRIu64 ": submission %zu had failed for certain, and is back",
-                      record->lsn, index);
-    return good ? (uint16_t)(index + 1) : 0;
+    make_payload(expected, content, size);
+    bool good = explore_check(reading->explorer, memcmp(expected, at, size) == 0,
+                              "LSN %" PRIu64 ": bytes differ", record->lsn) &&
+                explore_check(reading->explorer, model->all[found].fate != MODEL_GONE,
+                              "LSN %" PRIu64 ": submission %zu had failed for certain, and is back",
+                              record->lsn, found);
+    return good ? (uint16_t)(found + 1) : 0;
 }
 
 static enum wf_status read_record(void *ctx, const struct wal_record *record,
@@ -121,6 +129,7 @@ static void settle(struct model *model, const struct reading *reading) {
         model->first_low = model->first_high = reading->first;
     }
     model->created = true;
+    model->damaged = false;
 }
 
 /* --- a run --- */
@@ -210,7 +219,7 @@ bool log_run_open(struct log_run *run) {
         }
         status = open_log(run, &reading, 0, &err);
     }
-    if (status == WF_DAMAGE && run->model.lossy_first != 0) {
+    if (status == WF_DAMAGE && run->model.damaged) {
         status = repair(run, &err);
         reading = (struct reading){.explorer = run->explorer, .model = &run->model};
         status = status == WF_OK ? open_log(run, &reading, minimum_lsn, &err) : status;
@@ -245,6 +254,20 @@ bool log_run_close(struct log_run *run) {
            log_run_check(run, sim_open_files(run->sim) == 0, "close left a file open");
 }
 
+/* Often a caller tries again what failed: the very same bytes at the same LSN. Remains of the first
+ * attempt then continue the chain, if they were not removed. */
+static void try_again(struct log_run *run, struct model_submission *submission) {
+    for (size_t i = run->model.count; i-- > 0;) {
+        const struct model_submission *failed = &run->model.all[i];
+        if (failed->lsn == submission->lsn && failed->fate == MODEL_GONE &&
+            sim_random_next(&run->random) % 2 == 0) {
+            submission->content = failed->content;
+            submission->size = failed->size;
+            return;
+        }
+    }
+}
+
 /* May an append or a wait come to this? */
 static bool is_allowed(const struct log_run *run, enum wf_status status) {
     return status == WF_OK || run->hostile ||
@@ -259,14 +282,14 @@ enum wf_status log_run_append(struct log_run *run, size_t size) {
     if (index == MODEL_SUBMISSIONS_MAX || run->waiting == 64) {
         return WF_REFUSED; /* the model is full */
     }
-    make_payload(payload, index, size);
-    /* In the model before the call: the log may write it before it returns. */
-    model->all[index] =
-        (struct model_submission){.lsn = wal_next_lsn(run->wal), .size = (uint32_t)size};
-    model->count++;
+    struct model_submission submission = {
+        .lsn = wal_next_lsn(run->wal), .content = (uint16_t)index, .size = (uint32_t)size};
+    try_again(run, &submission);
+    make_payload(payload, submission.content, submission.size);
+    model->all[model->count++] = submission; /* before the call, which may write it already */
     struct wf_error err = {0};
     struct wal_ticket *ticket = &run->tickets[run->waiting];
-    enum wf_status status = wal_append(run->wal, payload, size, run->cuts, ticket, &err);
+    enum wf_status status = wal_append(run->wal, payload, submission.size, run->cuts, ticket, &err);
     if (status == WF_OK) {
         run->submissions[run->waiting++] = index;
         log_run_check(run, ticket->lsn == model->all[index].lsn,
@@ -325,7 +348,7 @@ static void try_faulty_open(struct log_run *run) {
     struct sim_fault fault = {
         .op = ops[sim_random_next(random) % (sizeof ops / sizeof ops[0])],
         .kind = kinds[sim_random_next(random) % (sizeof kinds / sizeof kinds[0])],
-        .nth = 1 + sim_random_next(random) % 4,
+        .nth = 1 + sim_random_next(random) % 12,
         .persistent = explore_chance(run->explorer, 2),
         .amount = sim_random_next(random) % 3,
     };
@@ -357,7 +380,7 @@ static void try_reader(struct log_run *run) {
                         read_record, &reading, &report, &reader, &err);
     wal_close(reader, NULL);
     bool may_fail = (status == WF_NOT_FOUND && !run->model.created) ||
-                    (status == WF_DAMAGE && run->model.lossy_first != 0);
+                    (status == WF_DAMAGE && run->model.damaged);
     log_run_check(run, status == WF_OK || may_fail, "reader: %s: %s", error_code(status), err.text);
     run->failed |= status == WF_OK && !check_acknowledged(&reading);
     log_run_check(run, sim_hash(run->sim) == before, "a reader changed the files");
@@ -419,7 +442,7 @@ static void check_new_command(struct log_run *run) {
 
 static void recover(struct explorer *explorer, struct sim_io *after, const void *ctx) {
     struct log_run run;
-    log_run_init(&run, explorer, after, 0);
+    log_run_init(&run, explorer, after, sim_random_next(&explorer->random));
     run.model = *(const struct model *)ctx;
     explore_watch(explorer, after, ctx);
     if (explore_chance(explorer, 8)) {

@@ -9,7 +9,7 @@
 enum {
     MODEL_SUBMISSIONS_MAX = 400,
     MODEL_PAYLOAD_MAX = 32 * 1024, /* bytes */
-    MODEL_PAYLOAD_MIN = 2,         /* holds the submission's number */
+    MODEL_PAYLOAD_MIN = 2,         /* holds the content's number */
 };
 
 enum model_fate {
@@ -18,9 +18,10 @@ enum model_fate {
     MODEL_GONE,      /* failed for certain, or a recovery did not find it: must never be there */
 };
 
-/* A record given to wal_append(). Its payload follows from its index and size. */
+/* A record given to wal_append(). Its payload follows from content and size. */
 struct model_submission {
     uint64_t lsn;
+    uint16_t content; /* as a rule its index; that of a failed one where the caller tries again */
     uint32_t size;
     enum model_fate fate;
 };
@@ -28,6 +29,7 @@ struct model_submission {
 struct model {
     bool created;                     /* wal_create() returned */
     uint64_t first_low, first_high;   /* the oldest record still kept may have an LSN from .. to */
+    bool damaged;                     /* opening may refuse until a repair */
     uint64_t lossy_first, lossy_last; /* LSNs that were damaged: a repair may lose them; 0: none */
     struct wal_position position;     /* of a durable record, size 0: none was taken */
     size_t count;

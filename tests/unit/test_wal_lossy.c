@@ -73,10 +73,71 @@ static void test_wal_seal_whose_sync_failed_is_written_again_from_a_position(voi
     lose_seal_and_reopen(true);
 }
 
+/* The process, not the machine, dies before the n-th call of `op`, counted from the last plan. */
+static void die_at(struct sim_io *sim, enum sim_op op, uint64_t nth) {
+    sim_fault_add(sim, &(struct sim_fault){.op = op, .kind = SIM_FAULT_DEATH, .nth = nth});
+}
+
+/* The disk as the next process finds it: what is cached is there, and still pending. */
+static struct sim_io *next_process(struct sim_io *sim) {
+    struct sim_io *clone = sim_io_clone(sim);
+    sim_io_destroy(sim);
+    return clone;
+}
+
+static void test_wal_directory_whose_making_was_killed_is_durable_once_open(void **state) {
+    (void)state;
+    struct sim_io *sim = sim_io_create(1);
+    die_at(sim, SIM_SYNC_DIRECTORY, 2); /* the log's directory is synced, its parent not */
+    assert_int_not_equal(wal_create(sim_io_of(sim), dir, store_id, &options, NULL), WF_OK);
+    sim = next_process(sim);
+    struct wal *wal = open_log(sim, NULL);
+    assert_int_equal(put(wal, "one"), WF_OK);
+    wal_close(wal, NULL);
+    sim = crash(sim);
+    wal = open_log(sim, NULL);
+    assert_int_equal(wal_durable_lsn(wal), 1);
+    wal_close(wal, NULL);
+    sim_io_destroy(sim);
+}
+
+/* Three segments of two records, the first record of the first one damaged. */
+static void make_damaged(struct sim_io *sim) {
+    make_log(sim);
+    struct wal *wal = open_log(sim, NULL);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(put(wal, "a record"), WF_OK);
+        if (i % 2 == 1) {
+            assert_int_equal(wal_rotate(wal, NULL), WF_OK);
+        }
+    }
+    assert_int_equal(wal_close(wal, NULL), WF_OK);
+    assert_true(sim_rot(sim, "log/00000000000000000001.seg", 64 + 41, 0xff));
+}
+
+static void test_wal_repair_that_was_killed_is_durable_once_open(void **state) {
+    (void)state;
+    struct sim_io *sim = sim_io_create(1);
+    make_damaged(sim);
+    die_at(sim, SIM_SYNC, 2); /* the copy is synced, the repaired segment not */
+    assert_int_not_equal(wal_repair(sim_io_of(sim), dir, 0, 0, NULL, NULL, NULL), WF_OK);
+    sim = next_process(sim);
+    struct wal *wal = open_log(sim, NULL);
+    assert_int_equal(put(wal, "new"), WF_OK);
+    wal_close(wal, NULL);
+    sim = crash(sim);
+    wal = open_log(sim, NULL);
+    assert_int_equal(wal_durable_lsn(wal), 7);
+    wal_close(wal, NULL);
+    sim_io_destroy(sim);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wal_seal_whose_sync_failed_is_written_again),
         cmocka_unit_test(test_wal_seal_whose_sync_failed_is_written_again_from_a_position),
+        cmocka_unit_test(test_wal_directory_whose_making_was_killed_is_durable_once_open),
+        cmocka_unit_test(test_wal_repair_that_was_killed_is_durable_once_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
