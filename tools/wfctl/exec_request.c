@@ -306,6 +306,8 @@ enum wf_status request_decode(struct request *request, const char *line, size_t 
     request->kind = NULL;
     request->unknown = NULL;
     memset(request->members, 0, sizeof request->members);
+    if (size == 0)
+        return error_set(err, WF_USAGE, "the line is empty");
     json_error_t problem;
     json_t *root = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
     if (!root)
