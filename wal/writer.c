@@ -718,7 +718,7 @@ static enum wf_status fail_seal(struct wal_writer *writer, const struct wal_fron
 
 enum wf_status wal_writer_seal(struct wal_writer *writer, uint64_t cuts,
                                struct wal_segment_info *info, struct wf_error *err) {
-    struct batch *batch;
+    struct batch *batch = NULL;
     enum wf_status status = lead_alone(writer, cuts, &batch, err);
     if (status != WF_OK)
         return status;
