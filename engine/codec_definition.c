@@ -25,7 +25,7 @@ static ProtobufCBinaryData *borrow_all(struct codec_arena *arena, char *const *t
 static bool handler_to_message(struct codec_arena *arena, const struct definition_handler *handler,
                                Wf__Pb__Handler **out) {
     *out = NULL;
-    if (handler->arg_count == 0) {
+    if (!definition_handler_given(handler)) {
         return true;
     }
     Wf__Pb__Handler *message = codec_arena_alloc(arena, sizeof(*message));
@@ -38,6 +38,7 @@ static bool handler_to_message(struct codec_arena *arena, const struct definitio
     message->timeout_ms = (uint64_t)handler->timeout_ms;
     message->attempts = handler->attempts;
     message->backoff_ms = (uint64_t)handler->backoff_ms;
+    message->callback = handler->callback;
     *out = message;
     return message->args != NULL;
 }
@@ -175,6 +176,7 @@ static void copy_handler(struct copier *copier, const Wf__Pb__Handler *message,
     handler->timeout_ms = copy_duration(copier, message->timeout_ms);
     handler->attempts = message->attempts;
     handler->backoff_ms = copy_duration(copier, message->backoff_ms);
+    handler->callback = message->callback != 0;
 }
 
 static void copy_stage(struct copier *copier, const Wf__Pb__Stage *message,
