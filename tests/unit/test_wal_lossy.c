@@ -101,6 +101,19 @@ static void test_wal_directory_whose_making_was_killed_is_durable_once_open(void
     sim_io_destroy(sim);
 }
 
+/* Open a log whose repair was cut short: it is damaged still, and repaired again, or it is not. */
+static struct wal *open_repaired(struct sim_io *sim) {
+    struct wal *wal = NULL;
+    enum wf_status status =
+        wal_open(sim_io_of(sim), dir, &options, NULL, 0, NULL, NULL, NULL, &wal, NULL);
+    if (status == WF_OK) {
+        return wal;
+    }
+    assert_int_equal(status, WF_DAMAGE);
+    assert_int_equal(wal_repair(sim_io_of(sim), dir, 0, 0, NULL, NULL, NULL), WF_OK);
+    return open_log(sim, NULL);
+}
+
 /* Three segments of two records, the first record of the first one damaged. */
 static void make_damaged(struct sim_io *sim) {
     make_log(sim);
@@ -115,21 +128,33 @@ static void make_damaged(struct sim_io *sim) {
     assert_true(sim_rot(sim, "log/00000000000000000001.seg", 64 + 41, 0xff));
 }
 
-static void test_wal_repair_that_was_killed_is_durable_once_open(void **state) {
-    (void)state;
+/* A repair is cut short in its `nth` sync, by a kill or by that sync's failure. */
+static void cut_repair_short(enum sim_fault_kind kind, uint64_t nth) {
     struct sim_io *sim = sim_io_create(1);
     make_damaged(sim);
-    die_at(sim, SIM_SYNC, 2); /* the copy is synced, the repaired segment not */
+    sim_fault_add(sim, &(struct sim_fault){.op = SIM_SYNC, .kind = kind, .nth = nth});
     assert_int_not_equal(wal_repair(sim_io_of(sim), dir, 0, 0, NULL, NULL, NULL), WF_OK);
     sim = next_process(sim);
-    struct wal *wal = open_log(sim, NULL);
+    struct wal *wal = open_repaired(sim);
     assert_int_equal(put(wal, "new"), WF_OK);
     wal_close(wal, NULL);
     sim = crash(sim);
-    wal = open_log(sim, NULL);
+    wal = open_log(sim, NULL); /* the damage does not come back */
     assert_int_equal(wal_durable_lsn(wal), 7);
     wal_close(wal, NULL);
     sim_io_destroy(sim);
+}
+
+static void test_wal_repair_that_was_killed_is_durable_once_open(void **state) {
+    (void)state;
+    cut_repair_short(SIM_FAULT_DEATH, 1);
+    cut_repair_short(SIM_FAULT_DEATH, 2);
+}
+
+static void test_wal_repair_whose_sync_failed_is_durable_once_open(void **state) {
+    (void)state;
+    cut_repair_short(SIM_FAULT_EIO, 1);
+    cut_repair_short(SIM_FAULT_EIO, 2);
 }
 
 int main(void) {
@@ -138,6 +163,7 @@ int main(void) {
         cmocka_unit_test(test_wal_seal_whose_sync_failed_is_written_again_from_a_position),
         cmocka_unit_test(test_wal_directory_whose_making_was_killed_is_durable_once_open),
         cmocka_unit_test(test_wal_repair_that_was_killed_is_durable_once_open),
+        cmocka_unit_test(test_wal_repair_whose_sync_failed_is_durable_once_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
