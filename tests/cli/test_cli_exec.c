@@ -191,13 +191,10 @@ static void test_exec_answers_bad_lines_and_goes_on(void **state) {
         "{\"cmd\":\"workflow.show\",\"id\":\"L1\",\"as_of\":\"3\"}",
         "{\"cmd\":\"workflow.start\",\"id\":\"L1\"}",
         "{\"cmd\":\"workflow.start\",\"id\":\"\",\"type\":\"loan_application\"}",
-        "{\"cmd\":\"workflow.start\",\"id\":\"L2\",\"type\":\"loan_application\",\"data\":[]}",
-        "{\"cmd\":\"workflow.start\",\"id\":\"L2\",\"type\":\"loan_application\",\"data\":{\"a\":{}"
-        "}}",
-        "{\"cmd\":\"workflow.start\",\"id\":\"L2\",\"type\":\"loan_application\",\"data\":{\"a\":"
-        "null}}",
-        "{\"cmd\":\"workflow.start\",\"id\":\"L2\",\"type\":\"loan_application\",\"workflow\":"
-        "\"loan_application\"}",
+        "{\"cmd\":\"workflow.start\",\"id\":\"L2\",\"type\":\"t\",\"data\":[]}",
+        "{\"cmd\":\"workflow.start\",\"id\":\"L2\",\"type\":\"t\",\"data\":{\"a\":{}}}",
+        "{\"cmd\":\"workflow.start\",\"id\":\"L2\",\"type\":\"t\",\"data\":{\"a\":null}}",
+        "{\"cmd\":\"workflow.start\",\"id\":\"L2\",\"type\":\"t\",\"workflow\":\"t\"}",
     };
     enum { COUNT = sizeof bad / sizeof bad[0] };
     struct fixture *fixture = *state;

@@ -175,7 +175,7 @@ static enum wf_status take_value(struct parser *parser, const struct option_spec
     if (!option->value && value)
         return cli_usage(cli, "--%s takes no value", option->name);
     if (index < 0)
-        return take_global(cli, option, value);
+        return take_global(cli, option, value ? value : "");
     if (cli->values[index])
         return cli_usage(cli, "--%s is given twice", option->name);
     cli->values[index] = value ? value : "";
@@ -277,7 +277,7 @@ static enum wf_status check_complete(struct cli *cli, const struct parser *parse
 /* The mode of a failing command line is asked for somewhere on it: errors before that place obey it
  * too. */
 static void find_mode(struct cli *cli, int argc, char **argv) {
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+    for (int i = 1; i < argc && argv[i] && strcmp(argv[i], "--") != 0; i++) {
         const char *word = argv[i], *value = NULL;
         if (strcmp(word, "-o") == 0 || strcmp(word, "--output") == 0)
             value = i + 1 < argc ? argv[i + 1] : NULL;

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -116,10 +117,9 @@ static const char *advice_for(enum wf_status status) {
 /* The pid that the lock file names; 0 where it cannot be read. */
 static long owner_pid(int fd) {
     char text[33] = "";
-    long pid = 0;
-    if (pread(fd, text, sizeof text - 1, 0) <= 0 || sscanf(text, "pid %19ld", &pid) != 1)
+    if (pread(fd, text, sizeof text - 1, 0) <= 4 || strncmp(text, "pid ", 4) != 0)
         return 0;
-    return pid;
+    return strtol(text + 4, NULL, 10);
 }
 
 static void check_owner(struct doctor *doctor) {
@@ -183,7 +183,7 @@ static void check_log(struct doctor *doctor) {
     else if (sum.kind)
         tell(doctor, "log", NOTE, "nothing to do: the next owner cuts it off",
              "%" PRIu64 " records are good; %s at the end were being written when the process "
-                        "died, and never acknowledged",
+             "died, and never acknowledged",
              report.records, format_size(size, sum.size));
     else
         tell(doctor, "log", GOOD, NULL, "every byte of %" PRIu64 " records checks (%s)",

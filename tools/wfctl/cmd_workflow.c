@@ -227,7 +227,7 @@ static void tell_stage_time(struct timeline *timeline, const struct wf_event *ev
     char duration[FORMAT_DURATION_SIZE];
     for (size_t i = 0; i < timeline->active_count; i++)
         if (strcmp(timeline->active[i].name, event->stage) == 0)
-            out_printf(timeline->out, " after %s",
+            out_printf(timeline->out, " (after %s)",
                        format_duration(duration, event->time_ms - timeline->active[i].since_ms));
 }
 

@@ -2,6 +2,7 @@
 
 #include "tools/wfctl/format.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,6 +54,7 @@ static void print_cell(struct text_table *table, size_t column, enum out_style s
 }
 
 static void print_batch(struct text_table *table) {
+    assert(table->columns > 0);
     if (table->cell_count > 0 && !table->headed) {
         for (size_t i = 0; i < table->columns; i++)
             print_cell(table, i, STYLE_BOLD, header_text(table->headers[i]));
