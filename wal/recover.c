@@ -85,7 +85,24 @@ static enum wf_status diverges(uint64_t lsn, const char *why, struct wf_error *e
                      lsn, why);
 }
 
-/* One read: the frame before the position must be the one that the position remembers. */
+/* Is the frame's payload whole? The last record is the one that a crash or a cut is most likely to
+ * have hurt. */
+static enum wf_status check_body(struct recovery *recovery, struct io_file *file,
+                                 struct wal_frame *frame, struct wf_error *err) {
+    size_t size = (size_t)wal_frame_checked_size(frame);
+    uint8_t *bytes = malloc(size);
+    if (bytes == NULL)
+        return error_set(err, WF_NO_MEMORY, "no memory for the last record");
+    size_t got;
+    enum wf_status status =
+        io_read_all(recovery->io, file, recovery->place.last_offset, bytes, size, &got, err);
+    if (status == WF_OK && (got < size || wal_frame_decode_body(bytes, frame) != NULL))
+        status = diverges(recovery->place.lsn, "the frame before it is damaged", err);
+    free(bytes);
+    return status;
+}
+
+/* The frame before the position must be the one that the position remembers. */
 static enum wf_status check_last_frame(struct recovery *recovery, struct wf_error *err) {
     const struct wal_directory *directory = recovery->directory;
     const struct wal_place *place = &recovery->place;
@@ -97,17 +114,18 @@ static enum wf_status check_last_frame(struct recovery *recovery, struct wf_erro
         return status;
     uint8_t header[WAL_FRAME_HEADER_SIZE];
     size_t got;
-    status = io_read_all(io, file, place->last_offset, header, sizeof header, &got, err);
-    io->ops->close(io, file);
-    if (status != WF_OK)
-        return status;
     struct wal_frame frame;
-    if (got < sizeof header || wal_frame_decode_header(header, directory->seed, &frame) != NULL ||
-        frame.kind == WAL_FRAME_SEAL || wal_frame_next_lsn(&frame) != place->lsn + 1 ||
-        place->last_offset + frame.size != place->offset ||
-        (frame.kind == WAL_FRAME_RECORD && frame.crc != place->previous))
-        return diverges(place->lsn, "another frame stands before it", err);
-    return WF_OK;
+    status = io_read_all(io, file, place->last_offset, header, sizeof header, &got, err);
+    if (status == WF_OK &&
+        (got < sizeof header || wal_frame_decode_header(header, directory->seed, &frame) != NULL ||
+         frame.kind == WAL_FRAME_SEAL || wal_frame_next_lsn(&frame) != place->lsn + 1 ||
+         place->last_offset + frame.size != place->offset ||
+         (frame.kind == WAL_FRAME_RECORD && frame.crc != place->previous)))
+        status = diverges(place->lsn, "another frame stands before it", err);
+    if (status == WF_OK)
+        status = check_body(recovery, file, &frame, err);
+    io->ops->close(io, file);
+    return status;
 }
 
 /* The position is behind the last segment, whose seal must be the frame that it remembers. */
