@@ -92,16 +92,26 @@ static bool see_any(void *ctx, const char *name) {
     return false;
 }
 
-static enum wf_status look_into(struct wf_engine *engine, const char *path, bool *any,
-                                struct wf_error *err) {
+/* A log begins with its first segment; what else may lie there is left from making it. */
+static bool see_segment(void *ctx, const char *name) {
+    size_t size = strlen(name);
+    if (size > 4 && strcmp(name + size - 4, ".seg") == 0) {
+        *(bool *)ctx = true;
+        return false;
+    }
+    return true;
+}
+
+static enum wf_status look_into(struct wf_engine *engine, const char *path, io_name_fn see,
+                                bool *found, struct wf_error *err) {
     enum io_kind kind;
     uint64_t size;
-    *any = false;
+    *found = false;
     enum wf_status status = engine->io->ops->stat(engine->io, path, &kind, &size, err);
     if (status != WF_OK || kind == IO_MISSING) {
         return status;
     }
-    return engine->io->ops->list(engine->io, path, see_any, any, err);
+    return engine->io->ops->list(engine->io, path, see, found, err);
 }
 
 static enum wf_status look_at_folder(struct wf_engine *engine, struct folder *folder,
@@ -118,10 +128,10 @@ static enum wf_status look_at_folder(struct wf_engine *engine, struct folder *fo
     }
     status = engine->io->ops->list(engine->io, engine->dir, see_name, folder, err);
     if (status == WF_OK) {
-        status = look_into(engine, engine->wal_dir, &folder->has_log, err);
+        status = look_into(engine, engine->wal_dir, see_segment, &folder->has_log, err);
     }
     if (status == WF_OK) {
-        status = look_into(engine, engine->snapshot_dir, &folder->has_snapshot, err);
+        status = look_into(engine, engine->snapshot_dir, see_any, &folder->has_snapshot, err);
     }
     return status;
 }
@@ -237,8 +247,8 @@ static enum wf_status open_snapshot(struct wf_engine *engine, struct wf_error *e
 }
 
 static enum wf_status open_log(struct wf_engine *engine, const struct wal_position *position,
-                               uint64_t limit_lsn, struct wal_recovery *report,
-                               struct wf_error *err) {
+                               uint64_t minimum_lsn, uint64_t limit_lsn,
+                               struct wal_recovery *report, struct wf_error *err) {
     struct replayer replayer = {.engine = engine,
                                 .state = &engine->state,
                                 .arena = &engine->arena,
@@ -248,11 +258,11 @@ static enum wf_status open_log(struct wf_engine *engine, const struct wal_positi
     enum wf_status status;
     engine->recovering = true;
     if (engine->options.read_only) {
-        status = wal_open_reader(engine->io, engine->wal_dir, from, engine->snapshot_lsn, limit_lsn,
+        status = wal_open_reader(engine->io, engine->wal_dir, from, minimum_lsn, limit_lsn,
                                  engine_replay_record, &replayer, report, &engine->wal, err);
     } else {
         struct wal_options options = log_options(engine);
-        status = wal_open(engine->io, engine->wal_dir, &options, from, engine->snapshot_lsn,
+        status = wal_open(engine->io, engine->wal_dir, &options, from, minimum_lsn,
                           engine_replay_record, &replayer, report, &engine->wal, err);
     }
     engine->recovering = false;
@@ -281,7 +291,7 @@ static enum wf_status recover(struct wf_engine *engine, uint64_t limit_lsn,
         if (limit_lsn < engine->snapshot_lsn) {
             limit_lsn = engine->snapshot_lsn; /* what is in a snapshot is durable */
         }
-        status = open_log(engine, &position, limit_lsn, report, &why);
+        status = open_log(engine, &position, engine->snapshot_lsn, limit_lsn, report, &why);
         /* Where the log itself is bad it says so in the report; else it was a value of the
          * snapshot. */
         snapshot_at_fault =
@@ -298,13 +308,8 @@ static enum wf_status recover(struct wf_engine *engine, uint64_t limit_lsn,
         engine->digest_sum = (struct digest_sum){0};
         engine->last = (struct record_link){0};
         position.size = 0;
-        status = open_log(engine, &position, limit_lsn, report, &why);
-        if (status == WF_OK && wal_next_lsn(engine->wal) <= minimum_lsn) {
-            status = error_set(&why, WF_DAMAGE,
-                               "the log ends at LSN %" PRIu64 ", but the snapshot at LSN %" PRIu64
-                               ": the end of the log was lost",
-                               wal_next_lsn(engine->wal) - 1, minimum_lsn);
-        }
+        /* The snapshot's LSN still says how far the log was durable. */
+        status = open_log(engine, &position, minimum_lsn, limit_lsn, report, &why);
         if (status != WF_OK) {
             return error_set(err, status, "%s", why.text);
         }
