@@ -1,8 +1,8 @@
 /* Three passes, so that nothing is built from what was not looked at:
  *  1. the bytes: size, UTF-8, control characters;
  *  2. the stream of YAML events: one document, no anchors, aliases or tags, no deep nesting;
- *  3. the tree: every mapping has a table of its members, names are resolved at the end, because a
- * step may name a stage that stands below it. */
+ *  3. the tree: every mapping has a table of its members; names are resolved at the end, because
+ *     a step may name a stage that stands below it. */
 #include "engine/definition_yaml.h"
 
 #include "engine/core/text.h"
@@ -17,29 +17,31 @@ enum { NESTING_MAX = 8 }; /* a handler's words stand at the sixth level */
 
 /* --- errors --- */
 
-static bool fail_words(struct loader *loader, size_t line, size_t column, const char *format,
-                       va_list args) {
-    char words[WF_ERROR_TEXT_MAX];
-    vsnprintf(words, sizeof words, format, args);
+enum { WORDS_MAX = WF_ERROR_TEXT_MAX };
+
+static void place(struct loader *loader, size_t line, size_t column, char words[WORDS_MAX]) {
     words[text_whole_size(text_view(words))] = '\0';
     loader->status = error_set(loader->err, WF_USAGE, "%s:%zu:%zu: %s", loader->source_name, line,
                                column, words);
-    return false;
 }
 
 bool loader_fail(struct loader *loader, size_t line, size_t column, const char *format, ...) {
+    char words[WORDS_MAX];
     va_list args;
     va_start(args, format);
-    fail_words(loader, line, column, format, args);
+    vsnprintf(words, sizeof words, format, args);
     va_end(args);
+    place(loader, line, column, words);
     return false;
 }
 
 bool loader_fail_at(struct loader *loader, const yaml_node_t *node, const char *format, ...) {
+    char words[WORDS_MAX];
     va_list args;
     va_start(args, format);
-    fail_words(loader, node->start_mark.line + 1, node->start_mark.column + 1, format, args);
+    vsnprintf(words, sizeof words, format, args);
     va_end(args);
+    place(loader, node->start_mark.line + 1, node->start_mark.column + 1, words);
     return false;
 }
 

@@ -81,7 +81,7 @@ static const char *packed_parts(const struct workflow *workflow) {
 }
 
 static const char *whole_workflow(const struct workflow *workflow) {
-    uint64_t all = UINT64_MAX >> (64 - workflow->definition->stage_count);
+    uint64_t all = definition_all_stages(workflow->definition);
     bool completed = workflow_completed_stages(workflow) == all;
     if (workflow_status_name(workflow->status) == NULL)
         return "its status is unknown";

@@ -89,6 +89,7 @@ void definition_destroy(struct definition *definition); /* takes NULL; frees all
 int definition_stage_index(const struct definition *definition, const char *name, size_t size);
 int definition_step_index(const struct definition *definition, const char *name, size_t size);
 int definition_item_index(const struct definition *definition, const char *name, size_t size);
+uint64_t definition_all_stages(const struct definition *definition); /* as a mask */
 /* Is there one at all? */
 bool definition_handler_given(const struct definition_handler *handler);
 /* Equal in everything but the version and the source text. */

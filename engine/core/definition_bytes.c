@@ -31,7 +31,7 @@ static void write_texts(struct bytes_buffer *out, char *const *texts, size_t cou
 static void write_step(struct bytes_buffer *out, const struct definition_step *step) {
     write_text(out, step->name);
     bytes_write_varint(out, step->provides);
-    bytes_write_varint(out, (uint64_t)(step->completes + 1));
+    bytes_write_varint(out, (uint32_t)step->completes + 1U);
     write_texts(out, step->requires, step->requires_count);
 }
 

@@ -60,6 +60,10 @@ static uint64_t mask_below(size_t count) {
     return count >= 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1;
 }
 
+uint64_t definition_all_stages(const struct definition *definition) {
+    return mask_below(definition->stage_count);
+}
+
 static enum wf_status check_step(const struct definition *definition,
                                  const struct definition_step *step, struct wf_error *err) {
     if (step->completes < -1 || step->completes >= (int)definition->stage_count ||
@@ -121,7 +125,7 @@ static bool is_completed_by_a_step(const struct definition *definition, size_t s
 static enum wf_status check_stage(const struct definition *definition, size_t index,
                                   struct wf_error *err) {
     const struct definition_stage *stage = &definition->stages[index];
-    if ((stage->needs_stages & ~mask_below(definition->stage_count)) != 0 ||
+    if ((stage->needs_stages & ~definition_all_stages(definition)) != 0 ||
         (stage->needs_items & ~mask_below(definition->item_count)) != 0)
         return error_set(err, WF_USAGE, "stage %s needs something that is not there", stage->name);
     if (stage->needs_all_previous && (mask_below(index) & ~stage->needs_stages) != 0)
@@ -192,7 +196,7 @@ static struct reach reach_all(const struct definition *definition) {
 }
 
 int definition_stuck_stage(const struct definition *definition) {
-    uint64_t stuck = mask_below(definition->stage_count) & ~reach_all(definition).completed;
+    uint64_t stuck = definition_all_stages(definition) & ~reach_all(definition).completed;
     return stuck == 0 ? -1 : __builtin_ctzll(stuck);
 }
 

@@ -265,10 +265,6 @@ static bool check_submission(const struct workflow *workflow, unsigned index,
     return true;
 }
 
-static uint64_t all_stages(const struct definition *definition) {
-    return UINT64_MAX >> (64 - definition->stage_count);
-}
-
 void workflow_decide_submit(const struct state *state, const struct command *command,
                             struct decision *decision) {
     const struct workflow *workflow = find_workflow(state, command, decision);
@@ -294,7 +290,7 @@ void workflow_decide_submit(const struct state *state, const struct command *com
     }
     activate_ready(definition, workflow->stages, completed,
                    workflow_items(workflow) | step->provides, decision);
-    if (completed == all_stages(definition))
+    if (completed == definition_all_stages(definition))
         decision_add(decision, EVENT_WORKFLOW_COMPLETED);
 }
 
