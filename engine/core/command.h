@@ -48,7 +48,7 @@ struct command {
             int64_t time_ms; /* where the test clock begins */
         } store_create;
         struct {
-            struct definition *definition; /* checked; ownership passes on with the event */
+            struct definition *definition; /* ownership passes on when its event is applied */
         } definition_add;
         struct {
             struct bytes_view type; /* name of the definition */

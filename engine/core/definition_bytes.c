@@ -1,10 +1,11 @@
-/*  definition  name, version, source, items, steps, stages
- *  list        count varint, then its elements
- *  text        size + 1 varint, bytes; 0 alone: NULL
- *  step        name, provides, completes + 1, requires
- *  stage       name, outcome, role, flags, needs (stages, items), timeout, strategy, attempts,
- * handler, compensation handler     words + 1 (0: none); then callback, words, timeout, attempts,
- * backoff */
+/* The layout, in order:
+ *   definition  name, version, source, items, steps, stages
+ *   list        count varint, then its elements
+ *   text        size + 1 varint (0: NULL), bytes
+ *   step        name, provides, completes + 1, requires
+ *   stage       name, outcome, role, flags u8, needed stages, needed items, timeout zigzag,
+ *               strategy u8, attempts, handler, compensation
+ *   handler     0: none, 1: program, 2: callback; then words, timeout, attempts, backoff */
 #include "engine/core/definition_bytes.h"
 
 #include <stdlib.h>

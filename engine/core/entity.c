@@ -1,23 +1,27 @@
-/* Entities as bytes. Every value begins with the version of its layout; numbers are varints unless
- * said otherwise. LSNs and times of a workflow are differences from its start, so that a small loan
- * stays small:
+/* Entities as bytes. Every value begins with the version of its layout (u8). Numbers are varints
+ * unless said otherwise; LSNs and times of a workflow, where marked "+", are differences from its
+ * start, so that a small loan stays small. Square brackets: there if the flags say so.
  *
- *  store       created u8, test clock u8; clock, seen zigzag; key_first; keys in force; 7 counts;
- * refusals; repairs definition  number; added LSN; the definition (definition_bytes.c) | history
- * LSN, offset workflow    definition number; status u8; started LSN; +LSN; started ms zigzag;
- * +changed ms zigzag; step count u8, steps u8; per stage: status and flags u8 [attempt] [+activated
- * LSN] [+completed LSN]
- *              [+deadline zigzag]; data size, data; reason size + 1, reason         | +history LSN,
- * offset key         body hash 16 bytes; sequence; LSN                                    | offset
+ *   store       created u8, test clock u8, clock ms zigzag, seen ms zigzag,
+ *               oldest key, keys in force, 7 counts of workflows, refusals, repairs
+ *   definition  number, added LSN, the definition (definition_bytes.c)
+ *               | history LSN, offset
+ *   workflow    definition number, status u8, started LSN, +LSN, started ms zigzag,
+ *               +changed ms zigzag, step count u8, steps u8 each,
+ *               stages: status and flags u8 [attempt] [+activated LSN] [+completed LSN]
+ *               [+deadline zigzag],
+ *               size of the data, data, size of the reason + 1 (0: none), reason
+ *               | +history LSN, offset
+ *   key         body hash 16 bytes, sequence, LSN
+ *               | offset
  *
- * What stands behind the bar does not count for the state hash. A value's key is a byte for the
- * kind and the name. */
+ * What stands behind the bar does not count for the state hash: it says where in the log, not what.
+ * An entity's key is a byte for its kind and its name. */
 #include "engine/core/definition_bytes.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -105,7 +105,9 @@ struct workflow {
     struct stage_state stages[]; /* definition->stage_count */
 };
 
-/* A used idempotency key: the first outcome is in the record at `link`. */
+/* A used idempotency key: the first outcome is in the record at `link`. One that was forgotten is a
+ * tombstone, out of `key_order`; when its text is used again it lives again under a new sequence.
+ */
 struct idempotency_key {
     struct entity entity;
     struct record_link link;
@@ -157,8 +159,8 @@ struct state {
     struct table newest;      /* struct definition_entity by name: the highest version */
     struct table keys;        /* struct idempotency_key by text */
     struct table key_order;   /* the same entries by sequence (the 8 bytes of it) */
-    struct definition_entity *
-        *numbered; /* the definitions by number - 1; NULL where not loaded yet */
+    /* The definitions by number - 1; NULL where not loaded yet. */
+    struct definition_entity **numbered;
     size_t numbered_count, numbered_capacity;
     struct state_reserved reserved;
     bool after_loss;     /* set by the shell when records are missing from the log: what cannot be
