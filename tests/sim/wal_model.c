@@ -221,6 +221,7 @@ bool log_run_open(struct log_run *run) {
     }
     if (status == WF_DAMAGE && run->model.damaged) {
         status = repair(run, &err);
+        run->model.damaged = status != WF_OK; /* from here on it must not come back */
         reading = (struct reading){.explorer = run->explorer, .model = &run->model};
         status = status == WF_OK ? open_log(run, &reading, minimum_lsn, &err) : status;
     }
