@@ -1,7 +1,7 @@
 /* The inside of an open store: what the files of engine/ share. The core decides and applies, the
  * log keeps, the snapshot caches; the engine ties them together under one mutex.
  *
- *   open.c        make, open, close                recover.c   records and snapshot into state
+ *   open.c        make, open, close                recover.c   snapshot and log into state
  *                                                  cache.c     entities in and out of memory
  *   commit.c      a command's journey              checkpoint.c  snapshots without a pause
  *   query.c       workflows and definitions        history.c   records as events with names
@@ -102,19 +102,6 @@ extern const char *const engine_archive_name;
 
 /* --- recovery (recover.c); the mutex is held or nobody else knows the engine --- */
 
-/* What turns records into state, one after the other. `engine` NULL: into a state of its own that
- * no snapshot backs. */
-struct replayer {
-    struct wf_engine *engine;
-    struct state *state;
-    struct codec_arena *arena;
-    uint64_t after_lsn; /* skip records up to this one */
-    uint64_t records;
-    struct record_link last;
-};
-/* A wal_record_fn over a struct replayer. */
-enum wf_status engine_replay_record(void *ctx, const struct wal_record *record,
-                                    struct wf_error *err);
 /* Begin with what the snapshot says: store entity, definitions, digest sum. The state is empty
  * before. WF_DAMAGE: the snapshot cannot be used. `position` is left with size 0 where there is
  * none. */

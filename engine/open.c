@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/damage.h"
+#include "engine/replay.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -259,12 +260,13 @@ static enum wf_status open_log(struct wf_engine *engine, const struct wal_positi
     engine->recovering = true;
     if (engine->options.read_only) {
         status = wal_open_reader(engine->io, engine->wal_dir, from, minimum_lsn, limit_lsn,
-                                 engine_replay_record, &replayer, report, &engine->wal, err);
+                                 replay_record, &replayer, report, &engine->wal, err);
     } else {
         struct wal_options options = log_options(engine);
-        status = wal_open(engine->io, engine->wal_dir, &options, from, minimum_lsn,
-                          engine_replay_record, &replayer, report, &engine->wal, err);
+        status = wal_open(engine->io, engine->wal_dir, &options, from, minimum_lsn, replay_record,
+                          &replayer, report, &engine->wal, err);
     }
+    status = replay_finish(&replayer, status, err);
     engine->recovering = false;
     engine->last = replayer.last;
     engine->replayed = replayer.records;

@@ -2,6 +2,8 @@
  * commands and never decide(), so that a changed rule does not change the past. */
 #include "engine/engine.h"
 
+#include "engine/replay.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,76 +35,6 @@ enum wf_status engine_load_entities(struct wf_engine *engine, enum command_kind 
         }
     }
     return key.size == 0 ? WF_OK : cache_load(engine, ENTITY_KEY, key, err);
-}
-
-/* Everything that apply() will touch, from the snapshot into memory. */
-static enum wf_status load_for_record(struct wf_engine *engine, const struct record *record,
-                                      struct wf_error *err) {
-    /* What a record starts is new: there is nothing to look for. */
-    bool is_start = record->event_count > 0 && record->events[0].kind == EVENT_WORKFLOW_STARTED;
-    struct bytes_view subject = is_start ? (struct bytes_view){NULL, 0} : record->subject;
-    enum wf_status status =
-        engine_load_entities(engine, record->command, subject, record->key, err);
-    if (status == WF_OK && record->keys_forgotten > 0) {
-        status = cache_load_oldest_keys(engine, record->keys_forgotten, err);
-    }
-    return status;
-}
-
-/* A long replay may change more than memory should hold: a snapshot on the way makes it evictable.
- */
-static enum wf_status keep_within_memory(struct wf_engine *engine, struct record_link last,
-                                         struct wf_error *err) {
-    if (cache_memory(engine) <= engine->options.memory_max) {
-        return WF_OK;
-    }
-    engine->last = last;
-    if (!engine->options.read_only && cache_wants_checkpoint(engine)) {
-        enum wf_status status = checkpoint_run_locked(engine, err);
-        if (status != WF_OK) {
-            return status;
-        }
-    }
-    cache_trim(engine);
-    return WF_OK;
-}
-
-enum wf_status engine_replay_record(void *ctx, const struct wal_record *wal_record,
-                                    struct wf_error *err) {
-    struct replayer *replayer = ctx;
-    if (wal_record->lsn <= replayer->after_lsn) {
-        return WF_OK;
-    }
-    replayer->last = (struct record_link){wal_record->lsn, wal_record->offset};
-    if (wal_record->lost) {
-        replayer->state->after_loss = true;
-        return WF_OK;
-    }
-    struct record record;
-    codec_arena_reset(replayer->arena);
-    enum wf_status status = codec_decode(replayer->arena, wal_record->payload, &record, err);
-    if (status != WF_OK) {
-        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
-    }
-    record.lsn = wal_record->lsn;
-    record.offset = wal_record->offset;
-    if (replayer->engine != NULL) {
-        status = load_for_record(replayer->engine, &record, err);
-    }
-    if (status == WF_OK) {
-        status = apply_reserve(replayer->state, &record, err);
-    }
-    if (status != WF_OK) {
-        codec_release(&record);
-        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
-    }
-    apply(replayer->state, &record);
-    codec_release(&record);
-    replayer->records++;
-    if (replayer->engine != NULL) {
-        return keep_within_memory(replayer->engine, replayer->last, err);
-    }
-    return WF_OK;
 }
 
 static enum wf_status adopt_pair(void *ctx, struct bytes_view key, struct bytes_view value,
@@ -223,7 +155,8 @@ static enum wf_status rebuild(struct wf_engine *engine, struct wf_error *err) {
                                 .last = engine->last};
     engine->recovering = true;
     status = wal_walk(engine->wal, engine->snapshot_lsn + 1, wal_durable_lsn(engine->wal),
-                      engine_replay_record, &replayer, err);
+                      replay_record, &replayer, err);
+    status = replay_finish(&replayer, status, err);
     engine->recovering = false;
     engine->last = replayer.last;
     return status;

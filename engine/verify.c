@@ -1,6 +1,8 @@
 /* Replay and compare: the state rebuilt from the first record against the state that is kept. */
 #include "engine/engine.h"
 
+#include "engine/replay.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +22,7 @@ static enum wf_status verify_record(void *ctx, const struct wal_record *record,
     if (walk->on_progress != NULL && record->lsn % PROGRESS_EVERY == 0) {
         walk->on_progress(walk->ctx, record->lsn, walk->last);
     }
-    return engine_replay_record(&walk->replayer, record, err);
+    return replay_record(&walk->replayer, record, err);
 }
 
 /* Rebuild into `state`, which is initialised, everything up to `last`. */
@@ -39,6 +41,7 @@ static enum wf_status rebuild(struct wf_engine *engine, struct state *state, uin
                                .ctx = ctx,
                                .last = last};
     enum wf_status status = wal_walk(engine->wal, 1, last, verify_record, &walk, err);
+    status = replay_finish(&walk.replayer, status, err);
     codec_arena_deinit(&arena);
     return status;
 }

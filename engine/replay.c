@@ -1,0 +1,103 @@
+/* Records into state. Runs the same apply() as live commands and never decide(), so that a changed
+ * rule does not change the past. */
+#include "engine/replay.h"
+
+#include <inttypes.h>
+
+/* A short tail is replayed before a second thread would have been started. */
+enum { PIPELINE_AFTER_RECORDS = 2048 };
+
+/* Everything that apply() will touch, from the snapshot into memory. */
+static enum wf_status load_for_record(struct wf_engine *engine, const struct record *record,
+                                      struct wf_error *err) {
+    /* What a record starts is new: there is nothing to look for. */
+    bool is_start = record->event_count > 0 && record->events[0].kind == EVENT_WORKFLOW_STARTED;
+    struct bytes_view subject = is_start ? (struct bytes_view){NULL, 0} : record->subject;
+    enum wf_status status =
+        engine_load_entities(engine, record->command, subject, record->key, err);
+    if (status == WF_OK && record->keys_forgotten > 0) {
+        status = cache_load_oldest_keys(engine, record->keys_forgotten, err);
+    }
+    return status;
+}
+
+/* A long replay may change more than memory should hold: a snapshot on the way makes it evictable.
+ */
+static enum wf_status keep_within_memory(struct wf_engine *engine, struct record_link last,
+                                         struct wf_error *err) {
+    if (cache_memory(engine) <= engine->options.memory_max) {
+        return WF_OK;
+    }
+    engine->last = last;
+    if (!engine->options.read_only && cache_wants_checkpoint(engine)) {
+        enum wf_status status = checkpoint_run_locked(engine, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    cache_trim(engine);
+    return WF_OK;
+}
+
+enum wf_status replay_apply(struct replayer *replayer, struct record *record,
+                            struct wf_error *err) {
+    enum wf_status status = WF_OK;
+    if (replayer->engine != NULL) {
+        status = load_for_record(replayer->engine, record, err);
+    }
+    if (status == WF_OK) {
+        status = apply_reserve(replayer->state, record, err);
+    }
+    if (status == WF_OK) {
+        apply(replayer->state, record);
+    }
+    codec_release(record);
+    if (status != WF_OK) {
+        return error_wrap(err, status, "LSN %" PRIu64, record->lsn);
+    }
+    replayer->records++;
+    replayer->last = (struct record_link){record->lsn, record->offset};
+    if (replayer->engine != NULL) {
+        return keep_within_memory(replayer->engine, replayer->last, err);
+    }
+    return WF_OK;
+}
+
+enum wf_status replay_record(void *ctx, const struct wal_record *wal_record, struct wf_error *err) {
+    struct replayer *replayer = ctx;
+    if (wal_record->lsn <= replayer->after_lsn) {
+        return WF_OK;
+    }
+    if (replayer->pipeline != NULL) {
+        return replay_pipeline_push(replayer->pipeline, wal_record, err);
+    }
+    if (wal_record->lost) {
+        replayer->state->after_loss = true;
+        replayer->last = (struct record_link){wal_record->lsn, wal_record->offset};
+        return WF_OK;
+    }
+    struct record record;
+    codec_arena_reset(replayer->arena);
+    enum wf_status status = codec_decode(replayer->arena, wal_record->payload, &record, err);
+    if (status != WF_OK) {
+        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
+    }
+    record.lsn = wal_record->lsn;
+    record.offset = wal_record->offset;
+    status = replay_apply(replayer, &record, err);
+    if (status == WF_OK && replayer->records == PIPELINE_AFTER_RECORDS) {
+        replayer->pipeline = replay_pipeline_create(replayer);
+    }
+    return status;
+}
+
+enum wf_status replay_finish(struct replayer *replayer, enum wf_status status,
+                             struct wf_error *err) {
+    if (replayer->pipeline == NULL) {
+        return status;
+    }
+    struct wf_error *apply_err = status == WF_OK ? err : NULL;
+    enum wf_status applied = replay_pipeline_finish(replayer->pipeline, apply_err);
+    replayer->pipeline = NULL;
+    return status == WF_OK ? applied : status;
+}
