@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,9 +18,21 @@ const struct shipped_definition store_shipped[] = {
     {NULL, NULL},
 };
 
+/* Could a store be made there? Where the folder holds something else, no. */
+static bool is_vacant(const char *path) {
+    DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT;
+    bool vacant = true;
+    for (struct dirent *entry = readdir(dir); entry && vacant; entry = readdir(dir))
+        vacant = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(dir);
+    return vacant;
+}
+
 static enum wf_status hint_at_init(struct cli *cli, enum wf_status status) {
     size_t used = strlen(cli->err.text);
-    if (status == WF_NOT_FOUND)
+    if (status == WF_NOT_FOUND && is_vacant(cli->dir))
         snprintf(cli->err.text + used, sizeof cli->err.text - used, " (wfctl -d %s init makes one)",
                  cli->dir);
     return status;
