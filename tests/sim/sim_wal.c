@@ -3,8 +3,8 @@
  * is there.
  *
  *   SEED=N        repeats a run exactly (the seed is printed)
- *   SIM_STATES=N  crash states to explore, 50,000 unless told
- *   sim_wal NAME  one scenario only */
+ *   SIM_STATES=N  crash states to explore; unless told 50,000, a tenth of that under a sanitizer
+ * (SAN is set), twenty times as many with WF_TEST_LONG sim_wal NAME  one scenario only */
 #include "base/table.h"
 #include "tests/sim/wal_model.h"
 
@@ -413,6 +413,14 @@ static uint64_t number_of(const char *name, uint64_t fallback) {
     return text == NULL || text[0] == '\0' ? fallback : strtoull(text, NULL, 10);
 }
 
+static uint64_t states_wanted(void) {
+    const char *sanitizer = getenv("SAN");
+    uint64_t states = STATES_DEFAULT;
+    states *= getenv("WF_TEST_LONG") != NULL ? 20 : 1;
+    states /= sanitizer != NULL && sanitizer[0] != '\0' ? 10 : 1;
+    return number_of("SIM_STATES", states);
+}
+
 static double seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -421,7 +429,7 @@ static double seconds(void) {
 
 int main(int argc, char **argv) {
     uint64_t seed = number_of("SEED", SEED_DEFAULT);
-    uint64_t states = number_of("SIM_STATES", STATES_DEFAULT);
+    uint64_t states = states_wanted();
     const char *only = argc > 1 ? argv[1] : NULL;
     unsigned weights = 0;
     for (size_t i = 0; i < SCENARIOS; i++) {
