@@ -40,7 +40,9 @@ struct snapshot_ops {
     enum wf_status (*get)(struct snapshot *snapshot, struct bytes_view key,
                           struct bytes_view *value, struct wf_error *err);
     /* Pairs in key order, from the first key >= `from`, while the key starts with `prefix`. The
-     * callback returns WF_OK to go on, any other status ends the walk and is returned. */
+     * callback returns WF_OK to go on, any other status ends the walk and is returned. Of this
+     * snapshot's functions it may call get() only. A walk over everything (empty `from` and
+     * `prefix`) is a verification: WF_DAMAGE also where pairs are missing. */
     enum wf_status (*walk)(struct snapshot *snapshot, struct bytes_view from,
                            struct bytes_view prefix, snapshot_pair_fn on_pair, void *ctx,
                            struct wf_error *err);
@@ -49,7 +51,8 @@ struct snapshot_ops {
     /* Write `changes` (sorted by key, each key once) and `meta` as the next generation: all or
      * nothing, synced. May run beside get() and walk() of other threads, which go on seeing the
      * generation they had. A map that is full is grown and the commit tried again (for that moment
-     * it excludes readers itself). WF_FULL / WF_IO: the generation before stays. */
+     * it excludes readers itself, and where two commits were made without a refresh() between, they
+     * come out of it at the newest generation). WF_FULL / WF_IO: the generation before stays. */
     enum wf_status (*commit)(struct snapshot *snapshot, const struct snapshot_change *changes,
                              size_t count, const struct snapshot_meta *meta, struct wf_error *err);
     /* Let get() and walk() see the newest generation. */

@@ -12,7 +12,8 @@
  * transaction in this process then) and while it announces a finished generation.
  *
  * Fork. An environment is of no use to a child process: LMDB's locks and reader slots belong to the
- * parent. In a child every call answers WF_USAGE and close() only frees memory. */
+ * parent. In a child every call answers WF_USAGE (or nothing), and close() does
+ * nothing: even the memory is left alone, for a lock in it may be held by a thread that is gone. */
 #include "store/snapshot_lmdb.h"
 
 #include <errno.h>
@@ -94,13 +95,24 @@ void lmdb_release_signal(const struct signal_guard *guard) {
     pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
 }
 
-enum wf_status lmdb_check_usable(const struct lmdb_snapshot *snapshot, struct wf_error *err) {
-    if (snapshot->pid != getpid())
+enum wf_status lmdb_enter(struct lmdb_snapshot *snapshot, struct wf_error *err) {
+    if (lmdb_is_forked(snapshot))
         return error_set(err, WF_USAGE, "snapshot %s: used in a forked child", snapshot->dir);
-    if (snapshot->broken)
-        return error_set(err, WF_IO, "snapshot %s: could not be mapped again; reopen it",
-                         snapshot->dir);
-    return WF_OK;
+    pthread_mutex_lock(&snapshot->lock);
+    if (!snapshot->broken)
+        return WF_OK;
+    pthread_mutex_unlock(&snapshot->lock);
+    return error_set(err, WF_IO, "snapshot %s: could not be mapped again; reopen it",
+                     snapshot->dir);
+}
+
+void lmdb_leave(struct lmdb_snapshot *snapshot) {
+    pthread_mutex_unlock(&snapshot->lock);
+}
+
+/* Asked before the lock: a thread that held it at the fork does not exist in the child. */
+bool lmdb_is_forked(const struct lmdb_snapshot *snapshot) {
+    return snapshot->pid != getpid();
 }
 
 /* ---- map and pin; under `lock` ---- */
@@ -130,26 +142,23 @@ enum wf_status lmdb_map_file(struct lmdb_snapshot *snapshot, uint64_t size, stru
 /* Begin the pin, or move it to the newest generation, following a map that another process has
  * grown. */
 static int renew_pin(struct lmdb_snapshot *snapshot) {
-    bool reaped = false;
-    bool resized = false;
-    for (;;) {
-        int rc = snapshot->pin != NULL
-                     ? mdb_txn_renew(snapshot->pin)
-                     : mdb_txn_begin(snapshot->env, NULL, MDB_RDONLY, &snapshot->pin);
-        if (rc == MDB_MAP_RESIZED && !resized) {
-            resized = true;
+    int rc = MDB_SUCCESS;
+    for (unsigned i = 0; i < RENEW_TRIES_MAX && rc == MDB_SUCCESS; i++) {
+        rc = snapshot->pin != NULL ? mdb_txn_renew(snapshot->pin)
+                                   : mdb_txn_begin(snapshot->env, NULL, MDB_RDONLY, &snapshot->pin);
+        if (rc == MDB_SUCCESS)
+            return MDB_SUCCESS;
+        int dead_readers = 0;
+        if (rc == MDB_MAP_RESIZED) {
             snapshot->lmdb_map = NULL;
             rc = mdb_env_set_mapsize(snapshot->env, 0);
-        } else if (rc == MDB_READERS_FULL && !reaped) {
-            /* Readers that died keep their slots until somebody looks. */
-            reaped = true;
-            rc = mdb_reader_check(snapshot->env, NULL);
-        } else {
-            return rc;
+        } else if (rc == MDB_READERS_FULL &&
+                   mdb_reader_check(snapshot->env, &dead_readers) == MDB_SUCCESS &&
+                   dead_readers > 0) {
+            rc = MDB_SUCCESS; /* readers that died keep their slots until somebody looks */
         }
-        if (rc != 0)
-            return rc;
     }
+    return rc == MDB_SUCCESS ? MDB_MAP_RESIZED : rc;
 }
 
 /* Load `seen` from the generation that is pinned. */
@@ -212,13 +221,13 @@ static enum wf_status lmdb_get(struct snapshot *base, struct bytes_view key,
     struct snapshot_stored_key stored;
     snapshot_stored_key_make(&stored, key);
     struct bytes_view stored_key = {.data = stored.bytes, .size = stored.size};
-    pthread_mutex_lock(&snapshot->lock);
-    enum wf_status status = lmdb_check_usable(snapshot, err);
-    if (status == WF_OK)
-        status = snapshot_view_get(&snapshot->seen, stored_key, value, err);
+    enum wf_status status = lmdb_enter(snapshot, err);
+    if (status != WF_OK)
+        return status;
+    status = snapshot_view_get(&snapshot->seen, stored_key, value, err);
     if (status == WF_OK)
         status = copy_value(snapshot, value, err);
-    pthread_mutex_unlock(&snapshot->lock);
+    lmdb_leave(snapshot);
     return status == WF_DAMAGE ? lmdb_wrap(snapshot, status, err) : status;
 }
 
@@ -229,54 +238,57 @@ static enum wf_status lmdb_walk(struct snapshot *base, struct bytes_view from,
     struct lmdb_snapshot *snapshot = (struct lmdb_snapshot *)base;
     if (from.size > SNAPSHOT_KEY_MAX || prefix.size > SNAPSHOT_KEY_MAX)
         return error_set(err, WF_USAGE, "a key of more than %d bytes", SNAPSHOT_KEY_MAX);
-    pthread_mutex_lock(&snapshot->lock);
-    enum wf_status status = lmdb_check_usable(snapshot, err);
-    if (status == WF_OK)
-        status = snapshot_view_walk(&snapshot->seen, from, prefix, on_pair, ctx, err);
-    pthread_mutex_unlock(&snapshot->lock);
+    enum wf_status status = lmdb_enter(snapshot, err);
+    if (status != WF_OK)
+        return status;
+    status = snapshot_view_walk(&snapshot->seen, from, prefix, on_pair, ctx, err);
+    lmdb_leave(snapshot);
     return status;
 }
 
 static bool lmdb_meta(struct snapshot *base, struct snapshot_meta *meta) {
     struct lmdb_snapshot *snapshot = (struct lmdb_snapshot *)base;
-    pthread_mutex_lock(&snapshot->lock);
+    if (lmdb_enter(snapshot, NULL) != WF_OK)
+        return false;
     bool present = !snapshot->seen.empty;
     if (present)
         *meta = snapshot->seen.meta;
-    pthread_mutex_unlock(&snapshot->lock);
+    lmdb_leave(snapshot);
     return present;
 }
 
 static enum wf_status lmdb_refresh(struct snapshot *base, struct wf_error *err) {
     struct lmdb_snapshot *snapshot = (struct lmdb_snapshot *)base;
-    pthread_mutex_lock(&snapshot->lock);
-    enum wf_status status = lmdb_check_usable(snapshot, err);
-    if (status == WF_OK) {
-        mdb_txn_reset(snapshot->pin);
-        status = lmdb_move_to_newest(snapshot, err);
-        snapshot->broken = status != WF_OK;
-    }
-    pthread_mutex_unlock(&snapshot->lock);
+    enum wf_status status = lmdb_enter(snapshot, err);
+    if (status != WF_OK)
+        return status;
+    mdb_txn_reset(snapshot->pin);
+    status = lmdb_move_to_newest(snapshot, err);
+    snapshot->broken = status != WF_OK;
+    lmdb_leave(snapshot);
     return status;
 }
 
 static void lmdb_sizes(struct snapshot *base, uint64_t *file_bytes, uint64_t *entries) {
     struct lmdb_snapshot *snapshot = (struct lmdb_snapshot *)base;
-    pthread_mutex_lock(&snapshot->lock);
+    *file_bytes = 0;
+    *entries = 0;
+    if (lmdb_enter(snapshot, NULL) != WF_OK)
+        return;
     *entries = snapshot->seen.totals.entries;
-    if (lmdb_file_size(snapshot, file_bytes, NULL) != WF_OK)
-        *file_bytes = 0;
-    pthread_mutex_unlock(&snapshot->lock);
+    (void)lmdb_file_size(snapshot, file_bytes, NULL);
+    lmdb_leave(snapshot);
 }
 
 static void lmdb_trim(struct snapshot *base) {
     struct lmdb_snapshot *snapshot = (struct lmdb_snapshot *)base;
-    pthread_mutex_lock(&snapshot->lock);
+    if (lmdb_enter(snapshot, NULL) != WF_OK)
+        return;
     /* Shared, file-backed and never written through: the next access maps the page again. */
     madvise((void *)(uintptr_t)snapshot->map, snapshot->map_size, MADV_DONTNEED);
     if (snapshot->lmdb_map != NULL)
         madvise(snapshot->lmdb_map, snapshot->lmdb_map_size, MADV_DONTNEED);
-    pthread_mutex_unlock(&snapshot->lock);
+    lmdb_leave(snapshot);
 }
 
 static void lmdb_close(struct snapshot *base) {

@@ -42,8 +42,11 @@ enum wf_status lmdb_fail(const struct lmdb_snapshot *snapshot, int rc, const cha
 /* Put the snapshot's directory in front of the error's text. */
 enum wf_status lmdb_wrap(const struct lmdb_snapshot *snapshot, enum wf_status status,
                          struct wf_error *err);
-/* WF_USAGE in a forked child, WF_IO where the environment is lost. */
-enum wf_status lmdb_check_usable(const struct lmdb_snapshot *snapshot, struct wf_error *err);
+/* Take the lock. Without it: WF_USAGE in a forked child, WF_IO where the environment is lost. The
+ * same thread may take it again, so that a walk's callback may look something up. */
+enum wf_status lmdb_enter(struct lmdb_snapshot *snapshot, struct wf_error *err);
+void lmdb_leave(struct lmdb_snapshot *snapshot);
+bool lmdb_is_forked(const struct lmdb_snapshot *snapshot);
 enum wf_status lmdb_file_size(const struct lmdb_snapshot *snapshot, uint64_t *size,
                               struct wf_error *err);
 /* Map `size` bytes of the file in place of what is mapped now, which stays where that fails. */

@@ -241,9 +241,10 @@ enum wf_status lmdb_commit(struct snapshot *base, const struct snapshot_change *
                            size_t count, const struct snapshot_meta *meta, struct wf_error *err) {
     struct lmdb_snapshot *snapshot = (struct lmdb_snapshot *)base;
     struct commit commit = {.snapshot = snapshot, .changes = changes, .count = count, .meta = meta};
-    enum wf_status status = lmdb_check_usable(snapshot, err);
+    enum wf_status status = lmdb_enter(snapshot, err);
     if (status != WF_OK)
         return status;
+    lmdb_leave(snapshot); /* readers go on; only growing the map shuts them out */
     if (snapshot->read_only)
         return error_set(err, WF_USAGE, "snapshot %s: opened for reading only", snapshot->dir);
     status = check_changes(&commit, err);

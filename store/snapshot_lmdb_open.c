@@ -201,12 +201,13 @@ static enum wf_status open_for_role(struct lmdb_snapshot *snapshot, const struct
 }
 
 void lmdb_destroy(struct lmdb_snapshot *snapshot) {
-    bool ours = snapshot->pid == getpid();
-    if (snapshot->pin != NULL && ours)
+    if (lmdb_is_forked(snapshot))
+        return;
+    if (snapshot->pin != NULL)
         mdb_txn_abort(snapshot->pin);
     if (snapshot->map != NULL)
         munmap((void *)(uintptr_t)snapshot->map, snapshot->map_size);
-    if (snapshot->env != NULL && ours)
+    if (snapshot->env != NULL)
         mdb_env_close(snapshot->env);
     unregister_open(snapshot);
     pthread_mutex_destroy(&snapshot->lock);
@@ -215,11 +216,21 @@ void lmdb_destroy(struct lmdb_snapshot *snapshot) {
     free(snapshot);
 }
 
+static bool init_lock(pthread_mutex_t *lock) {
+    pthread_mutexattr_t kind;
+    if (pthread_mutexattr_init(&kind) != 0)
+        return false;
+    pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
+    bool made = pthread_mutex_init(lock, &kind) == 0;
+    pthread_mutexattr_destroy(&kind);
+    return made;
+}
+
 static enum wf_status create_struct(struct io *io, const char *dir, bool read_only,
                                     struct lmdb_snapshot **out, struct wf_error *err) {
     struct lmdb_snapshot *snapshot = calloc(1, sizeof *snapshot);
     char *copy = strdup(dir);
-    if (snapshot == NULL || copy == NULL || pthread_mutex_init(&snapshot->lock, NULL) != 0) {
+    if (snapshot == NULL || copy == NULL || !init_lock(&snapshot->lock)) {
         free(snapshot);
         free(copy);
         return error_set(err, WF_NO_MEMORY, "a snapshot");

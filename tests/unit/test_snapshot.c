@@ -328,6 +328,26 @@ static void test_snapshot_walk_ends_with_the_callbacks_status(void **state) {
     assert_int_equal(calls, 2);
 }
 
+/* Looks up another key while the walk goes on; its own views must stay as they were. */
+static enum wf_status look_up_first(void *ctx, struct bytes_view key, struct bytes_view value,
+                                    struct wf_error *err) {
+    struct fixture *f = ctx;
+    (void)err;
+    assert_value(f, "a", "1");
+    assert_int_equal(key.size, 1);
+    assert_int_equal(value.data[0], key.data[0] - 'a' + '1');
+    return WF_OK;
+}
+
+static void test_snapshot_walk_allows_lookups(void **state) {
+    struct fixture *f = *state;
+    struct snapshot_change changes[] = {put("a", "1"), put("b", "2"), put("c", "3")};
+    commit(f, changes, 3, 1);
+    refresh(f);
+    assert_int_equal(
+        f->snapshot->ops->walk(f->snapshot, view(""), view(""), look_up_first, f, &f->err), WF_OK);
+}
+
 static void test_snapshot_refuses_a_second_opener(void **state) {
     struct fixture *f = *state;
     struct snapshot *second;
@@ -502,6 +522,7 @@ static void test_snapshot_agrees_with_an_array_after_random_commits(void **state
     X(test_snapshot_refuses_changes_out_of_order)                                                  \
     X(test_snapshot_walks_from_a_key_within_a_prefix)                                              \
     X(test_snapshot_walk_ends_with_the_callbacks_status)                                           \
+    X(test_snapshot_walk_allows_lookups)                                                           \
     X(test_snapshot_refuses_a_second_opener)                                                       \
     X(test_snapshot_read_only_refuses_commits)                                                     \
     X(test_snapshot_set_aside_makes_room_for_a_new_one)                                            \
