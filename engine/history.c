@@ -130,17 +130,17 @@ static enum wf_status newest_link(struct wf_engine *engine, struct bytes_view id
     struct workflow *workflow = NULL;
     pthread_mutex_lock(&engine->mutex);
     enum wf_status status = engine_find_workflow(engine, id, &workflow, err);
-    if (status == WF_OK && workflow == NULL) {
-        status = engine_not_found(err, id);
-    }
     struct wal_ticket ticket = {0};
-    if (status == WF_OK) {
+    if (workflow != NULL) {
         *link = workflow->history;
         *definition = workflow->definition;
         ticket = (struct wal_ticket){link->lsn, link->offset, engine->cuts};
     }
     pthread_mutex_unlock(&engine->mutex);
-    return status == WF_OK ? engine_wait_durable(engine, &ticket, err) : status;
+    if (status != WF_OK) {
+        return status;
+    }
+    return workflow == NULL ? engine_not_found(err, id) : engine_wait_durable(engine, &ticket, err);
 }
 
 enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_event_fn on_event,
