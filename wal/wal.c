@@ -1,46 +1,12 @@
-/* The directory: one handle over the segments, the writer of the newest one and the files that are
- * open for reading. */
+/* The directory as one handle: made, opened, appended to, rotated and closed. */
 #include "wal/wal.h"
 
 #include "wal/recover.h"
-#include "wal/writer.h"
+#include "wal/segments.h"
 
-#include <assert.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    OPEN_FILES_MAX = 32, /* segments kept open for wal_read(), beside those in use */
-    READ_GUESS = 4096,   /* one pread gets most records whole */
-};
-
-/* One segment in the table. Freed when it is neither in the table nor in use. */
-struct segment {
-    struct wal_segment_info info; /* of the newest, unsealed one: name and first LSN only */
-    struct io_file *file;         /* NULL: not open */
-    uint64_t last_use;
-    unsigned users;
-    bool removed;
-};
-
-struct wal {
-    struct io *io;
-    char *dir;
-    uint64_t segment_size;
-    uint8_t store_id[WAL_STORE_ID_SIZE];
-    uint32_t seed;
-    struct wal_writer *writer; /* NULL: open for reading only */
-    uint64_t read_next_lsn;    /* reading only: behind the last record */
-    uint64_t read_offset;      /* reading only: the end of the newest segment */
-
-    pthread_mutex_t mutex; /* guards the table below */
-    struct segment **segments;
-    size_t count;
-    size_t capacity;
-    uint64_t uses;
-};
 
 static const char *const points[] = {
     "wal.before_write", "wal.after_write", "wal.before_sync",   "wal.after_sync",
@@ -51,106 +17,6 @@ static const char *const points[] = {
 const char *const *wal_points(size_t *count) {
     *count = sizeof points / sizeof points[0];
     return points;
-}
-
-/* --- the table --- */
-
-/* With the mutex held. */
-static void close_segment(struct wal *wal, struct segment *segment) {
-    wal->io->ops->close(wal->io, segment->file);
-    segment->file = NULL;
-}
-
-static bool reserve_slot(struct wal *wal) {
-    if (wal->count < wal->capacity)
-        return true;
-    size_t capacity = wal->capacity == 0 ? 16 : 2 * wal->capacity;
-    struct segment **grown = realloc(wal->segments, capacity * sizeof *grown);
-    if (grown == NULL)
-        return false;
-    wal->segments = grown;
-    wal->capacity = capacity;
-    return true;
-}
-
-/* Add a segment behind the others. Takes `file` over where it succeeds. NULL: no memory. */
-static struct segment *add_segment(struct wal *wal, const char *name, uint64_t first_lsn,
-                                   struct io_file *file) {
-    struct segment *segment = calloc(1, sizeof *segment);
-    pthread_mutex_lock(&wal->mutex);
-    bool ok = segment != NULL && reserve_slot(wal);
-    if (ok) {
-        memcpy(segment->info.name, name, sizeof segment->info.name);
-        segment->info.first_lsn = first_lsn;
-        segment->info.last_lsn = first_lsn - 1;
-        segment->file = file;
-        wal->segments[wal->count++] = segment;
-    }
-    pthread_mutex_unlock(&wal->mutex);
-    if (ok)
-        return segment;
-    free(segment);
-    return NULL;
-}
-
-/* With the mutex held: keep the number of open files bounded. The newest stays open: it is the
- * writer's. */
-static void close_least_used(struct wal *wal) {
-    size_t open = 0;
-    struct segment *least = NULL;
-    for (size_t i = 0; i + 1 < wal->count; i++) {
-        struct segment *segment = wal->segments[i];
-        if (segment->file == NULL)
-            continue;
-        open++;
-        if (segment->users == 0 && (least == NULL || segment->last_use < least->last_use))
-            least = segment;
-    }
-    if (open > OPEN_FILES_MAX && least != NULL)
-        close_segment(wal, least);
-}
-
-/* Find the segment of `lsn`, open, and hold it until release_segment(). */
-static enum wf_status hold_segment(struct wal *wal, uint64_t lsn, struct segment **out,
-                                   struct wf_error *err) {
-    pthread_mutex_lock(&wal->mutex);
-    size_t low = 0;
-    size_t high = wal->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (wal->segments[middle]->info.first_lsn <= lsn)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    enum wf_status status = WF_OK;
-    struct segment *segment = low > 0 ? wal->segments[low - 1] : NULL;
-    if (segment == NULL)
-        status = error_set(err, WF_NOT_FOUND, "LSN %" PRIu64 " is in no live segment", lsn);
-    else if (segment->file == NULL)
-        status =
-            wal_segment_open(wal->io, wal->dir, segment->info.name, IO_READ, &segment->file, err);
-    if (status == WF_OK) {
-        segment->users++;
-        segment->last_use = ++wal->uses;
-        close_least_used(wal);
-        *out = segment;
-    }
-    pthread_mutex_unlock(&wal->mutex);
-    return status;
-}
-
-static void free_segment(struct wal *wal, struct segment *segment) {
-    close_segment(wal, segment);
-    free(segment);
-}
-
-static void release_segment(struct wal *wal, struct segment *segment) {
-    pthread_mutex_lock(&wal->mutex);
-    segment->users--;
-    if (segment->removed && segment->users == 0)
-        free_segment(wal, segment);
-    pthread_mutex_unlock(&wal->mutex);
 }
 
 /* --- making a log --- */
@@ -219,7 +85,7 @@ enum wf_status wal_create(struct io *io, const char *dir, const uint8_t store_id
 static void destroy(struct wal *wal) {
     wal_writer_destroy(wal->writer);
     for (size_t i = 0; i < wal->count; i++)
-        free_segment(wal, wal->segments[i]);
+        wal_segments_free(wal, wal->segments[i]);
     free(wal->segments);
     free(wal->dir);
     pthread_mutex_destroy(&wal->mutex);
@@ -244,7 +110,7 @@ static struct wal *make(struct io *io, const struct wal_directory *directory,
 }
 
 /* What a closed segment's seal tells about it. One that a repair closed tells nothing. */
-static enum wf_status fill_info(struct wal *wal, struct segment *segment, uint64_t next_lsn,
+static enum wf_status fill_info(struct wal *wal, struct wal_segment *segment, uint64_t next_lsn,
                                 uint64_t size, struct wf_error *err) {
     struct wal_segment_info *info = &segment->info;
     struct io_file *file;
@@ -270,7 +136,7 @@ static enum wf_status fill_table(struct wal *wal, const struct wal_directory *di
                                  const struct wal_recovered *end, struct wf_error *err) {
     for (size_t i = 0; i < directory->count; i++) {
         const struct wal_entry *entry = &directory->entries[i];
-        struct segment *segment = add_segment(wal, entry->name, entry->first_lsn, NULL);
+        struct wal_segment *segment = wal_segments_add(wal, entry->name, entry->first_lsn, NULL);
         if (segment == NULL)
             return error_set(err, WF_NO_MEMORY, "no memory for the log's segments");
         bool newest = i + 1 == directory->count;
@@ -291,7 +157,7 @@ static enum wf_status start_writer(struct wal *wal, const struct wal_options *op
     struct io_file *file = NULL;
     uint64_t segment_first = end->next_lsn;
     if (end->open_segment) {
-        struct segment *newest = wal->segments[wal->count - 1];
+        struct wal_segment *newest = wal->segments[wal->count - 1];
         enum wf_status status =
             wal_segment_open(wal->io, wal->dir, newest->info.name, IO_WRITE, &newest->file, err);
         if (status != WF_OK)
@@ -428,7 +294,7 @@ static enum wf_status begin_segment(struct wal *wal, struct wf_error *err) {
         return status;
     char name[WAL_SEGMENT_NAME_SIZE];
     wal_segment_name(name, header.first_lsn);
-    if (add_segment(wal, name, header.first_lsn, file) == NULL) {
+    if (wal_segments_add(wal, name, header.first_lsn, file) == NULL) {
         wal->io->ops->close(wal->io, file);
         return error_set(err, WF_NO_MEMORY, "no memory for the log's segments");
     }
@@ -532,215 +398,4 @@ void wal_position_now(struct wal *wal, struct wal_position *position) {
     /* Without a frontier there is no position: an empty one is refused when it is used. */
     if (wal->writer != NULL && wal_writer_place(wal->writer, &place))
         wal_position_encode(&place, position);
-}
-
-/* --- segments --- */
-
-uint64_t wal_first_lsn(const struct wal *wal) {
-    struct wal_segment_info info;
-    return wal_segment_at((struct wal *)wal, 0, &info) ? info.first_lsn : wal_next_lsn(wal);
-}
-
-size_t wal_segment_count(struct wal *wal) {
-    pthread_mutex_lock(&wal->mutex);
-    size_t count = wal->count;
-    pthread_mutex_unlock(&wal->mutex);
-    return count;
-}
-
-bool wal_segment_at(struct wal *wal, size_t index, struct wal_segment_info *info) {
-    pthread_mutex_lock(&wal->mutex);
-    bool found = index < wal->count;
-    if (found)
-        *info = wal->segments[index]->info;
-    pthread_mutex_unlock(&wal->mutex);
-    if (!found || info->sealed)
-        return found;
-    info->last_lsn = wal_durable_lsn(wal);
-    info->size = wal->read_offset;
-    if (wal->writer == NULL)
-        return true;
-    struct wal_writer_view view = wal_writer_view(wal->writer);
-    info->size = view.durable_offset;
-    /* It may have been sealed between the two looks; then ask the table again. */
-    return view.segment_first == info->first_lsn || wal_segment_at(wal, index, info);
-}
-
-enum wf_status wal_remove_oldest(struct wal *wal, uint64_t first_lsn, struct wf_error *err) {
-    struct wal_segment_info info;
-    if (!wal_segment_at(wal, 0, &info) || info.first_lsn != first_lsn || !info.sealed)
-        return error_set(err, WF_REFUSED,
-                         "the oldest segment is not a sealed one from LSN %" PRIu64, first_lsn);
-    char *path = io_path_join(wal->dir, info.name);
-    if (path == NULL)
-        return error_set(err, WF_NO_MEMORY, "no memory for a path");
-    enum wf_status status = wal->io->ops->remove(wal->io, path, err);
-    free(path);
-    if (status != WF_OK)
-        return status;
-    pthread_mutex_lock(&wal->mutex);
-    struct segment *oldest = wal->segments[0];
-    wal->count--;
-    memmove(wal->segments, wal->segments + 1, wal->count * sizeof *wal->segments);
-    oldest->removed = true;
-    if (oldest->users == 0)
-        free_segment(wal, oldest);
-    pthread_mutex_unlock(&wal->mutex);
-    return wal->io->ops->sync_directory(wal->io, wal->dir, err);
-}
-
-/* --- reading --- */
-
-static enum wf_status damage(const struct segment *segment, uint64_t offset, uint64_t lsn,
-                             const char *why, struct wf_error *err) {
-    return error_set(err, WF_DAMAGE, "segment %s, offset %" PRIu64 ", LSN %" PRIu64 ": %s",
-                     segment->info.name, offset, lsn, why);
-}
-
-/* Bring `size` bytes at `offset` into the buffer. `*got` is less where the file ends. */
-static enum wf_status load(struct wal *wal, struct segment *segment, uint64_t offset, size_t size,
-                           struct bytes_buffer *buffer, size_t *got, struct wf_error *err) {
-    bytes_buffer_clear(buffer);
-    uint8_t *to = bytes_buffer_extend(buffer, size);
-    if (to == NULL)
-        return error_set(err, WF_NO_MEMORY, "no memory to read %zu bytes of the log", size);
-    return io_read_all(wal->io, segment->file, offset, to, size, got, err);
-}
-
-static enum wf_status read_frame(struct wal *wal, struct segment *segment, uint64_t lsn,
-                                 uint64_t offset, struct bytes_buffer *buffer,
-                                 struct wal_frame *frame, struct wf_error *err) {
-    size_t got = 0;
-    enum wf_status status = load(wal, segment, offset, READ_GUESS, buffer, &got, err);
-    if (status != WF_OK)
-        return status;
-    if (got < WAL_FRAME_HEADER_SIZE)
-        return damage(segment, offset, lsn, "the file ends here", err);
-    const char *why = wal_frame_decode_header(buffer->data, wal->seed, frame);
-    if (why != NULL)
-        return damage(segment, offset, lsn, why, err);
-    if (frame->kind == WAL_FRAME_SEAL || lsn < frame->lsn || lsn >= wal_frame_next_lsn(frame))
-        return damage(segment, offset, lsn, "a frame of another LSN stands here", err);
-    size_t checked = (size_t)wal_frame_checked_size(frame);
-    if (checked > READ_GUESS) {
-        status = load(wal, segment, offset, checked, buffer, &got, err);
-        if (status != WF_OK)
-            return status;
-    }
-    if (got < checked)
-        return damage(segment, offset, lsn, "the file ends within the frame", err);
-    why = wal_frame_decode_body(buffer->data, frame);
-    return why == NULL ? WF_OK : damage(segment, offset, lsn, why, err);
-}
-
-enum wf_status wal_read(struct wal *wal, uint64_t lsn, uint64_t offset, struct bytes_buffer *buffer,
-                        struct wal_record *record, struct wf_error *err) {
-    bool pending = false;
-    if (wal->writer != NULL && lsn > wal_durable_lsn(wal)) {
-        enum wf_status status =
-            wal_writer_read(wal->writer, lsn, offset, buffer, record, &pending, err);
-        if (pending)
-            return status;
-    }
-    if (lsn == 0 || lsn > wal_durable_lsn(wal))
-        return error_set(err, WF_NOT_FOUND, "the log holds no LSN %" PRIu64, lsn);
-    struct segment *segment;
-    struct wal_frame frame;
-    enum wf_status status = hold_segment(wal, lsn, &segment, err);
-    if (status != WF_OK)
-        return status;
-    status = read_frame(wal, segment, lsn, offset, buffer, &frame, err);
-    release_segment(wal, segment);
-    if (status != WF_OK)
-        return status;
-    *record =
-        (struct wal_record){.lsn = lsn, .offset = offset, .lost = frame.kind == WAL_FRAME_LOST};
-    if (!record->lost)
-        record->payload = frame.payload;
-    return WF_OK;
-}
-
-/* A walk over the segments that are in the table. */
-struct walk {
-    uint64_t first_lsn;
-    uint64_t last_lsn;
-    uint64_t next_lsn;
-    uint32_t previous;
-    bool chained;
-    wal_record_fn on_record;
-    void *ctx;
-};
-
-static enum wf_status walk_frame(struct walk *walk, const struct segment *segment,
-                                 const struct wal_step *step, struct wf_error *err) {
-    const struct wal_frame *frame = &step->frame;
-    if (frame->lsn != walk->next_lsn || (walk->chained && frame->previous != walk->previous))
-        return damage(segment, step->offset, walk->next_lsn,
-                      "the frame does not continue the one before it", err);
-    walk->chained = true;
-    walk->previous = wal_frame_chain(frame);
-    walk->next_lsn = wal_frame_next_lsn(frame);
-    if (frame->kind == WAL_FRAME_SEAL || walk->next_lsn <= walk->first_lsn)
-        return WF_OK;
-    uint64_t records = 0;
-    struct wal_item item = {.offset = step->offset, .frame = *frame};
-    return wal_deliver(&item, walk->first_lsn - 1, walk->last_lsn, walk->on_record, walk->ctx,
-                       &records, err);
-}
-
-static enum wf_status walk_segment(struct wal *wal, struct segment *segment,
-                                   struct wal_reader *reader, struct walk *walk,
-                                   struct wf_error *err) {
-    enum wf_status status =
-        wal_reader_start(reader, segment->file, wal->seed, WAL_SEGMENT_HEADER_SIZE, err);
-    walk->next_lsn = segment->info.first_lsn;
-    walk->chained = false;
-    uint64_t end = walk->last_lsn;
-    while (status == WF_OK && walk->next_lsn <= end) {
-        struct wal_step step;
-        status = wal_reader_next(reader, &step, err);
-        if (status != WF_OK)
-            return status;
-        if (step.found != WAL_FOUND_FRAME) {
-            bool over = reader->offset >= reader->file_size && walk->next_lsn > walk->first_lsn &&
-                        walk->chained && step.found == WAL_FOUND_END;
-            if (over)
-                return WF_OK; /* closed by a repair instead of a seal */
-            return damage(segment, step.offset, walk->next_lsn,
-                          step.why != NULL ? step.why : "the segment ends here", err);
-        }
-        status = walk_frame(walk, segment, &step, err);
-        if (step.frame.kind == WAL_FRAME_SEAL)
-            break;
-    }
-    return status;
-}
-
-enum wf_status wal_walk(struct wal *wal, uint64_t first_lsn, uint64_t last_lsn,
-                        wal_record_fn on_record, void *ctx, struct wf_error *err) {
-    uint64_t oldest = wal_first_lsn(wal);
-    uint64_t durable = wal_durable_lsn(wal);
-    struct walk walk = {
-        .first_lsn = first_lsn > oldest ? first_lsn : oldest,
-        .last_lsn = last_lsn < durable ? last_lsn : durable,
-        .on_record = on_record,
-        .ctx = ctx,
-    };
-    struct wal_reader reader;
-    wal_reader_init(&reader, wal->io);
-    enum wf_status status = WF_OK;
-    walk.next_lsn = walk.first_lsn;
-    while (status == WF_OK && walk.next_lsn <= walk.last_lsn) {
-        struct segment *segment;
-        status = hold_segment(wal, walk.next_lsn, &segment, err);
-        if (status != WF_OK)
-            break;
-        uint64_t before = walk.next_lsn;
-        status = walk_segment(wal, segment, &reader, &walk, err);
-        if (status == WF_OK && walk.next_lsn <= before)
-            status = damage(segment, reader.offset, before, "the segment ends here", err);
-        release_segment(wal, segment);
-    }
-    wal_reader_deinit(&reader);
-    return status;
 }
