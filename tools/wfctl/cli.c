@@ -57,7 +57,8 @@ static size_t word_distance(const char *a, const char *b) {
     return row[b_size];
 }
 
-const char *cli_nearest(const char *word, const char *const *candidates, size_t count) {
+/* The candidate that `word` may have meant, NULL where none is near. */
+static const char *nearest_word(const char *word, const char *const *candidates, size_t count) {
     const char *nearest = NULL;
     size_t least = strlen(word) / 3 + 2;
     for (size_t i = 0; i < count; i++) {
@@ -82,7 +83,7 @@ static enum wf_status unknown_noun(struct cli *cli, const char *word) {
     size_t count = 0;
     for (const struct noun *noun = cli_nouns; noun->name; noun++)
         names[count++] = noun->name;
-    return unknown(cli, "command", word, cli_nearest(word, names, count));
+    return unknown(cli, "command", word, nearest_word(word, names, count));
 }
 
 static enum wf_status unknown_verb(struct cli *cli, const char *noun, const char *word) {
@@ -93,7 +94,7 @@ static enum wf_status unknown_verb(struct cli *cli, const char *noun, const char
             names[count++] = verb->name;
     char what[WORD_MAX + 16];
     snprintf(what, sizeof what, "verb of %s", noun);
-    return unknown(cli, what, word, cli_nearest(word, names, count));
+    return unknown(cli, what, word, nearest_word(word, names, count));
 }
 
 static enum wf_status missing_verb(struct cli *cli, const char *noun) {

@@ -83,8 +83,6 @@ bool cli_split(char *text, struct wf_field *field);
 const struct noun *cli_noun_find(const char *name);
 /* `name` NULL: the noun on its own. */
 const struct verb *cli_verb_find(const char *noun, const char *name);
-/* The word of `count` candidates that `word` may have meant, NULL where none is near. */
-const char *cli_nearest(const char *word, const char *const *candidates, size_t count);
 
 /* --- help, in help.c --- */
 

@@ -240,7 +240,9 @@ static bool is_leftover(const char *name) {
 static unsigned leftovers_in(struct doctor *doctor, const char *folder) {
     char path[4200];
     unsigned count = 0;
-    DIR *dir = opendir(path_of(doctor, folder, path));
+    path_of(doctor, folder, path);
+    path[strlen(path) - (*folder ? 0 : 1)] = '\0'; /* the store's own folder: no slash at the end */
+    DIR *dir = opendir(path);
     if (!dir)
         return 0;
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
@@ -256,7 +258,7 @@ static unsigned leftovers_in(struct doctor *doctor, const char *folder) {
 
 static void check_leftovers(struct doctor *doctor) {
     unsigned count =
-        leftovers_in(doctor, ".") + leftovers_in(doctor, "wal") + leftovers_in(doctor, "archive");
+        leftovers_in(doctor, "") + leftovers_in(doctor, "wal") + leftovers_in(doctor, "archive");
     if (count == 0)
         tell(doctor, "leftover", GOOD, NULL, "nothing was set aside by a repair");
 }

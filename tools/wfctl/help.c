@@ -186,39 +186,45 @@ static void offer_verbs(struct out *out, const char *noun, const char *typed) {
             offer(out, "", verb->name, typed);
 }
 
-enum wf_status cmd_complete(struct cli *cli) {
-    const char *noun = NULL, *typed = "";
-    const struct verb *verb = NULL;
-    const struct option_spec *pending = NULL; /* waits for its value */
-    for (size_t i = 0; i < cli->argument_count; i++) {
-        const char *word = typed = cli->arguments[i];
-        if (i + 1 == cli->argument_count)
-            break;
-        const struct option_spec *option = pending ? NULL : option_of_word(verb, word);
-        bool was_value = pending != NULL;
-        pending = option && option->value ? option : NULL;
-        if (option || was_value || word[0] == '-')
-            continue;
-        if (!noun) {
-            noun = word;
-            verb = cli_verb_find(noun, NULL);
-        } else if (strcmp(noun, "help") == 0) {
-            noun = word;
-            verb = NULL;
-        } else if (!verb) {
-            verb = cli_verb_find(noun, word);
-        }
+/* What the words before the one to complete amount to. */
+struct place {
+    const char *noun;
+    const struct verb *verb;
+    const struct option_spec *pending; /* waits for its value */
+};
+
+static void pass_word(struct place *place, const char *word) {
+    if (place->pending) {
+        place->pending = NULL;
+        return;
     }
-    if (pending) {
-        offer_values(&cli->out, pending, typed);
+    const struct option_spec *option = option_of_word(place->verb, word);
+    if (option || word[0] == '-') {
+        place->pending = option && option->value ? option : NULL;
+    } else if (!place->noun || strcmp(place->noun, "help") == 0) {
+        place->noun = word;
+        place->verb = cli_verb_find(word, NULL);
+    } else if (!place->verb) {
+        place->verb = cli_verb_find(place->noun, word);
+    }
+}
+
+enum wf_status cmd_complete(struct cli *cli) {
+    struct place place = {0};
+    for (size_t i = 0; i + 1 < cli->argument_count; i++)
+        pass_word(&place, cli->arguments[i]);
+    const char *typed = cli->argument_count > 0 ? cli->arguments[cli->argument_count - 1] : "";
+    struct out *out = &cli->out;
+    if (place.pending) {
+        offer_values(out, place.pending, typed);
     } else if (typed[0] == '-') {
-        if (verb)
-            offer_options(&cli->out, verb->options, CLI_OPTIONS_MAX, typed);
-        offer_options(&cli->out, cli_global_options, CLI_OPTIONS_MAX, typed);
-    } else if (!noun || strcmp(noun, "help") == 0) {
-        offer_nouns(&cli->out, typed);
-    } else if (!verb) {
-        offer_verbs(&cli->out, noun, typed);
+        if (place.verb)
+            offer_options(out, place.verb->options, CLI_OPTIONS_MAX, typed);
+        offer_options(out, cli_global_options, CLI_OPTIONS_MAX, typed);
+    } else if (!place.noun || strcmp(place.noun, "help") == 0) {
+        offer_nouns(out, typed);
+    } else if (!place.verb) {
+        offer_verbs(out, place.noun, typed);
     }
     return WF_OK;
 }

@@ -69,7 +69,10 @@ static int finish(struct cli *cli, enum wf_status status) {
 int main(int argc, char **argv) {
     occupy_standard_files();
     setlocale(LC_CTYPE, "");
+    /* Output that cannot be written is an error to report, not the end: the store is to be closed.
+     */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     struct cli cli = {0};
     out_init(&cli.out);
     enum wf_status status = cli_parse(&cli, argc, argv);

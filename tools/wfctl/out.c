@@ -166,15 +166,11 @@ bool out_item_close(struct out *out) {
     return out_flush_some(out);
 }
 
-void out_list_close(struct out *out) {
-    if (out->mode == OUT_JSON)
-        emit_close(&out->json, ']');
-}
-
 void out_list_end(struct out *out) {
-    out_list_close(out);
-    if (out->mode == OUT_JSON)
-        out_object_close(out);
+    if (out->mode != OUT_JSON)
+        return;
+    emit_close(&out->json, ']');
+    out_object_close(out);
 }
 
 void out_error_members(struct emit *json, enum wf_status status, const char *message) {

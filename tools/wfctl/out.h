@@ -58,7 +58,6 @@ void out_object_close(struct out *out);
 void out_list_open(struct out *out, const char *name);
 void out_item_open(struct out *out);
 bool out_item_close(struct out *out); /* false: stop, nobody can read it */
-void out_list_close(struct out *out); /* more members may follow, then out_list_end() */
 void out_list_end(struct out *out);
 
 /* --- errors --- */

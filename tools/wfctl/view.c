@@ -269,7 +269,7 @@ void view_workflow_text(struct out *out, const struct wf_workflow *workflow) {
     workflow_facts(out, workflow);
 }
 
-enum out_style view_event_style(const struct wf_event *event) {
+static enum out_style event_style(const struct wf_event *event) {
     static const struct {
         const char *ending;
         enum out_style style;
@@ -301,7 +301,7 @@ static void event_words(struct out *out, const struct wf_event *event) {
     for (; verb[size] && size + 1 < sizeof words; size++)
         words[size] = verb[size] == '_' ? ' ' : verb[size];
     words[size] = '\0';
-    out_styled(out, view_event_style(event), words);
+    out_styled(out, event_style(event), words);
 }
 
 void view_event_text(struct out *out, const struct wf_event *event) {

@@ -23,8 +23,6 @@ void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_r
 void view_workflow_text(struct out *out, const struct wf_workflow *workflow);
 /* What the event says, as the rest of a line without its end. */
 void view_event_text(struct out *out, const struct wf_event *event);
-/* How an event is to be painted. */
-enum out_style view_event_style(const struct wf_event *event);
 void view_finding_text(struct out *out, const struct wf_finding *finding);
 
 #endif
