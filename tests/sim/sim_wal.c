@@ -408,6 +408,8 @@ static bool finds_planted(uint64_t seed, enum sim_op op) {
     return found;
 }
 
+static const enum sim_op lies[] = {SIM_SYNC, SIM_SYNC_DIRECTORY};
+
 static uint64_t number_of(const char *name, uint64_t fallback) {
     const char *text = getenv(name);
     return text == NULL || text[0] == '\0' ? fallback : strtoull(text, NULL, 10);
@@ -442,6 +444,8 @@ int main(int argc, char **argv) {
     }
     printf("SEED=%" PRIu64 " SIM_STATES=%" PRIu64 "\n", seed, states);
     double start = seconds();
+    unsigned passed = 0;
+    unsigned failed = 0;
     struct explorer explorer;
     explorer_init(&explorer, &model_subject, seed);
     for (size_t i = 0; i < SCENARIOS; i++) {
@@ -449,20 +453,21 @@ int main(int argc, char **argv) {
             continue;
         }
         uint64_t before = explorer.states;
+        uint64_t failures = explorer.failures;
         double began = seconds();
         explore_scenario(&explorer, &scenarios[i], states * scenarios[i].weight / weights);
         printf("%-14s %8" PRIu64 " crash states %6.1f s\n", scenarios[i].name,
                explorer.states - before, seconds() - began);
+        *(explorer.failures == failures ? &passed : &failed) += 1;
     }
     printf("%" PRIu64 " crash states (%" PRIu64 ", %" PRIu64 " in a recovery, %" PRIu64
            " in the recovery from that), %" PRIu64 " failures, %.1f s\n",
            explorer.states, explorer.at_depth[0], explorer.at_depth[1], explorer.at_depth[2],
            explorer.failures, seconds() - start);
-    bool good = explorer.failures == 0;
     explorer_deinit(&explorer);
-    if (only == NULL) {
-        good = finds_planted(seed, SIM_SYNC) && good;
-        good = finds_planted(seed, SIM_SYNC_DIRECTORY) && good;
+    for (size_t i = 0; only == NULL && i < sizeof lies / sizeof lies[0]; i++) {
+        *(finds_planted(seed, lies[i]) ? &passed : &failed) += 1;
     }
-    return good ? 0 : 1;
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed == 0 ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 #include "tests/lib/sim_io.h"
 #include "wal/wal.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -157,6 +158,89 @@ static void test_wal_repair_whose_sync_failed_is_durable_once_open(void **state)
     cut_repair_short(SIM_FAULT_EIO, 2);
 }
 
+/* --- many threads --- */
+
+enum { THREADS = 4, RECORDS_MAX = 200, ROUNDS = 12, STATES = 20 };
+
+/* What the threads were told. The lock serialises appends, as the log asks for. */
+struct crowd {
+    struct wal *wal;
+    pthread_mutex_t lock;
+    uint32_t given[RECORDS_MAX + 1]; /* the payload at each LSN */
+    bool acknowledged[RECORDS_MAX + 1];
+    uint32_t count;
+};
+
+static void *submit_until_death(void *ctx) {
+    struct crowd *crowd = ctx;
+    for (;;) {
+        struct wal_ticket ticket;
+        pthread_mutex_lock(&crowd->lock);
+        uint32_t number = ++crowd->count;
+        enum wf_status status = WF_FULL;
+        if (number <= RECORDS_MAX) {
+            crowd->given[wal_next_lsn(crowd->wal)] = number;
+            status = wal_append(crowd->wal, &number, sizeof number, 0, &ticket, NULL);
+        }
+        pthread_mutex_unlock(&crowd->lock);
+        if (status != WF_OK || wal_wait(crowd->wal, &ticket, NULL) != WF_OK) {
+            return NULL;
+        }
+        crowd->acknowledged[ticket.lsn] = true;
+    }
+}
+
+static enum wf_status check_given(void *ctx, const struct wal_record *record,
+                                  struct wf_error *err) {
+    const struct crowd *crowd = ctx;
+    (void)err;
+    assert_in_range(record->lsn, 1, RECORDS_MAX);
+    assert_int_equal(record->payload.size, sizeof(uint32_t));
+    assert_memory_equal(record->payload.data, &crowd->given[record->lsn], sizeof(uint32_t));
+    return WF_OK;
+}
+
+/* Threads commit in groups until the machine dies; then every state of the disk holds what they
+ * were told. */
+static void crash_a_crowd(uint64_t seed) {
+    struct sim_io *sim = sim_io_create(seed);
+    struct crowd crowd = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t threads[THREADS];
+    make_log(sim);
+    crowd.wal = open_log(sim, NULL);
+    sim_stop_at(sim, sim_boundaries(sim) + 1 + sim_random_mix(seed, 0) % 80);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, submit_until_death, &crowd), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    wal_close(crowd.wal, NULL);
+    uint64_t last = 0;
+    for (uint64_t lsn = 1; lsn <= RECORDS_MAX; lsn++) {
+        last = crowd.acknowledged[lsn] ? lsn : last;
+    }
+    for (uint64_t i = 0; i < STATES; i++) {
+        size_t choice = (size_t)(sim_random_mix(seed, i + 1) % sim_crash_choices(sim));
+        struct sim_io *after = sim_crash_into(sim, choice, i % 3);
+        struct wal *wal = NULL;
+        assert_int_equal(wal_open(sim_io_of(after), dir, &options, NULL, last, check_given, &crowd,
+                                  NULL, &wal, NULL),
+                         WF_OK);
+        assert_true(wal_durable_lsn(wal) >= last);
+        wal_close(wal, NULL);
+        sim_io_destroy(after);
+    }
+    sim_io_destroy(sim);
+}
+
+static void test_wal_group_commit_of_many_threads_keeps_what_it_acknowledged(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
+        crash_a_crowd(seed);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wal_seal_whose_sync_failed_is_written_again),
@@ -164,6 +248,7 @@ int main(void) {
         cmocka_unit_test(test_wal_directory_whose_making_was_killed_is_durable_once_open),
         cmocka_unit_test(test_wal_repair_that_was_killed_is_durable_once_open),
         cmocka_unit_test(test_wal_repair_whose_sync_failed_is_durable_once_open),
+        cmocka_unit_test(test_wal_group_commit_of_many_threads_keeps_what_it_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
