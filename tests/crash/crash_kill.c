@@ -29,6 +29,8 @@ enum {
     CLOSER_LOOKS = 40,      /* loans whose history and key are checked at each opening */
     LOAD_US_MAX = 6000,     /* the kill comes that long after the load began, at most */
     RECOVERY_US_MAX = 4000, /* the same for kills during recovery, since the child was made */
+    POINT_MAX = 80,         /* which named instant, counted from the opening */
+    POINT_US_MAX = 30000,   /* how long to wait for it */
     PATIENCE_US = 60 * 1000000,
 };
 
@@ -123,7 +125,7 @@ static bool wait_for_load(struct shared *shared, pid_t child, int *status) {
     uint64_t start = scratch_now_us();
     while (shared->phase == PHASE_OPENING) {
         if (waitpid(child, status, WNOHANG) == child)
-            return false;
+            return false; /* at a named instant before its load, or by itself */
         if (scratch_now_us() - start > PATIENCE_US) {
             oracle_fail(&shared->oracle, "the child does not come to its load");
             kill(child, SIGKILL);
@@ -147,6 +149,19 @@ static pid_t make_child(struct shared *shared, const struct store *store, uint64
     return child;
 }
 
+/* Kill the child after the delay; one that is to kill itself at a named instant may take longer. */
+static void end_child(pid_t child, uint64_t delay_us, bool at_point, int *status) {
+    for (uint64_t waited_us = 0; at_point && waited_us < POINT_US_MAX; waited_us += 200) {
+        if (waitpid(child, status, WNOHANG) == child)
+            return;
+        usleep(200);
+    }
+    if (!at_point)
+        usleep((useconds_t)delay_us);
+    kill(child, SIGKILL);
+    waitpid(child, status, 0);
+}
+
 /* One child and its death. False: something is wrong. */
 static bool kill_once(struct shared *shared, struct store *store, struct choices *choices,
                       struct totals *totals) {
@@ -155,7 +170,7 @@ static bool kill_once(struct shared *shared, struct store *store, struct choices
     bool at_point = !in_recovery && choices_one_in(choices, 4);
     uint64_t delay_us = choices_below(choices, in_recovery ? RECOVERY_US_MAX : LOAD_US_MAX);
     uint64_t seed = choices_next(choices);
-    int64_t point = (int64_t)choices_below(choices, 400);
+    int64_t point = (int64_t)choices_below(choices, POINT_MAX);
     shared->points_left = at_point ? point : -1;
     pid_t child = make_child(shared, store, seed, verify);
     if (child < 0)
@@ -164,10 +179,7 @@ static bool kill_once(struct shared *shared, struct store *store, struct choices
     int status = 0;
     bool loading = !in_recovery && wait_for_load(shared, child, &status);
     if (loading || in_recovery) {
-        /* One that kills itself has a little longer to come to its instant. */
-        usleep((useconds_t)(at_point ? LOAD_US_MAX : delay_us));
-        kill(child, SIGKILL);
-        waitpid(child, &status, 0);
+        end_child(child, delay_us, at_point, &status);
     }
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         return oracle_fail(&shared->oracle, "the child ended by itself: status 0x%x", status);

@@ -3,7 +3,8 @@
 #include "tools/wfbench/bench.h"
 #include "workflows/loan/loan_sample.h"
 
-/* Engine and disk take turns in slices within a run too: the disk's mood changes within seconds. */
+/* Engine and disk take turns in slices within a run too: the disk's mood changes within seconds. A
+ * run's value is the mean latency of its median slice. */
 enum { SLICES = 10, SLICE = 250, SLICE_QUICK = 10 };
 
 /* Execute `count` transitions from `*at` on; returns the nanoseconds. */
@@ -63,13 +64,13 @@ void bench_single(struct bench *bench) {
     snprintf(row->note, sizeof row->note, "%zu bytes a record", record);
     for (size_t run = 0; run < bench->runs; run++) {
         bench_progress("single", run + 1, bench->runs);
-        uint64_t engine_ns = 0, raw_ns = 0;
+        double engine_us[SLICES], raw_us[SLICES];
         for (unsigned i = 0; i < SLICES; i++) {
-            engine_ns += engine_slice(engine, &at, slice);
-            raw_ns += raw_slice(&raw, record, slice);
+            engine_us[i] = (double)engine_slice(engine, &at, slice) / (double)slice / 1e3;
+            raw_us[i] = (double)raw_slice(&raw, record, slice) / (double)slice / 1e3;
         }
-        double count = (double)(slice * SLICES);
-        bench_row_run(row, (double)engine_ns / count / 1e3, (double)raw_ns / count / 1e3);
+        bench_row_run(row, bench_percentile(engine_us, SLICES, 0.5),
+                      bench_percentile(raw_us, SLICES, 0.5));
     }
     bench_raw_close(&raw);
     bench_store_close(engine);
