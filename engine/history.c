@@ -140,7 +140,11 @@ static enum wf_status newest_link(struct wf_engine *engine, struct bytes_view id
     if (status != WF_OK) {
         return status;
     }
-    return workflow == NULL ? engine_not_found(err, id) : engine_wait_durable(engine, &ticket, err);
+    if (workflow == NULL) {
+        (void)engine_not_found(err, id);
+        return WF_NOT_FOUND;
+    }
+    return engine_wait_durable(engine, &ticket, err);
 }
 
 enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_event_fn on_event,
