@@ -33,9 +33,7 @@ static enum wf_status read_view(struct io *io, struct io_file *file, struct lock
         }
         char text[TEXT_SIZE + 1] = {0};
         memcpy(text, bytes, TEXT_SIZE);
-        if (sscanf(text, "pid %20" SCNu64, &view->owner_pid) != 1) {
-            view->owner_pid = 0;
-        }
+        view->owner_pid = strncmp(text, "pid ", 4) == 0 ? strtoull(text + 4, NULL, 10) : 0;
         uint64_t lsn = bytes_load_u64(bytes + TEXT_SIZE);
         if (lsn == ~bytes_load_u64(bytes + TEXT_SIZE + 8)) {
             view->durable_lsn = lsn;
