@@ -13,7 +13,7 @@ struct replay {
 
 static void record_head(struct out *out, const struct wf_event *event) {
     char time[FORMAT_TIME_SIZE];
-    out_printf(out, "%8" PRIu64 "  %-24s  ", event->lsn, format_time(time, event->time_ms));
+    out_printf(out, "%8" PRIu64 "  %-24s  ", event->lsn, view_event_time(time, event));
     out_styled(out, STYLE_BOLD, event->command ? event->command : event->event);
     if (event->subject && *event->subject) {
         out_printf(out, "  ");

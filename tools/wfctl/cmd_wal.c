@@ -62,7 +62,7 @@ static bool dump_json(struct dump *dump, const struct wf_event *event) {
     if (event->index == 0) {
         out_item_open(out);
         emit_member_uint(&out->json, "lsn", event->lsn);
-        emit_member_time(&out->json, "time", event->time_ms);
+        view_event_time_member(&out->json, event);
         emit_member(&out->json, "command", event->command);
         emit_member(&out->json, "subject", event->subject);
         emit_member_if(&out->json, "actor", event->actor);
@@ -84,9 +84,10 @@ static bool dump_text(struct dump *dump, const struct wf_event *event) {
     if (event->index + 1 < event->count)
         return true;
     bytes_write_u8(&dump->events, '\0');
+    char time[FORMAT_TIME_SIZE];
     struct text_table *table = &dump->table;
     table_cell_uint(table, event->lsn);
-    table_cell_time(table, event->time_ms);
+    table_cell(table, STYLE_PLAIN, view_event_time(time, event));
     table_cell(table, STYLE_PLAIN, event->command ? event->command : "-");
     table_cell(table, STYLE_BOLD, event->subject && *event->subject ? event->subject : "-");
     table_cell(table, STYLE_PLAIN,

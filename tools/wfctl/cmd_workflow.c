@@ -235,11 +235,11 @@ static void timeline_head(struct timeline *timeline, const struct wf_event *even
     struct out *out = timeline->out;
     char time[FORMAT_TIME_SIZE], duration[FORMAT_DURATION_SIZE],
         lead[FORMAT_DURATION_SIZE + 4] = "";
-    if (timeline->last_ms)
+    if (timeline->last_ms && event->time_ms)
         snprintf(lead, sizeof lead, "+%s",
                  format_duration(duration, event->time_ms - timeline->last_ms));
     timeline->last_ms = event->time_ms;
-    out_printf(out, "%-24s  ", format_time(time, event->time_ms));
+    out_printf(out, "%-24s  ", view_event_time(time, event));
     out_printf(out, "%10s  ", lead);
     out_styled(out, STYLE_BOLD, event->command ? event->command : "");
     if (event->actor) {

@@ -68,9 +68,26 @@ void view_workflow_brief_members(struct emit *json, const struct wf_workflow *wo
     tail_members(json, workflow);
 }
 
+/* When a lost record was written went with it. */
+static bool has_time(const struct wf_event *event) {
+    return event->time_ms != 0 || strcmp(event->event, "record_lost") != 0;
+}
+
+const char *view_event_time(char text[FORMAT_TIME_SIZE], const struct wf_event *event) {
+    return has_time(event) ? format_time(text, event->time_ms) : "time unknown";
+}
+
+void view_event_time_member(struct emit *json, const struct wf_event *event) {
+    emit_key(json, "time");
+    if (has_time(event))
+        emit_time(json, event->time_ms);
+    else
+        emit_null(json);
+}
+
 void view_event_members(struct emit *json, const struct wf_event *event) {
     emit_member_uint(json, "lsn", event->lsn);
-    emit_member_time(json, "time", event->time_ms);
+    view_event_time_member(json, event);
     emit_member(json, "event", event->event);
     emit_member_if(json, "stage", event->stage);
     emit_member_if(json, "step", event->step);
@@ -325,9 +342,7 @@ void view_event_text(struct out *out, const struct wf_event *event) {
     }
 }
 
-void view_finding_text(struct out *out, const struct wf_finding *finding) {
-    out_styled(out, strcmp(finding->kind, "torn") == 0 ? STYLE_BUSY : STYLE_BAD, finding->kind);
-    out_printf(out, "  ");
+static void finding_place(struct out *out, const struct wf_finding *finding) {
     out_text(out, finding->segment);
     out_printf(out, ", offset %" PRIu64 ", %" PRIu64 " bytes", finding->offset, finding->size);
     if (finding->first_lsn < finding->last_lsn)
@@ -335,6 +350,13 @@ void view_finding_text(struct out *out, const struct wf_finding *finding) {
     else if (finding->first_lsn == finding->last_lsn)
         out_printf(out, ", LSN %" PRIu64, finding->first_lsn);
     out_printf(out, ": ");
+}
+
+void view_finding_text(struct out *out, const struct wf_finding *finding) {
+    out_styled(out, strcmp(finding->kind, "torn") == 0 ? STYLE_BUSY : STYLE_BAD, finding->kind);
+    out_printf(out, "  ");
+    if (!strstr(finding->text, finding->segment))
+        finding_place(out, finding);
     out_text(out, finding->text);
     if (*finding->entities) {
         out_printf(out, "; concerns ");

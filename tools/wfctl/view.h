@@ -4,6 +4,7 @@
 #define WFCTL_VIEW_H
 
 #include "engine/wf.h"
+#include "tools/wfctl/format.h"
 #include "tools/wfctl/out.h"
 
 /* Members of an open object. */
@@ -11,6 +12,9 @@ void view_workflow_members(struct emit *json, const struct wf_workflow *workflow
 void view_workflow_brief_members(struct emit *json,
                                  const struct wf_workflow *workflow); /* a list's item */
 void view_event_members(struct emit *json, const struct wf_event *event);
+/* The event's time, as "time" or as text; nobody knows that of a record that was lost. */
+void view_event_time_member(struct emit *json, const struct wf_event *event);
+const char *view_event_time(char text[FORMAT_TIME_SIZE], const struct wf_event *event);
 void view_definition_members(struct emit *json, const struct wf_definition *definition);
 void view_status_members(struct emit *json, const struct wf_store_status *status);
 void view_segment_members(struct emit *json, const struct wf_segment *segment);
