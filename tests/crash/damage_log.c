@@ -5,8 +5,7 @@
  *
  * DAMAGE_CASES cases are drawn (12,000); DAMAGE_FULL=1, or make test-long, runs all. DAMAGE_SEED
  * repeats a draw, DAMAGE_CASE=N runs one case alone. */
-#include "tests/crash/image.h"
-#include "tests/crash/scratch.h"
+#include "tests/crash/damage_subject.h"
 #include "workflows/loan/loan_sample.h"
 
 #include <inttypes.h>
@@ -21,34 +20,9 @@
 
 enum {
     CASES = 12000,
-    RECORDS_MAX = 2000,
-    SEGMENT_SIZE = 64 << 10,
-    SECOND_SEGMENT_BYTES = 6 << 10, /* of log behind the rotation */
-    SLACK = 64,                     /* bytes behind a segment's end that are flipped too */
-    EDGE = 160,                     /* bytes at a file's begin and end that are drawn more often */
     WORKERS = 2,
     FAILURES_SHOWN = 12, /* DAMAGE_SHOWN */
     CASE_SECONDS_MAX = 30,
-};
-
-/* The store, and what was true of it at each LSN. */
-struct subject {
-    struct image image;
-    char hashes[RECORDS_MAX][65];
-    size_t ends[RECORDS_MAX];  /* of the record's frame, bytes from the start of its segment */
-    size_t files[RECORDS_MAX]; /* index in image of the segment that holds it */
-    uint64_t last_lsn, snapshot_lsn;
-    size_t segments[8];      /* indices in image of the log's files, oldest first */
-    size_t segment_bytes[8]; /* in use */
-    size_t segment_count;
-};
-
-/* Case numbers count through: snapshot kept or removed, read-only or not, then every truncation and
- * flip of every segment. */
-struct damage_case {
-    bool keep_snapshot, read_only, truncate;
-    size_t segment;
-    uint64_t position; /* new length in bytes, or the bit */
 };
 
 struct shared {
@@ -58,203 +32,7 @@ struct shared {
     uint64_t shown; /* failures that are described */
 };
 
-/* --- the store --- */
-
-struct segment_note {
-    char name[64];
-    uint64_t size;
-    size_t count;
-};
-
-static bool note_segment(void *ctx, const struct wf_segment *segment) {
-    struct segment_note *note = ctx;
-    snprintf(note->name, sizeof note->name, "%s", segment->name);
-    note->size = segment->size;
-    note->count++;
-    return true;
-}
-
-static bool die(const char *what, const struct wf_error *err) {
-    fprintf(stderr, "%s: %s\n", what, err->text);
-    return false;
-}
-
-/* Execute, and keep what is true after it. Names of segments go to `names`, by LSN. */
-static bool execute(struct wf_engine *engine, const struct wf_command *command,
-                    struct subject *subject, char names[RECORDS_MAX][64], size_t *segment_count) {
-    struct wf_error err;
-    struct wf_result result;
-    struct wf_store_status status;
-    struct segment_note note = {.count = 0};
-    if (wf_execute(engine, command, &result, &err) != WF_OK ||
-        wf_status_get(engine, true, &status, &err) != WF_OK ||
-        wf_log_segments(engine, note_segment, &note, &err) != WF_OK)
-        return die("building the store", &err);
-    uint64_t lsn = status.durable_lsn;
-    if (lsn >= RECORDS_MAX) {
-        fputs("building the store: too many records\n", stderr);
-        return false;
-    }
-    memcpy(subject->hashes[lsn], status.state_hash, sizeof status.state_hash);
-    memcpy(names[lsn], note.name, sizeof note.name);
-    subject->ends[lsn] = (size_t)note.size;
-    subject->last_lsn = lsn;
-    *segment_count = note.count;
-    return true;
-}
-
-static bool build(struct subject *subject, const char *dir, char names[RECORDS_MAX][64]) {
-    struct wf_options options;
-    struct wf_engine *engine;
-    struct wf_error err;
-    struct loan_sample sample;
-    wf_options_init(&options);
-    options.create = true;
-    options.segment_size = SEGMENT_SIZE;
-    options.snapshot_log_bytes = 0;
-    options.snapshot_on_close = false;
-    if (wf_open(dir, &options, &engine, &err) != WF_OK)
-        return die("building the store", &err);
-    const struct wf_command define = {
-        .kind = WF_DEFINITION_ADD,
-        .text = workflows_loan_loan_application_yaml,
-    };
-    size_t segment_count = 0;
-    bool good = execute(engine, &define, subject, names, &segment_count);
-    for (uint64_t at = 0;
-         good && (segment_count < 2 || subject->ends[subject->last_lsn] < SECOND_SEGMENT_BYTES);
-         at++) {
-        loan_sample_command(&sample, "D", at / LOAN_COMMANDS, (unsigned)(at % LOAN_COMMANDS));
-        good = execute(engine, &sample.command, subject, names, &segment_count);
-        /* The snapshot stands for a little more than the first segment. */
-        if (good && segment_count == 2 && subject->snapshot_lsn == 0) {
-            good = wf_snapshot(engine, &err) == WF_OK || die("snapshot", &err);
-            subject->snapshot_lsn = subject->last_lsn;
-        }
-    }
-    return wf_close(engine, &err) == WF_OK && good;
-}
-
-/* Connect the names of segments with the files of the image. */
-static bool find_segments(struct subject *subject, char names[RECORDS_MAX][64]) {
-    for (uint64_t lsn = 1; lsn <= subject->last_lsn; lsn++) {
-        if (names[lsn][0] == '\0')
-            memcpy(names[lsn], names[lsn + 1], 64); /* the store's creation: not executed by us */
-        size_t file = 0;
-        while (file < subject->image.count &&
-               strstr(subject->image.files[file].name, names[lsn]) == NULL)
-            file++;
-        if (file == subject->image.count)
-            return false;
-        subject->files[lsn] = file;
-        if (subject->segment_count == 0 || subject->segments[subject->segment_count - 1] != file)
-            subject->segments[subject->segment_count++] = file;
-        subject->segment_bytes[subject->segment_count - 1] = subject->ends[lsn];
-    }
-    return true;
-}
-
-static bool make_subject(struct subject *subject, const char *root) {
-    static char names[RECORDS_MAX][64];
-    char dir[PATH_MAX];
-    scratch_join(dir, root, "original");
-    if (!build(subject, dir, names) || !image_read(&subject->image, dir))
-        return false;
-    if (!find_segments(subject, names)) {
-        fputs("the log's segments are not where they should be\n", stderr);
-        return false;
-    }
-    scratch_remove(dir);
-    return true;
-}
-
-/* --- cases --- */
-
-static uint64_t truncations(const struct subject *subject, size_t segment) {
-    return subject->image.files[subject->segments[segment]].size + 1;
-}
-
-static uint64_t flips(const struct subject *subject, size_t segment) {
-    size_t size = subject->image.files[subject->segments[segment]].size;
-    size_t used = subject->segment_bytes[segment] + SLACK;
-    return (uint64_t)(segment + 1 < subject->segment_count || used > size ? size : used) * 8;
-}
-
-static uint64_t cases_of_one_way(const struct subject *subject) {
-    uint64_t count = 0;
-    for (size_t i = 0; i < subject->segment_count; i++)
-        count += truncations(subject, i) + flips(subject, i);
-    return count;
-}
-
-static struct damage_case case_at(const struct subject *subject, uint64_t number) {
-    struct damage_case damage = {.keep_snapshot = number & 1, .read_only = number >> 1 & 1};
-    uint64_t at = number >> 2;
-    for (size_t i = 0; i < subject->segment_count; i++) {
-        damage.segment = i;
-        damage.position = at;
-        damage.truncate = at < truncations(subject, i);
-        if (damage.truncate)
-            return damage;
-        at -= truncations(subject, i);
-        damage.position = at;
-        if (at < flips(subject, i))
-            return damage;
-        at -= flips(subject, i);
-    }
-    return damage;
-}
-
-/* The number of a case at the edge of a segment: its header, its last records. */
-static uint64_t draw_edge(const struct subject *subject, struct choices *choices) {
-    size_t segment = choices_below(choices, subject->segment_count);
-    uint64_t at = 0;
-    for (size_t i = 0; i < segment; i++)
-        at += truncations(subject, i) + flips(subject, i);
-    uint64_t byte = choices_below(choices, EDGE);
-    if (choices_one_in(choices, 2)) {
-        uint64_t end = subject->segment_bytes[segment] + SLACK / 2;
-        byte = end > 3 * EDGE ? end - choices_below(choices, 3 * EDGE) : byte;
-    }
-    if (byte >= truncations(subject, segment))
-        byte = 0;
-    if (choices_one_in(choices, 4))
-        at += byte;
-    else {
-        uint64_t bit = byte * 8 + choices_below(choices, 8);
-        at += truncations(subject, segment) + bit % flips(subject, segment);
-    }
-    return at << 2 | choices_below(choices, 4);
-}
-
 /* --- what must be true of a damaged store --- */
-
-/* The least LSN that opening must come to; `most`: the last one whose record is whole in what is
- * left. */
-static uint64_t least_lsn(const struct subject *subject, const struct damage_case *damage,
-                          uint64_t *most) {
-    enum { PADDING = 7 }; /* zeros at a frame's end: nothing is lost with them */
-    uint64_t last = subject->last_lsn;
-    size_t file = subject->segments[damage->segment];
-    *most = last;
-    /* An older segment has its seal and a successor: whatever is missing from it shows. */
-    if (damage->truncate && damage->segment + 1 < subject->segment_count)
-        return last;
-    if (damage->truncate) {
-        uint64_t least = last;
-        while (*most > 1 && subject->files[*most] == file &&
-               subject->ends[*most] > damage->position + PADDING)
-            --*most;
-        while (least > 1 && subject->files[least] == file &&
-               subject->ends[least] > damage->position)
-            least--;
-        return least == last ? last : least - 1; /* the last frame vouches for the one before it */
-    }
-    size_t byte = (size_t)(damage->position / 8);
-    size_t begin = subject->files[last - 1] == file ? subject->ends[last - 1] : 0;
-    bool in_last = subject->files[last] == file && byte >= begin && byte < subject->ends[last];
-    return in_last ? last - 2 : last - 1;
-}
 
 struct verdict {
     char text[1400]; /* "" where all is as it must be */
@@ -262,8 +40,7 @@ struct verdict {
 
 static void judge_refusal(const struct subject *subject, const struct damage_case *damage,
                           const struct wf_error *err, struct verdict *verdict) {
-    const char *name = strrchr(subject->image.files[subject->segments[damage->segment]].name, '/');
-    name = name != NULL ? name + 1 : subject->image.files[subject->segments[damage->segment]].name;
+    const char *name = subject_segment_name(subject, damage);
     if (err->status != WF_DAMAGE)
         snprintf(verdict->text, sizeof verdict->text, "refused as %s: %s",
                  wf_status_code(err->status), err->text);
@@ -275,7 +52,7 @@ static void judge_refusal(const struct subject *subject, const struct damage_cas
 static void judge_open(const struct subject *subject, const struct damage_case *damage,
                        const struct wf_store_status *status, struct verdict *verdict) {
     uint64_t most;
-    uint64_t least = least_lsn(subject, damage, &most);
+    uint64_t least = subject_least_lsn(subject, damage, &most);
     uint64_t lsn = status->durable_lsn;
     if (damage->keep_snapshot && least < subject->snapshot_lsn)
         least = subject->snapshot_lsn;
@@ -334,7 +111,7 @@ static void apply_damage(struct subject *subject, const struct damage_case *dama
 /* Open the damaged store and judge. */
 static void open_case(const struct subject *subject, uint64_t number, const char *dir,
                       struct shared *shared, struct verdict *verdict) {
-    const struct damage_case damage = case_at(subject, number);
+    const struct damage_case damage = subject_case(subject, number);
     const char *skip = damage.keep_snapshot ? NULL : "state";
     bool closer = number / 4 % 8 == 0;
     struct wf_options options;
@@ -343,7 +120,7 @@ static void open_case(const struct subject *subject, uint64_t number, const char
     struct wf_store_status status;
     wf_options_init(&options);
     options.read_only = damage.read_only;
-    options.segment_size = SEGMENT_SIZE;
+    options.segment_size = SUBJECT_SEGMENT_SIZE;
     options.snapshot_log_bytes = 0;
     options.snapshot_on_close = false;
     if (wf_open(dir, &options, &engine, &err) != WF_OK) {
@@ -368,7 +145,7 @@ static void open_case(const struct subject *subject, uint64_t number, const char
 
 static void run_case(struct subject *subject, uint64_t number, const char *dir,
                      struct shared *shared, struct verdict *verdict) {
-    const struct damage_case damage = case_at(subject, number);
+    const struct damage_case damage = subject_case(subject, number);
     size_t size = (size_t)damage.position;
     verdict->text[0] = '\0';
     apply_damage(subject, &damage, &size);
@@ -380,7 +157,7 @@ static void run_case(struct subject *subject, uint64_t number, const char *dir,
 }
 
 static void describe(const struct subject *subject, uint64_t number, const char *text) {
-    const struct damage_case damage = case_at(subject, number);
+    const struct damage_case damage = subject_case(subject, number);
     printf("case %" PRIu64 ": %s, %s %" PRIu64 "%s, snapshot %s, opened for %s:\n    %s\n", number,
            subject->image.files[subject->segments[damage.segment]].name,
            damage.truncate ? "cut to" : "bit", damage.position,
@@ -460,7 +237,7 @@ static void run_plan(const struct plan *plan) {
 
 static bool choose(struct plan *plan, uint64_t wanted, uint64_t seed) {
     struct choices choices = {.state = seed};
-    uint64_t all = cases_of_one_way(plan->subject) * 4;
+    uint64_t all = subject_case_count(plan->subject);
     if (wanted == 0 || wanted >= all) {
         plan->count = all;
         return true;
@@ -470,7 +247,7 @@ static bool choose(struct plan *plan, uint64_t wanted, uint64_t seed) {
     if (plan->numbers == NULL)
         return false;
     for (uint64_t i = 0; i < wanted; i++)
-        plan->numbers[i] = choices_one_in(&choices, 2) ? draw_edge(plan->subject, &choices)
+        plan->numbers[i] = choices_one_in(&choices, 2) ? subject_draw_edge(plan->subject, &choices)
                                                        : choices_below(&choices, all);
     return true;
 }
@@ -484,7 +261,7 @@ int main(void) {
     scratch_make(root, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, "wf-damage");
     struct shared *shared =
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED || !make_subject(&subject, root))
+    if (shared == MAP_FAILED || !subject_make(&subject, root))
         return 1;
     shared->shown = scratch_setting("DAMAGE_SHOWN", FAILURES_SHOWN);
     struct plan plan = {.subject = &subject, .shared = shared, .root = root};
@@ -498,7 +275,7 @@ int main(void) {
     printf("%" PRIu64 " records in %zu segments, snapshot at %" PRIu64 "; %" PRIu64 " of %" PRIu64
            " cases, seed %" PRIu64 " (DAMAGE_SEED)\n",
            subject.last_lsn, subject.segment_count, subject.snapshot_lsn, plan.count,
-           cases_of_one_way(&subject) * 4, seed);
+           subject_case_count(&subject), seed);
     run_plan(&plan);
     printf("%" PRIu64 " opened whole, %" PRIu64 " on a prefix, %" PRIu64 " refused, %" PRIu64
            " wrong\n",
