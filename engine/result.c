@@ -161,8 +161,8 @@ enum wf_status result_of_record(struct wf_engine *engine, const struct record *r
                            (const char *)message.data);
         }
     }
-    if (record->command == COMMAND_DEFINITION_ADD) {
-        return WF_OK;
+    if (record->command == COMMAND_DEFINITION_ADD || record->subject.size == 0) {
+        return WF_OK; /* about no workflow */
     }
     return stand_as_of(engine, record, &pending->result, err);
 }
