@@ -268,3 +268,18 @@ void wal_directory_deinit(struct wal_directory *directory) {
     free(directory->misfits);
     *directory = (struct wal_directory){0};
 }
+
+enum wf_status wal_directory_sync_parent(struct io *io, const char *path, struct wf_error *err) {
+    char *parent = strdup(path);
+    if (parent == NULL)
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    size_t size = strlen(parent);
+    while (size > 1 && parent[size - 1] == '/')
+        parent[--size] = '\0';
+    char *slash = strrchr(parent, '/');
+    if (slash != NULL)
+        slash[slash == parent ? 1 : 0] = '\0';
+    enum wf_status status = io->ops->sync_directory(io, slash != NULL ? parent : ".", err);
+    free(parent);
+    return status;
+}

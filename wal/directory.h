@@ -47,4 +47,7 @@ enum wf_status wal_directory_names(struct io *io, const char *path,
                                    char (**names)[WAL_SEGMENT_NAME_SIZE], size_t *count,
                                    struct wf_error *err);
 
+/* Sync the directory that holds `path`, and with it the name of the log itself. */
+enum wf_status wal_directory_sync_parent(struct io *io, const char *path, struct wf_error *err);
+
 #endif

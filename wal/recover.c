@@ -52,29 +52,39 @@ static enum wf_status refuse(const struct recovery *recovery, const struct wal_g
 
 /* --- sync before believing --- */
 
-/* The segment before the newest too: a copy of a store that somebody made may never have been
- * synced. A read-only descriptor can be synced as well. */
-static enum wf_status sync_tail(struct recovery *recovery, struct wf_error *err) {
+/* Every segment that is going to be read through, and the last two at least: a copy of a store that
+ * somebody made, or a repair that was killed, may never have been synced. A read-only descriptor
+ * can be synced as well. */
+static enum wf_status sync_files(struct recovery *recovery, struct wf_error *err) {
     struct io *io = recovery->io;
     const struct wal_directory *directory = recovery->directory;
     if (recovery->options->limit_lsn != UINT64_MAX)
         return WF_OK; /* the owner vouches, and the files are in its hands */
-    for (size_t back = directory->count < 2 ? directory->count : 2; back > 0; back--) {
-        const struct wal_entry *entry = &directory->entries[directory->count - back];
-        unsigned flags = recovery->options->writable && back == 1 ? IO_WRITE : IO_READ;
+    size_t count = directory->count;
+    size_t first = count < 2 ? 0 : count - 2;
+    for (size_t i = first < recovery->start ? first : recovery->start; i < count; i++) {
+        const struct wal_entry *entry = &directory->entries[i];
+        bool newest = i + 1 == count;
+        unsigned flags = recovery->options->writable && newest ? IO_WRITE : IO_READ;
         struct io_file *file;
         enum wf_status status =
             wal_segment_open(io, directory->path, entry->name, flags, &file, err);
         if (status != WF_OK)
             return status;
         status = io->ops->sync(io, file, err);
-        if (status == WF_OK && back == 1)
+        if (status == WF_OK && newest)
             recovery->tail = file;
         else
             io->ops->close(io, file);
         if (status != WF_OK)
             return error_wrap(err, status, "segment %s", entry->name);
     }
+    /* A creation that was killed may have left the log's own name unsynced. Who only reads need not
+     * be allowed to open the directory above. */
+    enum wf_status status =
+        wal_directory_sync_parent(io, directory->path, recovery->options->writable ? err : NULL);
+    if (status != WF_OK && recovery->options->writable)
+        return status;
     return io->ops->sync_directory(io, directory->path, err);
 }
 
@@ -302,8 +312,8 @@ static enum wf_status find_unproven(struct recovery *recovery, const struct mile
     *offset = end;
     uint64_t mark = recovery->scan.mark;
     if (milestones->count == 0 || milestones->segment + 1 != recovery->directory->count ||
-        recovery->scan.next_lsn <= mark + 1)
-        return WF_OK;
+        (recovery->scan.next_lsn <= mark + 1 && !recovery->scan.closed))
+        return WF_OK; /* a seal is above the mark even where every record is at or below it */
     size_t at = milestones->count - 1;
     while (at > 0 && milestones->at[at].lsn > mark + 1)
         at--;
@@ -413,16 +423,16 @@ static enum wf_status run(struct recovery *recovery, struct wal_recovered *recov
     struct milestones milestones = {.segment = SIZE_MAX};
     struct wal_gap torn = {.size = 0};
     struct wal_scan *scan = &recovery->scan;
-    enum wf_status status = sync_tail(recovery, err);
-    if (status == WF_OK && recovery->options->from != NULL) {
-        status = locate(recovery, err);
-        for (size_t i = 0; status == WF_OK && i < recovery->start; i++)
-            status = check_ends(recovery, i, err);
-        const struct wal_place *place = &recovery->place;
-        if (status == WF_OK)
-            status = wal_scan_start_at(scan, recovery->start, place->offset, place->lsn + 1,
-                                       place->previous, &place->frontier, err);
-    }
+    bool positioned = recovery->options->from != NULL;
+    enum wf_status status = positioned ? locate(recovery, err) : WF_OK;
+    if (status == WF_OK)
+        status = sync_files(recovery, err);
+    for (size_t i = 0; status == WF_OK && i < recovery->start; i++)
+        status = check_ends(recovery, i, err);
+    const struct wal_place *place = &recovery->place;
+    if (status == WF_OK && positioned)
+        status = wal_scan_start_at(scan, recovery->start, place->offset, place->lsn + 1,
+                                   place->previous, &place->frontier, err);
     if (status == WF_OK)
         status = walk(recovery, &milestones, &torn, err);
     if (status == WF_OK && recovery->options->writable)

@@ -34,21 +34,6 @@ static enum wf_status check_options(const struct wal_options *options, uint64_t 
     return WF_OK;
 }
 
-static enum wf_status sync_parent(struct io *io, const char *dir, struct wf_error *err) {
-    char *parent = strdup(dir);
-    if (parent == NULL)
-        return error_set(err, WF_NO_MEMORY, "no memory for a path");
-    size_t size = strlen(parent);
-    while (size > 1 && parent[size - 1] == '/')
-        parent[--size] = '\0';
-    char *slash = strrchr(parent, '/');
-    if (slash != NULL)
-        slash[slash == parent ? 1 : 0] = '\0';
-    enum wf_status status = io->ops->sync_directory(io, slash != NULL ? parent : ".", err);
-    free(parent);
-    return status;
-}
-
 /* A directory that a crash left behind in the middle of making it is taken over. */
 static enum wf_status make_directory(struct io *io, const char *dir, struct wf_error *err) {
     char(*names)[WAL_SEGMENT_NAME_SIZE] = NULL;
@@ -76,7 +61,7 @@ enum wf_status wal_create(struct io *io, const char *dir, const uint8_t store_id
         status = wal_segment_create(io, dir, &header, (struct bytes_view){NULL, 0}, &file, err);
     io->ops->close(io, file);
     if (status == WF_OK)
-        status = sync_parent(io, dir, err);
+        status = wal_directory_sync_parent(io, dir, err);
     return status == WF_OK ? WF_OK : error_wrap(err, status, "make the log %s", dir);
 }
 
