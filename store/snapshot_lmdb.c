@@ -161,6 +161,13 @@ static int renew_pin(struct lmdb_snapshot *snapshot) {
     return rc == MDB_SUCCESS ? MDB_MAP_RESIZED : rc;
 }
 
+/* A new generation: none of its leaves was checked yet. Without memory each lookup checks anew. */
+static void forget_checked(struct lmdb_snapshot *snapshot) {
+    free(snapshot->checked);
+    snapshot->checked = calloc(snapshot->seen.tree.pages / 64 + 1, sizeof(uint64_t));
+    snapshot->seen.checked = snapshot->checked;
+}
+
 /* Load `seen` from the generation that is pinned. */
 static enum wf_status load_pinned(struct lmdb_snapshot *snapshot, struct wf_error *err) {
     MDB_envinfo info;
@@ -174,7 +181,10 @@ static enum wf_status load_pinned(struct lmdb_snapshot *snapshot, struct wf_erro
     if (status != WF_OK)
         return status;
     uint64_t txn = mdb_txn_id(snapshot->pin);
-    return snapshot_view_load(&snapshot->seen, snapshot->map, snapshot->map_size, size, txn, err);
+    status = snapshot_view_load(&snapshot->seen, snapshot->map, snapshot->map_size, size, txn, err);
+    if (status == WF_OK)
+        forget_checked(snapshot);
+    return status;
 }
 
 enum wf_status lmdb_move_to_newest(struct lmdb_snapshot *snapshot, struct wf_error *err) {

@@ -24,6 +24,7 @@ struct lmdb_snapshot {
     const uint8_t *map;  /* of data.mdb, ours */
     uint64_t map_size;
     struct snapshot_view seen; /* by get() and walk() */
+    uint64_t *checked;         /* seen.checked; ours to free */
     uint8_t *copy;             /* the value that get() handed out */
     size_t copy_capacity;
     uint8_t *lmdb_map; /* LMDB's map of the same file, NULL until known; only trim() needs it */

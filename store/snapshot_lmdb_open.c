@@ -211,6 +211,7 @@ void lmdb_destroy(struct lmdb_snapshot *snapshot) {
         mdb_env_close(snapshot->env);
     unregister_open(snapshot);
     pthread_mutex_destroy(&snapshot->lock);
+    free(snapshot->checked);
     free(snapshot->copy);
     free(snapshot->dir);
     free(snapshot);

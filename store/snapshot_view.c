@@ -158,8 +158,22 @@ enum wf_status snapshot_view_load(struct snapshot_view *view, const uint8_t *map
 
 /* ---- lookups ---- */
 
-/* Check the cursor's pages and every pair on its leaf. */
-static enum wf_status check_leaf(const struct lmdb_cursor *cursor, struct wf_error *err) {
+/* The bit of the cursor's leaf among those that were checked; NULL where that is not kept. */
+static uint64_t *checked_word(const struct snapshot_view *view, const struct lmdb_cursor *cursor,
+                              uint64_t *bit) {
+    size_t offset = (size_t)(lmdb_cursor_leaf(cursor)->page - view->tree.map);
+    uint64_t page = offset / view->tree.page_size;
+    *bit = UINT64_C(1) << (page % 64);
+    return view->checked == NULL ? NULL : &view->checked[page / 64];
+}
+
+/* Check the cursor's pages and every pair on its leaf, once in a generation. */
+static enum wf_status check_leaf(const struct snapshot_view *view, const struct lmdb_cursor *cursor,
+                                 struct wf_error *err) {
+    uint64_t bit;
+    uint64_t *checked = checked_word(view, cursor, &bit);
+    if (checked != NULL && (*checked & bit) != 0)
+        return WF_OK;
     enum wf_status status = lmdb_cursor_check(cursor, err);
     for (unsigned i = 0; status == WF_OK && i < lmdb_cursor_leaf(cursor)->count; i++) {
         struct bytes_view key;
@@ -169,6 +183,8 @@ static enum wf_status check_leaf(const struct lmdb_cursor *cursor, struct wf_err
         if (status == WF_OK)
             status = open_value(key, value, &value, &checksum, err);
     }
+    if (status == WF_OK && checked != NULL)
+        *checked |= bit;
     return status;
 }
 
@@ -176,22 +192,24 @@ typedef enum wf_status (*move_fn)(struct lmdb_cursor *cursor, bool *moved, struc
 
 /* Check the leaf beside `cursor`, where there is one. A damaged separator shows there: a key lies
  * on the wrong side of it. */
-static enum wf_status check_beside(const struct lmdb_cursor *cursor, move_fn move,
+static enum wf_status check_beside(const struct snapshot_view *view,
+                                   const struct lmdb_cursor *cursor, move_fn move,
                                    struct wf_error *err) {
     struct lmdb_cursor beside = *cursor;
     bool moved;
     enum wf_status status = move(&beside, &moved, err);
-    return status == WF_OK && moved ? check_leaf(&beside, err) : status;
+    return status == WF_OK && moved ? check_leaf(view, &beside, err) : status;
 }
 
 /* Prove that no pair stands where `cursor` was sent to in vain. */
-static enum wf_status prove_absent(const struct lmdb_cursor *cursor, struct wf_error *err) {
+static enum wf_status prove_absent(const struct snapshot_view *view,
+                                   const struct lmdb_cursor *cursor, struct wf_error *err) {
     const struct lmdb_level *leaf = lmdb_cursor_leaf(cursor);
-    enum wf_status status = check_leaf(cursor, err);
+    enum wf_status status = check_leaf(view, cursor, err);
     if (status == WF_OK && leaf->index == 0)
-        status = check_beside(cursor, lmdb_cursor_previous_leaf, err);
+        status = check_beside(view, cursor, lmdb_cursor_previous_leaf, err);
     if (status == WF_OK && leaf->index == leaf->count)
-        status = check_beside(cursor, lmdb_cursor_next_leaf, err);
+        status = check_beside(view, cursor, lmdb_cursor_next_leaf, err);
     return status;
 }
 
@@ -204,7 +222,7 @@ static enum wf_status find(const struct snapshot_view *view, struct bytes_view s
     if (status != WF_OK)
         return status;
     if (!exact) {
-        status = prove_absent(cursor, err);
+        status = prove_absent(view, cursor, err);
         return status == WF_OK ? error_set(err, WF_NOT_FOUND, "no such key") : status;
     }
     struct bytes_view key;
@@ -268,7 +286,7 @@ static enum wf_status walk_tree(const struct snapshot_view *view, struct walk *w
     bool more;
     enum wf_status status = lmdb_cursor_seek(&cursor, &view->tree, start, &more, err);
     if (status == WF_OK && lmdb_cursor_leaf(&cursor)->index == 0)
-        status = check_beside(&cursor, lmdb_cursor_previous_leaf, err);
+        status = check_beside(view, &cursor, lmdb_cursor_previous_leaf, err);
     for (more = true; status == WF_OK && more && !walk->ended;) {
         status = lmdb_cursor_check(&cursor, err);
         if (status == WF_OK)
@@ -319,9 +337,9 @@ static enum wf_status check_change(struct prepare *prepare, const struct lmdb_cu
     const struct lmdb_level *leaf = lmdb_cursor_leaf(cursor);
     enum wf_status status = WF_OK;
     if (removal) {
-        status = check_beside(cursor, lmdb_cursor_previous_leaf, err);
+        status = check_beside(prepare->view, cursor, lmdb_cursor_previous_leaf, err);
         if (status == WF_OK)
-            status = check_beside(cursor, lmdb_cursor_next_leaf, err);
+            status = check_beside(prepare->view, cursor, lmdb_cursor_next_leaf, err);
     }
     if (status == WF_OK && leaf->page != prepare->checked_leaf) {
         status = lmdb_cursor_check(cursor, err);
@@ -358,11 +376,11 @@ static enum wf_status prepare_ends(struct prepare *prepare, struct wf_error *err
     if (status == WF_OK)
         status = lmdb_cursor_pair(&cursor, 0, &key, &value, err);
     if (status == WF_OK)
-        status = check_leaf(&cursor, err);
+        status = check_leaf(prepare->view, &cursor, err);
     if (status == WF_OK)
         status = lmdb_cursor_last(&cursor, &prepare->view->tree, err);
     if (status == WF_OK)
-        status = check_leaf(&cursor, err);
+        status = check_leaf(prepare->view, &cursor, err);
     if (status == WF_OK)
         status = lmdb_cursor_pair(&cursor, lmdb_cursor_leaf(&cursor)->index, &key, &value, err);
     if (status != WF_OK)

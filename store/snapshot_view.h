@@ -29,6 +29,9 @@ struct snapshot_view {
     bool empty; /* nothing was committed yet; `meta` and `totals` are zero */
     struct snapshot_meta meta;
     struct snapshot_totals totals;
+    /* A bit for each page of the file: leaves that lookups in vain have checked already. The owner
+     * of the view gives and frees it; NULL: each lookup checks anew. */
+    uint64_t *checked;
 };
 
 /* A key as it is stored: the kind, then the caller's key. */
