@@ -160,6 +160,8 @@ static void test_wal_recover_torn_tail_is_cut_and_reported(void **state) {
     assert_string_equal(fixture.report.torn_segment, wal_fixture_segment(1));
     assert_int_equal(fixture.report.torn_offset, ticket.offset);
     assert_true(fixture.report.torn_bytes > 40 && fixture.report.torn_bytes <= size);
+    free(wal_fixture_load(&fixture, wal_fixture_segment(1), &size));
+    assert_int_equal(size, ticket.offset);
     wal_fixture_deinit(&fixture);
 }
 
@@ -270,6 +272,46 @@ static void test_wal_recover_refuses_swapped_repeated_and_dropped_records(void *
         assert_int_equal(open_edited(&fixture, edits[i]), WF_DAMAGE);
         wal_fixture_deinit(&fixture);
     }
+}
+
+/* A log of the same store in which all went the same way up to LSN 4, and otherwise from there on.
+ */
+static uint8_t *forked_segment(size_t *size) {
+    struct wal_fixture fixture;
+    wal_fixture_init(&fixture);
+    wal_fixture_commit(&fixture, 4);
+    for (int i = 0; i < 8; i++) {
+        uint8_t payload[64];
+        struct wal_ticket ticket;
+        size_t payload_size = wal_fixture_payload(wal_next_lsn(fixture.wal), payload);
+        payload[0] ^= 0xff;
+        assert_int_equal(wal_append(fixture.wal, payload, payload_size, 0, &ticket, NULL), WF_OK);
+        assert_int_equal(wal_wait(fixture.wal, &ticket, NULL), WF_OK);
+    }
+    wal_fixture_close(&fixture);
+    uint8_t *bytes = wal_fixture_load(&fixture, wal_fixture_segment(1), size);
+    wal_fixture_deinit(&fixture);
+    return bytes;
+}
+
+static void splice_fork(uint8_t *bytes, size_t size) {
+    size_t forked_size;
+    uint8_t *forked = forked_segment(&forked_size);
+    assert_int_equal(size, forked_size);
+    size_t from = frame_at(bytes, 7); /* every frame is whole, and of the right LSN */
+    memcpy(bytes + from, forked + from, size - from);
+    free(forked);
+}
+
+static void test_wal_recover_refuses_records_of_another_history(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    wal_fixture_init(&fixture);
+    wal_fixture_commit(&fixture, 12);
+    wal_fixture_close(&fixture);
+    assert_int_equal(open_edited(&fixture, splice_fork), WF_DAMAGE);
+    assert_int_equal(fixture.report.bad_lsn, 8);
+    wal_fixture_deinit(&fixture);
 }
 
 /* The bytes of a segment of another store. */
@@ -441,6 +483,41 @@ static void test_wal_recover_keeps_what_it_showed_although_a_sync_had_failed(voi
     wal_fixture_crash(&fixture, 0);
     wal_fixture_open(&fixture);
     assert_int_equal(fixture.seen_last, shown);
+    wal_fixture_deinit(&fixture);
+}
+
+/* As above, where only the seal was on its way: every record is below the mark, the seal is not. */
+static void test_wal_recover_writes_a_seal_again_whose_sync_had_failed(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    wal_fixture_init(&fixture);
+    wal_fixture_commit(&fixture, 2);
+    struct sim_fault fault = {.op = SIM_SYNC, .kind = SIM_FAULT_EIO};
+    sim_fault_add(fixture.sim, &fault);
+    assert_int_equal(wal_rotate(fixture.wal, &fixture.err), WF_HALTED);
+    wal_fixture_crash(&fixture, SIZE_MAX);
+    wal_fixture_open(&fixture);
+    wal_fixture_commit(&fixture, 1);
+    wal_fixture_crash(&fixture, 0);
+    wal_fixture_open(&fixture);
+    assert_int_equal(fixture.seen_last, 3);
+    wal_fixture_deinit(&fixture);
+}
+
+static void test_wal_recover_syncs_the_name_of_the_log_itself(void **state) {
+    (void)state;
+    struct wal_fixture fixture = {.sim = sim_io_create(1)};
+    fixture.io = sim_io_of(fixture.sim);
+    struct sim_fault fault = {.op = SIM_SYNC_DIRECTORY, .kind = SIM_FAULT_DEATH, .nth = 2};
+    sim_fault_add(fixture.sim, &fault); /* killed before the parent was synced */
+    assert_int_not_equal(wal_create(fixture.io, wal_fixture_dir, wal_fixture_id, NULL, NULL),
+                         WF_OK);
+    wal_fixture_crash(&fixture, SIZE_MAX);
+    wal_fixture_open(&fixture);
+    wal_fixture_commit(&fixture, 1);
+    wal_fixture_crash(&fixture, 0);
+    wal_fixture_open(&fixture);
+    assert_int_equal(fixture.seen_count, 1);
     wal_fixture_deinit(&fixture);
 }
 
@@ -624,6 +701,7 @@ int main(void) {
         cmocka_unit_test(test_wal_recover_log_shorter_than_the_known_lsn_is_damage),
         cmocka_unit_test(test_wal_recover_damage_names_the_lsn_range_up_to_the_next_good_record),
         cmocka_unit_test(test_wal_recover_refuses_swapped_repeated_and_dropped_records),
+        cmocka_unit_test(test_wal_recover_refuses_records_of_another_history),
         cmocka_unit_test(test_wal_recover_refuses_a_segment_of_another_store_by_name),
         cmocka_unit_test(test_wal_recover_ignores_frames_of_another_store),
         cmocka_unit_test(test_wal_recover_refuses_a_missing_segment_by_name),
@@ -633,6 +711,8 @@ int main(void) {
         cmocka_unit_test(test_wal_recover_read_error_is_no_torn_tail),
         cmocka_unit_test(test_wal_recover_syncs_before_it_reads_frames),
         cmocka_unit_test(test_wal_recover_keeps_what_it_showed_although_a_sync_had_failed),
+        cmocka_unit_test(test_wal_recover_writes_a_seal_again_whose_sync_had_failed),
+        cmocka_unit_test(test_wal_recover_syncs_the_name_of_the_log_itself),
         cmocka_unit_test(test_wal_recover_two_crashes_in_a_row_lose_nothing),
         cmocka_unit_test(test_wal_recover_position_at_the_end_reads_no_record),
         cmocka_unit_test(test_wal_recover_position_carries_the_merkle_tree_on),

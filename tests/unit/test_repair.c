@@ -367,6 +367,23 @@ static void test_wal_repair_interrupted_anywhere_ends_well_the_next_time(void **
     }
 }
 
+static void test_wal_repair_wipes_what_it_covers(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    wal_fixture_init(&fixture);
+    wal_fixture_commit(&fixture, 8);
+    struct wal_ticket ticket = wal_fixture_commit(&fixture, 1); /* LSN 9: 64 bytes of payload */
+    wal_fixture_commit(&fixture, 1);
+    wal_fixture_close(&fixture);
+    repair(&fixture, 0, 9);
+    size_t size;
+    uint8_t *bytes = wal_fixture_load(&fixture, wal_fixture_segment(1), &size);
+    for (uint64_t i = ticket.offset + 48; i < ticket.offset + 104; i++)
+        assert_int_equal(bytes[i], 0);
+    free(bytes);
+    wal_fixture_deinit(&fixture);
+}
+
 static void test_wal_repair_drops_a_good_record_on_command(void **state) {
     (void)state;
     struct wal_fixture fixture;
@@ -406,6 +423,7 @@ int main(void) {
         cmocka_unit_test(test_wal_repair_moves_no_other_record),
         cmocka_unit_test(test_wal_repair_ends_well_for_every_kind_of_damage),
         cmocka_unit_test(test_wal_repair_interrupted_anywhere_ends_well_the_next_time),
+        cmocka_unit_test(test_wal_repair_wipes_what_it_covers),
         cmocka_unit_test(test_wal_repair_drops_a_good_record_on_command),
         cmocka_unit_test(test_wal_repair_leaves_a_torn_tail_to_recovery),
     };

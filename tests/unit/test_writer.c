@@ -375,7 +375,7 @@ static void test_wal_writer_merkle_tree_forgets_what_was_cut(void **state) {
     wal_fixture_init(&fixture);
     wal_fixture_commit(&fixture, 2);
     fill_at_write(&fixture, &ticket);
-    wal_fixture_append(&fixture, 2);
+    assert_int_equal(wal_append(fixture.wal, "of another payload", 18, 1, &ticket, NULL), WF_OK);
     struct sim_fault fault = {.op = SIM_WRITE, .kind = SIM_FAULT_FULL};
     sim_fault_add(fixture.sim, &fault);
     assert_int_equal(wal_rotate(fixture.wal, &fixture.err), WF_FULL); /* at the seal, too */
