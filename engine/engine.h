@@ -94,6 +94,10 @@ struct wf_engine {
 enum wf_status engine_open(struct io *io, const struct snapshot_provider *provider, const char *dir,
                            const struct wf_options *options, struct wf_engine **out,
                            struct wf_error *err);
+/* wf_log_repair() over the same. */
+enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *provider,
+                                 const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
+                                 void *ctx, struct wf_log_report *out, struct wf_error *err);
 /* The names of files and folders in a store. */
 extern const char *const engine_wal_name;
 extern const char *const engine_snapshot_name;
@@ -212,7 +216,10 @@ enum wf_status engine_wait_durable(struct wf_engine *engine, const struct wal_ti
  * held, or nobody else knows the engine. */
 enum wf_status engine_log_record(struct wf_engine *engine, struct record *record,
                                  struct wf_error *err);
-/* After a cut of the log: rebuild the state if need be. The mutex is held. */
+/* A query read what then was cut off by a full disk, or is of unknown outcome: true where it should
+ * look again, at what is durable. `*attempts` begins with 0. */
+bool engine_ask_again(enum wf_status status, unsigned *attempts);
+/* After a cut or a halt of the log: rebuild the state if need be. The mutex is held. */
 enum wf_status engine_ensure_state(struct wf_engine *engine, struct wf_error *err);
 
 #endif

@@ -123,10 +123,9 @@ enum wf_status engine_collect_links(struct wf_engine *engine, struct record_link
     return status;
 }
 
-/* The newest link of a workflow, once it is durable. */
-static enum wf_status newest_link(struct wf_engine *engine, struct bytes_view id,
-                                  struct record_link *link, const struct definition **definition,
-                                  struct wf_error *err) {
+static enum wf_status find_newest_link(struct wf_engine *engine, struct bytes_view id,
+                                       struct record_link *link,
+                                       const struct definition **definition, struct wf_error *err) {
     struct workflow *workflow = NULL;
     pthread_mutex_lock(&engine->mutex);
     enum wf_status status = engine_find_workflow(engine, id, &workflow, err);
@@ -145,6 +144,18 @@ static enum wf_status newest_link(struct wf_engine *engine, struct bytes_view id
         return WF_NOT_FOUND;
     }
     return engine_wait_durable(engine, &ticket, err);
+}
+
+/* The newest link of a workflow, once it is durable. */
+static enum wf_status newest_link(struct wf_engine *engine, struct bytes_view id,
+                                  struct record_link *link, const struct definition **definition,
+                                  struct wf_error *err) {
+    enum wf_status status;
+    unsigned attempts = 0;
+    do {
+        status = find_newest_link(engine, id, link, definition, err);
+    } while (engine_ask_again(status, &attempts));
+    return status;
 }
 
 enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_event_fn on_event,
@@ -360,10 +371,11 @@ enum wf_status wf_replay(struct wf_engine *engine, uint64_t first_lsn, uint64_t 
                          const char *id, wf_event_fn on_event, void *ctx, struct wf_error *err) {
     struct event_walk walk = {.engine = engine, .id = id, .on_event = on_event, .ctx = ctx};
     codec_arena_init(&walk.arena);
-    enum wf_status status = wf_sync(engine, err);
-    if (status == WF_OK) {
-        status = wal_walk(engine->wal, first_lsn, last_lsn, walk_record, &walk, err);
-    }
+    /* So that what was enqueued is there too. Where it fails, what is durable is shown all the
+     * same.
+     */
+    (void)wf_sync(engine, NULL);
+    enum wf_status status = wal_walk(engine->wal, first_lsn, last_lsn, walk_record, &walk, err);
     codec_arena_deinit(&walk.arena);
     return walk.stopped ? WF_OK : status;
 }

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_PAGE = 128 };
+enum {
+    LIST_PAGE = 128,
+    ATTEMPTS_MAX = 16, /* each meets another cut of the log, or its halt */
+};
 
 struct bytes_view engine_view(const char *text) {
     return (struct bytes_view){(const uint8_t *)text, text == NULL ? 0 : strlen(text)};
@@ -45,10 +48,12 @@ enum wf_status engine_not_found(struct wf_error *err, struct bytes_view id) {
                      (const char *)id.data);
 }
 
-enum wf_status wf_workflow_get(struct wf_engine *engine, const char *id, struct wf_workflow **out,
-                               struct wf_error *err) {
-    *out = NULL;
-    struct bytes_view name = engine_view(id);
+bool engine_ask_again(enum wf_status status, unsigned *attempts) {
+    return (status == WF_FULL || status == WF_UNKNOWN) && ++*attempts < ATTEMPTS_MAX;
+}
+
+static enum wf_status get_workflow(struct wf_engine *engine, struct bytes_view name,
+                                   struct wf_workflow **out, struct wf_error *err) {
     struct workflow *workflow = NULL;
     struct wf_workflow *copy = NULL;
     pthread_mutex_lock(&engine->mutex);
@@ -72,6 +77,17 @@ enum wf_status wf_workflow_get(struct wf_engine *engine, const char *id, struct 
     }
     *out = copy;
     return WF_OK;
+}
+
+enum wf_status wf_workflow_get(struct wf_engine *engine, const char *id, struct wf_workflow **out,
+                               struct wf_error *err) {
+    enum wf_status status;
+    unsigned attempts = 0;
+    *out = NULL;
+    do {
+        status = get_workflow(engine, engine_view(id), out, err);
+    } while (engine_ask_again(status, &attempts));
+    return status;
 }
 
 /* --- listing --- */
@@ -357,20 +373,31 @@ static enum wf_status copy_definitions(struct wf_engine *engine, const char *nam
     return WF_OK;
 }
 
+/* The same once they are durable; `*out` is the caller's to free, whatever the status. */
+static enum wf_status durable_definitions(struct wf_engine *engine, const char *name,
+                                          struct wf_definition **out, size_t *count,
+                                          struct wf_error *err) {
+    pthread_mutex_lock(&engine->mutex);
+    enum wf_status status = engine_ensure_state(engine, err);
+    if (status == WF_OK) {
+        status = copy_definitions(engine, name, out, count, err);
+    }
+    struct wal_ticket ticket = engine_last_ticket(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    return status == WF_OK ? engine_wait_durable(engine, &ticket, err) : status;
+}
+
 enum wf_status wf_definition_list(struct wf_engine *engine, const char *name,
                                   wf_definition_fn on_definition, void *ctx, struct wf_error *err) {
     struct wf_definition *all = NULL;
     size_t count = 0;
-    pthread_mutex_lock(&engine->mutex);
-    enum wf_status status = engine_ensure_state(engine, err);
-    if (status == WF_OK) {
-        status = copy_definitions(engine, name, &all, &count, err);
-    }
-    struct wal_ticket ticket = engine_last_ticket(engine);
-    pthread_mutex_unlock(&engine->mutex);
-    if (status == WF_OK) {
-        status = engine_wait_durable(engine, &ticket, err);
-    }
+    enum wf_status status;
+    unsigned attempts = 0;
+    do {
+        free(all);
+        all = NULL;
+        status = durable_definitions(engine, name, &all, &count, err);
+    } while (engine_ask_again(status, &attempts));
     if (status == WF_OK && name != NULL && count == 0) {
         status = error_set(err, WF_NOT_FOUND, "there is no definition \"%s\"", name);
     }

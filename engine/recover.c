@@ -180,7 +180,8 @@ enum wf_status engine_reload(struct wf_engine *engine, struct wf_error *err) {
     engine->counters.reloads++;
     uint64_t cuts = wal_cuts(engine->wal);
     enum wf_status status = wal_sync(engine->wal, err);
-    if (status != WF_OK && status != WF_FULL) {
+    /* On a full or a failing disk the state is what the durable records say. */
+    if (status != WF_OK && status != WF_FULL && !wal_halted(engine->wal)) {
         return status;
     }
     struct wf_error why = {0};
@@ -213,7 +214,9 @@ enum wf_status engine_replace_snapshot(struct wf_engine *engine, const char *why
 }
 
 enum wf_status engine_ensure_state(struct wf_engine *engine, struct wf_error *err) {
-    if (!engine->stale && wal_cuts(engine->wal) == engine->cuts) {
+    /* What a halted log did not get to the disk is of unknown outcome: not to be shown. */
+    bool ahead = wal_halted(engine->wal) && engine->last.lsn > wal_durable_lsn(engine->wal);
+    if (!engine->stale && !ahead && wal_cuts(engine->wal) == engine->cuts) {
         return WF_OK;
     }
     return engine_reload(engine, err);

@@ -63,8 +63,9 @@ static enum wf_status fill_from_state(struct wf_engine *engine, bool with_hash,
     return status;
 }
 
-enum wf_status wf_status_get(struct wf_engine *engine, bool with_hash, struct wf_store_status *out,
-                             struct wf_error *err) {
+/* Counts, hash and LSN of one and the same durable state. */
+static enum wf_status durable_status(struct wf_engine *engine, bool with_hash,
+                                     struct wf_store_status *out, struct wf_error *err) {
     *out = (struct wf_store_status){0};
     pthread_mutex_lock(&engine->mutex);
     enum wf_status status = engine_ensure_state(engine, err);
@@ -73,15 +74,18 @@ enum wf_status wf_status_get(struct wf_engine *engine, bool with_hash, struct wf
     }
     struct wal_ticket ticket = engine_last_ticket(engine);
     pthread_mutex_unlock(&engine->mutex);
-    out->halted = wal_halted(engine->wal);
-    if (status == WF_OK && !out->halted) {
-        status = engine_wait_durable(engine, &ticket, err);
-    }
+    out->durable_lsn = ticket.lsn;
+    return status == WF_OK ? engine_wait_durable(engine, &ticket, err) : status;
+}
+
+enum wf_status wf_status_get(struct wf_engine *engine, bool with_hash, struct wf_store_status *out,
+                             struct wf_error *err) {
+    enum wf_status status;
+    unsigned attempts = 0;
+    do {
+        status = durable_status(engine, with_hash, out, err);
+    } while (engine_ask_again(status, &attempts));
     out->halted = wal_halted(engine->wal); /* the wait may have found it out */
-    if (status == WF_UNKNOWN || status == WF_HALTED) {
-        status = WF_OK; /* a halted store still says that it is halted */
-    }
-    out->durable_lsn = wal_durable_lsn(engine->wal);
     add_log_bytes(engine, out);
     return status;
 }

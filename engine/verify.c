@@ -235,7 +235,11 @@ enum wf_status wf_replay_verify(struct wf_engine *engine,
     uint64_t last = 0;
     char kept[65] = "";
     state_hash[0] = '\0';
-    enum wf_status status = kept_state(engine, &last, kept, err);
+    enum wf_status status;
+    unsigned attempts = 0;
+    do {
+        status = kept_state(engine, &last, kept, err);
+    } while (engine_ask_again(status, &attempts));
     if (status != WF_OK) {
         return status;
     }
