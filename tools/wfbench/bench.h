@@ -142,6 +142,7 @@ uint64_t bench_million_take(struct bench *bench, uint64_t count);
 /* --- workers --- */
 
 struct bench_worker {
+    const char *name;
     pid_t pid;
     FILE *out;
     uint64_t started_ns; /* before the process was made */

@@ -74,6 +74,9 @@ static void print_header(const struct bench *bench, FILE *out) {
         snprintf(host.release, sizeof host.release, "?");
     fprintf(out, "wfbench %s · %ld × %s · Linux %s · ", wf_version(), sysconf(_SC_NPROCESSORS_ONLN),
             cpu, host.release);
+    double load = 0;
+    if (getloadavg(&load, 1) == 1)
+        fprintf(out, "load %.1f · ", load);
     if (bench->runs == 1)
         fputs("one run", out);
     else

@@ -42,6 +42,7 @@ void bench_worker_start(const struct bench *bench, struct bench_worker *worker, 
     if (posix_spawn_file_actions_init(&actions) != 0 ||
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO) != 0)
         bench_die("no memory");
+    worker->name = name;
     worker->started_ns = bench_now_ns();
     int reason = posix_spawn(&worker->pid, bench->self, &actions, NULL, argv, environ);
     if (reason != 0)
@@ -56,7 +57,7 @@ void bench_worker_start(const struct bench *bench, struct bench_worker *worker, 
 void bench_worker_ready(struct bench_worker *worker) {
     char line[128];
     if (fgets(line, sizeof line, worker->out) == NULL || strcmp(line, "ready\n") != 0)
-        bench_die("a worker ended before it was ready");
+        bench_die("the worker \"%s\" ended before it was ready", worker->name);
 }
 
 void bench_worker_kill(struct bench_worker *worker) {
@@ -79,8 +80,10 @@ void bench_worker_finish(struct bench_worker *worker, struct bench_answers *answ
     }
     fclose(worker->out);
     int status = 0;
-    if (waitpid(worker->pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        bench_die("a worker failed");
+    if (waitpid(worker->pid, &status, 0) < 0 || status != 0)
+        bench_die("the worker \"%s\" ended with %s %d", worker->name,
+                  WIFSIGNALED(status) ? "signal" : "status",
+                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 void bench_worker_run(const struct bench *bench, const char *name, const char *const *args,
