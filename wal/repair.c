@@ -1,4 +1,7 @@
-/* Closing the gaps of a damaged log, in place; "What a repair does" in wal/FORMAT.md. */
+/* Closing the gaps of a damaged log; "What a repair does" in wal/FORMAT.md. A segment is not
+ * changed in place but replaced, by rename, with a copy in which its gaps are closed: if a sync
+ * failed half way through changes in place, the page cache would show a repaired log that the disk
+ * does not have. */
 #include "wal/finding.h"
 #include "wal/recover.h"
 
@@ -18,7 +21,8 @@ struct repair {
     struct wal_directory directory;
     uint64_t skip_lsn;
     bool skipped;
-    char aside[WAL_SEGMENT_NAME_SIZE]; /* the file that was copied last */
+    char name[WAL_SEGMENT_NAME_SIZE]; /* of the segment that is being replaced; "" if none is */
+    struct io_file *work;             /* its successor, NAME.tmp */
     wal_finding_fn on_finding;
     void *ctx;
 };
@@ -68,29 +72,81 @@ static enum wf_status copy_bytes(struct io *io, struct io_file *from, struct io_
     return status == WF_OK ? io->ops->sync(io, to, err) : status;
 }
 
-/* The damaged bytes are kept before the first of them is overwritten: once a file and run. */
-static enum wf_status copy_aside(struct repair *repair, const char *name, struct wf_error *err) {
+/* Copy the segment `name` to `path`, synced. `*out` (may be NULL) gets the copy, open. */
+static enum wf_status copy_segment(struct repair *repair, const char *name, const char *path,
+                                   struct io_file **out, struct wf_error *err) {
     struct io *io = repair->io;
-    if (strcmp(repair->aside, name) == 0)
-        return WF_OK;
-    char *path = NULL;
     struct io_file *from = NULL;
     struct io_file *to = NULL;
-    enum wf_status status = free_path(repair, name, &path, err);
+    enum wf_status status = wal_segment_open(io, repair->directory.path, name, IO_READ, &from, err);
     if (status == WF_OK)
-        status = wal_segment_open(io, repair->directory.path, name, IO_READ, &from, err);
+        status = io->ops->open(io, path, IO_WRITE | IO_CREATE, &to, err);
     if (status == WF_OK)
-        status = io->ops->open(io, path, IO_WRITE | IO_CREATE | IO_EXCLUSIVE, &to, err);
+        status = io->ops->truncate(io, to, 0, err);
     if (status == WF_OK)
         status = copy_bytes(io, from, to, err);
+    io->ops->close(io, from);
+    if (status == WF_OK && out != NULL)
+        *out = to;
+    else
+        io->ops->close(io, to);
+    return status;
+}
+
+static char *work_path(const struct repair *repair, const char *name) {
+    char work_name[ASIDE_NAME_SIZE];
+    snprintf(work_name, sizeof work_name, "%s.tmp", name);
+    return io_path_join(repair->directory.path, work_name);
+}
+
+/* Put the successor into the place of the segment. */
+static enum wf_status finish_segment(struct repair *repair, struct wf_error *err) {
+    struct io *io = repair->io;
+    if (repair->work == NULL)
+        return WF_OK;
+    char *from = work_path(repair, repair->name);
+    char *to = io_path_join(repair->directory.path, repair->name);
+    enum wf_status status = WF_OK;
+    if (from == NULL || to == NULL)
+        status = error_set(err, WF_NO_MEMORY, "no memory for a path");
+    if (status == WF_OK)
+        status = io->ops->sync(io, repair->work, err);
+    if (status == WF_OK)
+        status = io->ops->rename(io, from, to, err);
     if (status == WF_OK)
         status = io->ops->sync_directory(io, repair->directory.path, err);
-    io->ops->close(io, from);
-    io->ops->close(io, to);
-    free(path);
+    io->ops->close(io, repair->work);
+    repair->work = NULL;
+    repair->name[0] = '\0';
+    free(from);
+    free(to);
+    return status;
+}
+
+/* Make sure that `work` is the successor of segment `name`. The damaged bytes are put aside, once a
+ * segment and run, before anything takes their place. */
+static enum wf_status begin_segment(struct repair *repair, const char *name, struct wf_error *err) {
+    if (strcmp(repair->name, name) == 0)
+        return WF_OK;
+    char *aside = NULL;
+    char *work = work_path(repair, name);
+    enum wf_status status = finish_segment(repair, err);
+    if (status == WF_OK && work == NULL)
+        status = error_set(err, WF_NO_MEMORY, "no memory for a path");
     if (status == WF_OK)
-        snprintf(repair->aside, sizeof repair->aside, "%s", name);
-    return status == WF_OK ? WF_OK : error_wrap(err, status, "copy segment %s aside", name);
+        status = free_path(repair, name, &aside, err);
+    if (status == WF_OK)
+        status = copy_segment(repair, name, aside, NULL, err);
+    if (status == WF_OK)
+        status = repair->io->ops->sync_directory(repair->io, repair->directory.path, err);
+    if (status == WF_OK)
+        status = copy_segment(repair, name, work, &repair->work, err);
+    free(aside);
+    free(work);
+    if (status != WF_OK)
+        return error_wrap(err, status, "copy segment %s aside", name);
+    snprintf(repair->name, sizeof repair->name, "%s", name);
+    return WF_OK;
 }
 
 static enum wf_status move_aside(struct repair *repair, const char *name, struct wf_error *err) {
@@ -143,26 +199,18 @@ static enum wf_status write_zeros(struct io *io, struct io_file *file, uint64_t 
 static enum wf_status cover_range(struct repair *repair, const struct wal_gap *gap,
                                   struct wf_error *err) {
     struct io *io = repair->io;
-    struct io_file *file;
     uint64_t span =
         wal_frame_size(gap->size > WAL_FRAME_SIZE_MIN ? gap->size - WAL_FRAME_HEADER_SIZE
                                                       : (uint64_t)WAL_LOST_PAYLOAD_CHECKED);
     uint8_t lost[WAL_FRAME_SIZE_MIN];
     encode_lost(repair, gap, span, lost);
-    enum wf_status status =
-        wal_segment_open(io, repair->directory.path, gap->segment, IO_WRITE, &file, err);
-    if (status != WF_OK)
-        return status;
-    status = io_write_all(io, file, gap->offset, lost, sizeof lost, err);
+    enum wf_status status = io_write_all(io, repair->work, gap->offset, lost, sizeof lost, err);
     /* What is left of the range is never read; zeros all the same, so that no search ever finds a
      * frame in it. */
     if (status == WF_OK)
-        status = write_zeros(io, file, gap->offset + sizeof lost, gap->offset + span, err);
+        status = write_zeros(io, repair->work, gap->offset + sizeof lost, gap->offset + span, err);
     if (status == WF_OK && gap->to_end)
-        status = io->ops->truncate(io, file, gap->offset + span, err);
-    if (status == WF_OK)
-        status = io->ops->sync(io, file, err);
-    io->ops->close(io, file);
+        status = io->ops->truncate(io, repair->work, gap->offset + span, err);
     return status;
 }
 
@@ -179,20 +227,10 @@ static struct wal_segment_header header_for(const struct repair *repair,
 
 static enum wf_status rebuild_header(struct repair *repair, const struct wal_gap *gap,
                                      struct wf_error *err) {
-    struct io *io = repair->io;
-    struct io_file *file;
     struct wal_segment_header header = header_for(repair, gap);
     uint8_t bytes[WAL_SEGMENT_HEADER_SIZE];
     wal_segment_header_encode(bytes, &header);
-    enum wf_status status =
-        wal_segment_open(io, repair->directory.path, gap->segment, IO_WRITE, &file, err);
-    if (status != WF_OK)
-        return status;
-    status = io_write_all(io, file, 0, bytes, sizeof bytes, err);
-    if (status == WF_OK)
-        status = io->ops->sync(io, file, err);
-    io->ops->close(io, file);
-    return status;
+    return io_write_all(repair->io, repair->work, 0, bytes, sizeof bytes, err);
 }
 
 static enum wf_status make_segment(struct repair *repair, const struct wal_gap *gap,
@@ -218,18 +256,20 @@ static enum wf_status close_gap(struct repair *repair, const struct wal_gap *gap
     enum wf_status status;
     switch (gap->place) {
     case WAL_GAP_MISPLACED:
-        return move_aside(repair, gap->segment, err);
+        status = finish_segment(repair, err);
+        return status == WF_OK ? move_aside(repair, gap->segment, err) : status;
     case WAL_GAP_SEGMENT:
-        return make_segment(repair, gap, err);
+        status = finish_segment(repair, err);
+        return status == WF_OK ? make_segment(repair, gap, err) : status;
     case WAL_GAP_HEADER:
-        status = copy_aside(repair, gap->segment, err);
+        status = begin_segment(repair, gap->segment, err);
         return status == WF_OK ? rebuild_header(repair, gap, err) : status;
     case WAL_GAP_FRAMES:
     case WAL_GAP_END:
     case WAL_GAP_SEAL:
         break;
     }
-    status = copy_aside(repair, gap->segment, err);
+    status = begin_segment(repair, gap->segment, err);
     return status == WF_OK ? cover_range(repair, gap, err) : status;
 }
 
@@ -282,6 +322,9 @@ static enum wf_status repair_all(struct repair *repair, uint64_t minimum_lsn,
             status = repair_item(repair, &item, err);
     }
     wal_scan_deinit(&scan);
+    if (status == WF_OK)
+        status = finish_segment(repair, err);
+    repair->io->ops->close(repair->io, repair->work); /* of a repair that failed half way */
     if (status == WF_OK && repair->skip_lsn != 0 && !repair->skipped)
         status = error_set(err, WF_NOT_FOUND, "the log holds no record of LSN %" PRIu64,
                            repair->skip_lsn);

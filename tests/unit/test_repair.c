@@ -367,6 +367,21 @@ static void test_wal_repair_interrupted_anywhere_ends_well_the_next_time(void **
     }
 }
 
+static void test_wal_repair_whose_sync_fails_changes_nothing(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    init_three(&fixture);
+    rot(&fixture, 6, 64 + 41);
+    struct sim_fault fault = {.op = SIM_SYNC, .kind = SIM_FAULT_EIO, .path = ".tmp"};
+    sim_fault_add(fixture.sim, &fault);
+    assert_int_equal(wal_repair(fixture.io, wal_fixture_dir, 0, 0, NULL, NULL, &fixture.err),
+                     WF_IO);
+    assert_int_equal(wal_fixture_try_open(&fixture, 15, NULL), WF_DAMAGE);
+    assert_int_equal(repair(&fixture, 15, 0).lost, 1);
+    check_repaired(&fixture, 15, 1);
+    wal_fixture_deinit(&fixture);
+}
+
 static void test_wal_repair_wipes_what_it_covers(void **state) {
     (void)state;
     struct wal_fixture fixture;
@@ -423,6 +438,7 @@ int main(void) {
         cmocka_unit_test(test_wal_repair_moves_no_other_record),
         cmocka_unit_test(test_wal_repair_ends_well_for_every_kind_of_damage),
         cmocka_unit_test(test_wal_repair_interrupted_anywhere_ends_well_the_next_time),
+        cmocka_unit_test(test_wal_repair_whose_sync_fails_changes_nothing),
         cmocka_unit_test(test_wal_repair_wipes_what_it_covers),
         cmocka_unit_test(test_wal_repair_drops_a_good_record_on_command),
         cmocka_unit_test(test_wal_repair_leaves_a_torn_tail_to_recovery),
