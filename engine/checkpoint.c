@@ -239,23 +239,42 @@ static enum wf_status write_out(struct wf_engine *engine, struct wf_error *err) 
                                          checkpoint->change_count, &checkpoint->meta, err);
 }
 
+/* Clean, and newer than the snapshot that there is. */
+static bool is_unwritten(const struct wf_engine *engine, const struct entity *entity) {
+    return entity->generation == 0 &&
+           (entity->changed_lsn > engine->snapshot_lsn || entity->deleted);
+}
+
+/* While they are clean the store entity and the definitions are in no list. */
+static void touch_unlisted_again(struct wf_engine *engine) {
+    struct state *state = &engine->state;
+    if (is_unwritten(engine, &state->store.entity)) {
+        state_touch_again(state, &state->store.entity);
+    }
+    size_t at = 0;
+    struct definition_entity *definition;
+    while ((definition = table_next(&state->definitions, &at)) != NULL) {
+        if (is_unwritten(engine, &definition->entity)) {
+            state_touch_again(state, &definition->entity);
+        }
+    }
+}
+
 /* What was taken for clean must be written again. The mutex is held. */
 static void touch_again(struct wf_engine *engine) {
     struct state *state = &engine->state;
-    if (engine->checkpoint.aborted) {
-        return; /* the state was rebuilt since: these entities are gone */
-    }
     while (state->frozen.count > 0) {
         state_thaw(state, state->frozen.first);
     }
     struct entity *entity = state->clean.first;
     for (size_t i = state->clean.count; i > 0; i--) {
         struct entity *next = entity->next;
-        if (entity->changed_lsn > engine->snapshot_lsn || entity->deleted) {
+        if (is_unwritten(engine, entity)) {
             state_touch_again(state, entity);
         }
         entity = next;
     }
+    touch_unlisted_again(engine);
 }
 
 /* The mutex is held. */

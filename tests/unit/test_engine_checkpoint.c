@@ -1,0 +1,400 @@
+/* Snapshots under load, snapshots that fail, snapshots that are damaged, and what memory holds:
+ * checkpoint.c, cache.c, recover.c. */
+#include "tests/lib/engine_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int setup(void **state) {
+    static struct engine_fixture fixture;
+    fixture_init_sim(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+static int setup_disk(void **state) {
+    static struct engine_fixture fixture;
+    fixture_init_disk(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+static int teardown(void **state) {
+    fixture_deinit(*state);
+    return 0;
+}
+
+static void must(struct engine_fixture *f, enum wf_status status) {
+    if (status != WF_OK)
+        fail_msg("%s: %s", wf_status_code(status), f->err.text);
+}
+
+static void snapshot(struct engine_fixture *f) {
+    must(f, wf_snapshot(f->engine, &f->err));
+}
+
+/* The folder of the simulated snapshot. */
+static const char place[] = "/store/state";
+
+/* The state that is opened from the snapshot is the one of a full replay, and of memory. */
+static void assert_snapshot_tells_the_truth(struct engine_fixture *f) {
+    char hash[65];
+    (void)snprintf(hash, sizeof hash, "%s", fixture_hash(f));
+    fixture_verify(f);
+    fixture_reopen(f, false);
+    assert_string_equal(fixture_hash(f), hash);
+    assert_string_equal(fixture_status(f).notes, "");
+    fixture_verify(f);
+}
+
+/* --- clean closing --- */
+
+static void test_clean_close_leaves_nothing_to_replay(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 20, 2);
+    const char *hash = fixture_hash(f);
+    uint64_t lsn = fixture_status(f).durable_lsn;
+    fixture_reopen(f, true);
+    struct wf_store_status status = fixture_status(f);
+    assert_int_equal(status.replayed, 0);
+    assert_int_equal(status.snapshot_lsn, lsn);
+    assert_int_equal(status.durable_lsn, lsn);
+    assert_int_equal(status.workflows_in_memory, 0);
+    assert_string_equal(status.state_hash, hash);
+    assert_int_equal(status.counts[1], 20);
+    char text[512];
+    fixture_describe(f, "L0007", UINT64_MAX, text);
+    assert_non_null(strstr(text, "running income_verification"));
+    fixture_verify(f);
+}
+
+/* --- failure --- */
+
+static void test_failed_snapshot_is_made_up_for_by_the_next(void **state) {
+    struct engine_fixture *f = *state;
+    static const enum wf_status failures[] = {WF_FULL, WF_IO};
+    for (int i = 0; i < 2; i++) {
+        fixture_loans(f, i * 10, 10, 2);
+        sim_snapshot_fail_commit(f->snapshots, 1, failures[i]);
+        assert_int_equal(wf_snapshot(f->engine, &f->err), failures[i]);
+        assert_non_null(strstr(fixture_status(f).notes, "snapshots pause"));
+        fixture_verify(f);
+        snapshot(f); /* nothing has changed in between */
+        assert_string_equal(fixture_status(f).notes, "");
+        assert_snapshot_tells_the_truth(f);
+        char text[512];
+        fixture_describe(f, "L0003", UINT64_MAX, text);
+        assert_string_not_equal(text, "-");
+    }
+}
+
+static void test_definition_survives_a_failed_snapshot(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_command command = {.kind = WF_DEFINITION_ADD,
+                                 .text = "workflow: tiny\nversion: 1\nsteps:\n  go: {completes: "
+                                         "all}\nstages:\n  - {name: all}\n"};
+    must(f, wf_execute(f->engine, &command, NULL, &f->err));
+    sim_snapshot_fail_commit(f->snapshots, 1, WF_FULL);
+    assert_int_equal(wf_snapshot(f->engine, &f->err), WF_FULL);
+    fixture_loan(f, "L1", 1);
+    snapshot(f);
+    fixture_reopen(f, false);
+    assert_int_equal(fixture_status(f).definitions, 2);
+    command = (struct wf_command){.kind = WF_WORKFLOW_START, .id = "T", .type = "tiny"};
+    must(f, wf_execute(f->engine, &command, NULL, &f->err));
+    assert_snapshot_tells_the_truth(f);
+}
+
+static void test_nothing_is_evicted_before_its_snapshot_is_durable(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 50, 1);
+    f->engine->options.memory_max = 1;
+    sim_snapshot_fail_commit(f->snapshots, 1, WF_FULL);
+    assert_int_equal(wf_snapshot(f->engine, &f->err), WF_FULL);
+    assert_int_equal(fixture_status(f).workflows_in_memory, 50);
+    snapshot(f);
+    assert_int_equal(fixture_status(f).workflows_in_memory, 0);
+    fixture_verify(f);
+}
+
+/* --- a snapshot is of one instant --- */
+
+struct busy {
+    struct engine_fixture *fixture;
+    _Atomic bool stop;
+    const char *wrong;
+    int from, made;
+    pthread_t thread;
+};
+
+/* Changes old workflows and makes new ones until it is told to stop. */
+static void *keep_busy(void *ctx) {
+    struct busy *busy = ctx;
+    char id[16];
+    for (int i = 0; !atomic_load(&busy->stop) && i < 4000; i++) {
+        struct wf_command command = {.kind = WF_WORKFLOW_CANCEL,
+                                     .id = fixture_id(busy->from + i, id),
+                                     .reason = "busy",
+                                     .key = id};
+        enum wf_status status = wf_execute(busy->fixture->engine, &command, NULL, NULL);
+        if (status == WF_NOT_FOUND) {
+            command.kind = WF_WORKFLOW_START;
+            command.type = "loan_application";
+            status = wf_execute(busy->fixture->engine, &command, NULL, NULL);
+            busy->made++;
+        }
+        /* Another round may have cancelled it, and its key be forgotten. */
+        if (status != WF_OK && status != WF_REFUSED)
+            busy->wrong = "a command failed";
+    }
+    return NULL;
+}
+
+static void begin_busy(struct busy *busy, struct engine_fixture *f, int from) {
+    *busy = (struct busy){.fixture = f, .from = from};
+    assert_int_equal(pthread_create(&busy->thread, NULL, keep_busy, busy), 0);
+}
+
+static void end_busy(struct busy *busy) {
+    atomic_store(&busy->stop, true);
+    pthread_join(busy->thread, NULL);
+    assert_null(busy->wrong);
+}
+
+static void test_snapshot_under_load_is_the_state_of_its_lsn(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.keys_max = 100;
+    fixture_reopen(f, true);
+    fixture_loans(f, 0, 600, 1);
+    for (int round = 0; round < 5; round++) {
+        struct busy busy;
+        begin_busy(&busy, f, round * 100);
+        snapshot(f);
+        snapshot(f);
+        end_busy(&busy);
+        assert_snapshot_tells_the_truth(f);
+    }
+}
+
+/* Deterministic: the entities change after the freeze and before their turn. */
+static void test_entity_that_changes_while_frozen_is_written_as_it_was(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 300, 1);
+    char hash[65];
+    (void)snprintf(hash, sizeof hash, "%s", fixture_hash(f));
+    uint64_t lsn = fixture_status(f).durable_lsn;
+    pthread_mutex_lock(&f->engine->mutex);
+    state_freeze(&f->engine->state); /* as a checkpoint begins */
+    f->engine->checkpoint.running = true;
+    f->engine->checkpoint.last = f->engine->last;
+    pthread_mutex_unlock(&f->engine->mutex);
+    assert_string_equal(fixture_hash(f), hash);
+    for (int i = 0; i < 300; i += 3) {
+        char id[16];
+        must(f, fixture_cancel(f, fixture_id(i, id), "changed", NULL, NULL));
+    }
+    pthread_mutex_lock(&f->engine->mutex);
+    struct checkpoint *checkpoint = &f->engine->checkpoint;
+    assert_int_equal(checkpoint->change_count, 101); /* and the store's own entity */
+    assert_int_equal(f->engine->state.frozen.count, 300 + 1 + 1 - 101);
+    assert_int_equal(checkpoint->last.lsn, lsn);
+    for (size_t i = 0; i < checkpoint->change_count; i++) {
+        const struct bytes_view *value = &checkpoint->changes[i].value;
+        for (size_t at = 0; at + 7 < value->size; at++)
+            assert_memory_not_equal(value->data + at, "changed", 7);
+    }
+    /* Take it back as a failed checkpoint does: the real one follows. */
+    while (f->engine->state.frozen.count > 0) {
+        struct entity *entity = f->engine->state.frozen.first;
+        state_thaw(&f->engine->state, entity);
+        state_touch_again(&f->engine->state, entity);
+    }
+    while (checkpoint->chunks != NULL) {
+        void *chunk = checkpoint->chunks;
+        memcpy(&checkpoint->chunks, chunk, sizeof checkpoint->chunks);
+        free(chunk);
+    }
+    free(checkpoint->changes);
+    *checkpoint = (struct checkpoint){0};
+    pthread_mutex_unlock(&f->engine->mutex);
+    snapshot(f);
+    assert_snapshot_tells_the_truth(f);
+}
+
+static void test_background_thread_snapshots_under_load(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.background_snapshots = true;
+    f->options.snapshot_log_bytes = 10000;
+    f->options.memory_max = 256 * 1024;
+    fixture_reopen(f, true);
+    struct busy busy[2];
+    begin_busy(&busy[0], f, 0);
+    begin_busy(&busy[1], f, 5000);
+    fixture_loans(f, 9000, 300, 2);
+    end_busy(&busy[0]);
+    end_busy(&busy[1]);
+    assert_true(sim_snapshot_commits(f->snapshots) > 2);
+    fixture_verify(f);
+    assert_snapshot_tells_the_truth(f);
+}
+
+/* --- memory --- */
+
+static void test_tiny_memory_comes_to_the_same_state(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.memory_max = 64 * 1024;
+    fixture_reopen(f, true);
+    fixture_loans(f, 0, 2000, 0);
+    char id[16];
+    for (int step = 0; step < 3; step++)
+        for (int i = 0; i < 2000; i += 7 - step)
+            if (fixture_submit(f, fixture_id(i, id), step, i % 2 == 0 ? id : NULL, NULL) != WF_OK)
+                assert_in_range(f->err.status, WF_REFUSED, WF_CONFLICT);
+    struct wf_store_status status = fixture_status(f);
+    assert_true(status.workflows_in_memory < 1000);
+    assert_int_equal(status.counts[1], 2000);
+    fixture_verify(f);
+    for (int i = 0; i < 2000; i += 100) { /* what was evicted has its whole history */
+        char now[512];
+        char then[512];
+        fixture_describe(f, fixture_id(i, id), UINT64_MAX, now);
+        fixture_describe(f, id, status.durable_lsn, then);
+        assert_string_equal(now, then);
+    }
+    char hash[65];
+    (void)snprintf(hash, sizeof hash, "%s", status.state_hash);
+    f->options.memory_max = 256 * 1024 * 1024;
+    fixture_reopen(f, false);
+    assert_string_equal(fixture_hash(f), hash);
+}
+
+static void test_long_replay_keeps_within_memory(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.snapshot_log_bytes = 0;
+    fixture_reopen(f, true);
+    fixture_loans(f, 0, 3000, 1);
+    const char *hash = fixture_hash(f);
+    f->options.memory_max = 256 * 1024;
+    fixture_crash(f, 0);
+    fixture_open(f);
+    struct wf_store_status status = fixture_status(f);
+    assert_string_equal(status.state_hash, hash);
+    assert_true(status.memory_bytes < 600 * 1024);
+    fixture_verify(f);
+}
+
+/* --- damage --- */
+
+static void test_damaged_snapshot_is_set_aside_at_open(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 30, 2);
+    const char *hash = fixture_hash(f);
+    fixture_close(f);
+    assert_true(sim_snapshot_damage(f->snapshots, place));
+    fixture_open(f);
+    assert_non_null(strstr(fixture_status(f).notes, "rebuilt from the log"));
+    assert_string_equal(fixture_hash(f), hash);
+    assert_true(sim_snapshot_exists(f->snapshots, "/store/state.damaged-1"));
+    fixture_verify(f);
+    snapshot(f);
+    fixture_reopen(f, true);
+    assert_string_equal(fixture_status(f).notes, "");
+    assert_int_equal(fixture_status(f).replayed, 0);
+    assert_string_equal(fixture_hash(f), hash);
+}
+
+enum { AT_GET, AT_COMMAND, AT_LIST, AT_HISTORY, AT_AS_OF, AT_COUNT };
+
+static bool count_workflow(void *ctx, const struct wf_workflow *workflow) {
+    (void)workflow;
+    (*(int *)ctx)++;
+    return true;
+}
+
+static bool count_event(void *ctx, const struct wf_event *event) {
+    (void)event;
+    (*(int *)ctx)++;
+    return true;
+}
+
+static void meet_damage(struct engine_fixture *f, int where) {
+    struct wf_workflow *workflow = NULL;
+    int count = 0;
+    switch (where) {
+    case AT_GET:
+        must(f, wf_workflow_get(f->engine, "L0003", &workflow, &f->err));
+        break;
+    case AT_AS_OF:
+        must(f, wf_workflow_get_as_of(f->engine, "L0003", 20, &workflow, &f->err));
+        break;
+    case AT_COMMAND:
+        must(f, fixture_submit(f, "L0003", 2, "k", NULL));
+        break;
+    case AT_LIST:
+        must(f, wf_workflow_list(f->engine, NULL, count_workflow, &count, &f->err));
+        assert_int_equal(count, 30);
+        break;
+    case AT_HISTORY:
+        must(f, wf_workflow_history(f->engine, "L0003", count_event, &count, &f->err));
+        assert_true(count > 3);
+        break;
+    default:
+        break;
+    }
+    wf_workflow_free(workflow);
+}
+
+/* A listing that is under way when the snapshot breaks misses nobody. */
+struct breaking {
+    struct engine_fixture *fixture;
+    int count;
+    char last[16];
+};
+
+static bool break_snapshot(void *ctx, const struct wf_workflow *workflow) {
+    struct breaking *breaking = ctx;
+    if (++breaking->count == 10)
+        assert_true(sim_snapshot_damage(breaking->fixture->snapshots, place));
+    assert_true(strcmp(workflow->id, breaking->last) > 0);
+    (void)snprintf(breaking->last, sizeof breaking->last, "%s", workflow->id);
+    return true;
+}
+
+static void test_snapshots_on_the_machines_disk(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.memory_max = 128 * 1024;
+    fixture_reopen(f, true);
+    struct busy busy;
+    fixture_loans(f, 0, 200, 1);
+    begin_busy(&busy, f, 100);
+    for (int i = 0; i < 5; i++)
+        snapshot(f);
+    end_busy(&busy);
+    assert_snapshot_tells_the_truth(f);
+    uint64_t entries = 0;
+    must(f, wf_snapshot_verify(f->engine, &entries, &f->err));
+    assert_true(entries > 200);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(test_clean_close_leaves_nothing_to_replay),
+        TEST(test_failed_snapshot_is_made_up_for_by_the_next),
+        TEST(test_definition_survives_a_failed_snapshot),
+        TEST(test_nothing_is_evicted_before_its_snapshot_is_durable),
+        TEST(test_snapshot_under_load_is_the_state_of_its_lsn),
+        TEST(test_entity_that_changes_while_frozen_is_written_as_it_was),
+        TEST(test_background_thread_snapshots_under_load),
+        TEST(test_tiny_memory_comes_to_the_same_state),
+        TEST(test_long_replay_keeps_within_memory),
+        TEST(test_damaged_snapshot_is_set_aside_at_open),
+        cmocka_unit_test_setup_teardown(test_snapshots_on_the_machines_disk, setup_disk, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
