@@ -270,6 +270,7 @@ static enum wf_status open_log(struct wf_engine *engine, const struct wal_positi
     engine->recovering = false;
     engine->last = replayer.last;
     engine->replayed = replayer.records;
+    engine->log_bytes = replayer.bytes; /* so that a snapshot becomes due, however short each run */
     engine->torn_bytes = report->torn_bytes;
     return status == WF_OK ? engine_check_reach(engine, err) : status;
 }

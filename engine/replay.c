@@ -68,6 +68,7 @@ enum wf_status replay_record(void *ctx, const struct wal_record *wal_record, str
     if (wal_record->lsn <= replayer->after_lsn) {
         return WF_OK;
     }
+    replayer->bytes += wal_record->payload.size;
     if (replayer->pipeline != NULL) {
         return replay_pipeline_push(replayer->pipeline, wal_record, err);
     }

@@ -15,6 +15,7 @@ struct replayer {
     struct codec_arena *arena;
     uint64_t after_lsn; /* skip records up to this one */
     uint64_t records;   /* applied; valid after replay_finish() */
+    uint64_t bytes;     /* of their payloads */
     struct record_link last;
     struct replay_pipeline *pipeline; /* NULL: none was started */
 };

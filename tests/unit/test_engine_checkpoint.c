@@ -73,6 +73,22 @@ static void test_clean_close_leaves_nothing_to_replay(void **state) {
     fixture_verify(f);
 }
 
+static void test_replay_counts_towards_the_next_snapshot(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.snapshot_log_bytes = 5000;
+    fixture_reopen(f, true);
+    uint64_t before = fixture_status(f).snapshot_lsn;
+    /* Each run ends before a snapshot is due by what that run alone wrote. */
+    for (int run = 0; run < 10; run++) {
+        fixture_loans(f, run * 40, 40, 0);
+        fixture_crash(f, 0);
+        fixture_open(f);
+    }
+    fixture_loans(f, 400, 40, 0);
+    assert_true(fixture_status(f).snapshot_lsn > before);
+    assert_true(fixture_status(f).replayed < 400);
+}
+
 /* --- failure --- */
 
 static void test_failed_snapshot_is_made_up_for_by_the_next(void **state) {
@@ -385,6 +401,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_clean_close_leaves_nothing_to_replay),
+        TEST(test_replay_counts_towards_the_next_snapshot),
         TEST(test_failed_snapshot_is_made_up_for_by_the_next),
         TEST(test_definition_survives_a_failed_snapshot),
         TEST(test_nothing_is_evicted_before_its_snapshot_is_durable),
