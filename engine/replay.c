@@ -29,9 +29,12 @@ static enum wf_status keep_within_memory(struct wf_engine *engine, struct record
         return WF_OK;
     }
     engine->last = last;
-    if (!engine->options.read_only && cache_wants_checkpoint(engine)) {
+    /* Where snapshots fail, on a full disk say, the store must open all the same, beyond the bound.
+     */
+    bool possible = engine->snapshot != NULL && engine->snapshot_status == WF_OK;
+    if (!engine->options.read_only && possible && cache_wants_checkpoint(engine)) {
         enum wf_status status = checkpoint_run_locked(engine, err);
-        if (status != WF_OK) {
+        if (status == WF_DAMAGE) {
             return status;
         }
     }

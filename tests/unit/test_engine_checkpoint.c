@@ -304,6 +304,21 @@ static void test_long_replay_keeps_within_memory(void **state) {
     fixture_verify(f);
 }
 
+static void test_long_replay_goes_on_where_snapshots_fail(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.snapshot_log_bytes = 0;
+    fixture_reopen(f, true);
+    fixture_loans(f, 0, 1000, 1);
+    const char *hash = fixture_hash(f);
+    f->options.memory_max = 64 * 1024;
+    fixture_crash(f, 0);
+    sim_snapshot_fail_commit(f->snapshots, 1, WF_FULL);
+    fixture_open(f);
+    assert_string_equal(fixture_hash(f), hash);
+    assert_non_null(strstr(fixture_status(f).notes, "snapshots pause"));
+    fixture_verify(f);
+}
+
 /* --- damage --- */
 
 static void test_damaged_snapshot_is_set_aside_at_open(void **state) {
@@ -410,6 +425,7 @@ int main(void) {
         TEST(test_background_thread_snapshots_under_load),
         TEST(test_tiny_memory_comes_to_the_same_state),
         TEST(test_long_replay_keeps_within_memory),
+        TEST(test_long_replay_goes_on_where_snapshots_fail),
         TEST(test_damaged_snapshot_is_set_aside_at_open),
         cmocka_unit_test_setup_teardown(test_snapshots_on_the_machines_disk, setup_disk, teardown),
     };
