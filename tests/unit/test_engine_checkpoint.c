@@ -380,6 +380,23 @@ static void meet_damage(struct engine_fixture *f, int where) {
     wf_workflow_free(workflow);
 }
 
+static void test_reader_goes_on_without_a_damaged_snapshot(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 30, 2);
+    fixture_close(f);
+    f->options.create = false;
+    f->options.read_only = true;
+    fixture_open(f);
+    assert_true(sim_snapshot_damage(f->snapshots, place));
+    meet_damage(f, AT_GET);
+    assert_true(sim_snapshot_exists(f->snapshots, place)); /* nothing was changed */
+    fixture_verify(f);
+    fixture_close(f);
+    fixture_open(f);
+    meet_damage(f, AT_LIST);
+    fixture_verify(f);
+}
+
 /* A listing that is under way when the snapshot breaks misses nobody. */
 struct breaking {
     struct engine_fixture *fixture;
@@ -427,6 +444,7 @@ int main(void) {
         TEST(test_long_replay_keeps_within_memory),
         TEST(test_long_replay_goes_on_where_snapshots_fail),
         TEST(test_damaged_snapshot_is_set_aside_at_open),
+        TEST(test_reader_goes_on_without_a_damaged_snapshot),
         cmocka_unit_test_setup_teardown(test_snapshots_on_the_machines_disk, setup_disk, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
