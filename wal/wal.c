@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LISTINGS_MAX = 5 }; /* attempts to read beside an owner that archives */
+
 static const char *const points[] = {
     "wal.before_write", "wal.after_write", "wal.before_sync",   "wal.after_sync",
     "wal.before_seal",  "wal.after_seal",  "wal.before_create", "wal.after_create",
@@ -243,9 +245,19 @@ enum wf_status wal_open_reader(struct io *io, const char *dir, const struct wal_
         .ctx = ctx,
     };
     /* What the owner vouches for must be there. */
-    if (limit_lsn != UINT64_MAX && limit_lsn > minimum_lsn)
+    bool owned = limit_lsn != UINT64_MAX;
+    if (owned && limit_lsn > minimum_lsn)
         recover.minimum_lsn = limit_lsn;
-    return open_log(io, dir, NULL, 0, &recover, report, out, err);
+    struct wal_recovery unused;
+    struct wal_recovery *seen = report != NULL ? report : &unused;
+    enum wf_status status = WF_NOT_FOUND;
+    /* The owner may archive the oldest segment between our listing and our reading: list again. */
+    for (int attempt = 0; attempt < LISTINGS_MAX; attempt++) {
+        status = open_log(io, dir, NULL, 0, &recover, seen, out, err);
+        if (status != WF_NOT_FOUND || !owned || seen->records > 0)
+            break;
+    }
+    return status;
 }
 
 enum wf_status wal_close(struct wal *wal, struct wf_error *err) {
