@@ -267,6 +267,10 @@ static enum wf_status open_log(struct wf_engine *engine, const struct wal_positi
                           &replayer, report, &engine->wal, err);
     }
     status = replay_finish(&replayer, status, err);
+    if (replayer.undecodable_lsn != 0) {
+        report->bad_lsn = replayer.undecodable_lsn;
+        report->bad_lsn_last = replayer.undecodable_lsn;
+    }
     engine->recovering = false;
     engine->last = replayer.last;
     engine->replayed = replayer.records;
@@ -280,6 +284,52 @@ static enum wf_status reset_state(struct wf_engine *engine, struct wf_error *err
     engine->wal = NULL;
     state_deinit(&engine->state);
     return engine_init_state(engine, err);
+}
+
+static enum wf_status pass_over(void *ctx, const struct wal_record *record, struct wf_error *err) {
+    (void)ctx;
+    (void)record;
+    (void)err;
+    return WF_OK;
+}
+
+/* Does the log reach as far as the snapshot says? Changes nothing. */
+static enum wf_status check_log(struct wf_engine *engine, uint64_t minimum_lsn,
+                                struct wal_recovery *report, struct wf_error *err) {
+    struct wal *log = NULL;
+    enum wf_status status = wal_open_reader(engine->io, engine->wal_dir, NULL, minimum_lsn,
+                                            UINT64_MAX, pass_over, NULL, report, &log, err);
+    (void)wal_close(log, NULL);
+    return status;
+}
+
+/* The log from its beginning. The snapshot is dropped first, for a replay that outgrows memory
+ * writes to the one that is there; but not before the log was looked at, for the snapshot's LSN
+ * still says how far that was durable. */
+static enum wf_status recover_from_log(struct wf_engine *engine, const char *why,
+                                       uint64_t minimum_lsn, uint64_t limit_lsn,
+                                       struct wal_recovery *report, struct wf_error *err) {
+    enum wf_status status = reset_state(engine, err);
+    if (status == WF_OK && !engine->options.read_only) {
+        status = check_log(engine, minimum_lsn, report, err);
+    }
+    if (status == WF_OK) {
+        status = engine_drop_snapshot(engine, why, err);
+    }
+    if (status != WF_OK) {
+        return status;
+    }
+    engine->digest_sum = (struct digest_sum){0};
+    engine->last = (struct record_link){0};
+    const struct wal_position beginning = {0};
+    return open_log(engine, &beginning, minimum_lsn, limit_lsn, report, err);
+}
+
+/* The LSN that the snapshot stands for, whether or not the rest of it can be read. */
+static uint64_t snapshot_reach(const struct wf_engine *engine) {
+    struct snapshot_meta meta;
+    bool any = engine->snapshot != NULL && engine->snapshot->ops->meta(engine->snapshot, &meta);
+    return any ? meta.lsn : 0;
 }
 
 /* Snapshot, then log. A snapshot that proves unusable on the way is dropped and the log read from
@@ -300,25 +350,13 @@ static enum wf_status recover(struct wf_engine *engine, uint64_t limit_lsn,
         snapshot_at_fault =
             status == WF_DIVERGENCE || (status == WF_DAMAGE && report->bad_lsn == 0);
     }
-    if (!snapshot_at_fault || engine->snapshot == NULL || engine->snapshot_lsn == 0) {
+    uint64_t minimum_lsn = snapshot_reach(engine);
+    if (!snapshot_at_fault || minimum_lsn == 0) {
         return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
     }
-    uint64_t minimum_lsn = engine->snapshot_lsn;
-    status = reset_state(engine, err);
-    if (status == WF_OK) {
-        struct wf_error first = why;
-        engine->snapshot_lsn = 0;
-        engine->digest_sum = (struct digest_sum){0};
-        engine->last = (struct record_link){0};
-        position.size = 0;
-        /* The snapshot's LSN still says how far the log was durable. */
-        status = open_log(engine, &position, minimum_lsn, limit_lsn, report, &why);
-        if (status != WF_OK) {
-            return error_set(err, status, "%s", why.text);
-        }
-        status = engine_drop_snapshot(engine, first.text, err);
-    }
-    return status;
+    struct wf_error first = why;
+    status = recover_from_log(engine, first.text, minimum_lsn, limit_lsn, report, &why);
+    return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
 }
 
 static enum wf_status open_reader(struct wf_engine *engine, struct wf_error *err) {

@@ -84,6 +84,7 @@ enum wf_status replay_record(void *ctx, const struct wal_record *wal_record, str
     codec_arena_reset(replayer->arena);
     enum wf_status status = codec_decode(replayer->arena, wal_record->payload, &record, err);
     if (status != WF_OK) {
+        replayer->undecodable_lsn = wal_record->lsn;
         return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
     }
     record.lsn = wal_record->lsn;

@@ -17,6 +17,7 @@ struct replayer {
     uint64_t records;   /* applied; valid after replay_finish() */
     uint64_t bytes;     /* of their payloads */
     struct record_link last;
+    uint64_t undecodable_lsn;         /* 0: all could be decoded */
     struct replay_pipeline *pipeline; /* NULL: none was started */
 };
 

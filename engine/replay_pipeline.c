@@ -154,8 +154,8 @@ static enum wf_status hand_over(struct replay_pipeline *pipeline, struct wf_erro
     return status;
 }
 
-static enum wf_status decode_into(struct batch *batch, const struct wal_record *wal_record,
-                                  struct wf_error *err) {
+static enum wf_status decode_into(struct replayer *replayer, struct batch *batch,
+                                  const struct wal_record *wal_record, struct wf_error *err) {
     struct record *record = &batch->records[batch->count];
     batch->lost[batch->count] = wal_record->lost;
     if (!wal_record->lost) {
@@ -169,6 +169,7 @@ static enum wf_status decode_into(struct batch *batch, const struct wal_record *
         enum wf_status status =
             codec_decode(&batch->arena, (struct bytes_view){copy, size}, record, err);
         if (status != WF_OK) {
+            replayer->undecodable_lsn = wal_record->lsn; /* no other thread looks at it */
             return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
         }
     }
@@ -181,7 +182,7 @@ static enum wf_status decode_into(struct batch *batch, const struct wal_record *
 enum wf_status replay_pipeline_push(struct replay_pipeline *pipeline,
                                     const struct wal_record *wal_record, struct wf_error *err) {
     struct batch *batch = batch_at(pipeline, pipeline->produced); /* only this thread raises it */
-    enum wf_status status = decode_into(batch, wal_record, err);
+    enum wf_status status = decode_into(pipeline->replayer, batch, wal_record, err);
     if (status == WF_OK && (batch->count == BATCH_RECORDS || batch->bytes >= BATCH_BYTES)) {
         status = hand_over(pipeline, err);
     }

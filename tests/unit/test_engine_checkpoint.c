@@ -413,6 +413,51 @@ static bool break_snapshot(void *ctx, const struct wf_workflow *workflow) {
     return true;
 }
 
+static void test_snapshot_of_another_format_is_rebuilt(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 10, 2);
+    snapshot(f);
+    const char *hash = fixture_hash(f);
+    struct snapshot_meta meta;
+    struct snapshot *kept = f->engine->snapshot;
+    assert_true(kept->ops->meta(kept, &meta));
+    meta.bytes[0] ^= 0x40;
+    must(f, kept->ops->commit(kept, NULL, 0, &meta, &f->err));
+    fixture_reopen(f, false);
+    assert_string_equal(fixture_hash(f), hash);
+    assert_non_null(strstr(fixture_status(f).notes, "rebuilt from the log"));
+}
+
+/* The rebuilding of a large store must not write to the snapshot that it is about to set aside. */
+static void test_rebuilding_with_little_memory_loses_nothing(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.snapshot_log_bytes = 0;
+    fixture_reopen(f, true);
+    fixture_loans(f, 0, 1500, 1);
+    snapshot(f);
+    const char *hash = fixture_hash(f);
+    struct snapshot *kept = f->engine->snapshot;
+    struct snapshot_meta meta;
+    assert_true(kept->ops->meta(kept, &meta));
+    static const uint8_t store_key[] = {ENTITY_STORE};
+    struct snapshot_change change = {.key = {store_key, 1},
+                                     .value = {(const uint8_t *)"rubbish", 7}};
+    must(f, kept->ops->commit(kept, &change, 1, &meta, &f->err));
+    f->options.memory_max = 128 * 1024;
+    fixture_reopen(f, false);
+    assert_non_null(strstr(fixture_status(f).notes, "rebuilt from the log"));
+    assert_string_equal(fixture_hash(f), hash);
+    char id[16];
+    char text[512];
+    for (int i = 0; i < 1500; i += 50) {
+        fixture_describe(f, fixture_id(i, id), UINT64_MAX, text);
+        assert_string_not_equal(text, "-");
+    }
+    fixture_verify(f);
+    snapshot(f);
+    assert_snapshot_tells_the_truth(f);
+}
+
 static void test_snapshots_on_the_machines_disk(void **state) {
     struct engine_fixture *f = *state;
     f->options.memory_max = 128 * 1024;
@@ -445,6 +490,8 @@ int main(void) {
         TEST(test_long_replay_goes_on_where_snapshots_fail),
         TEST(test_damaged_snapshot_is_set_aside_at_open),
         TEST(test_reader_goes_on_without_a_damaged_snapshot),
+        TEST(test_snapshot_of_another_format_is_rebuilt),
+        TEST(test_rebuilding_with_little_memory_loses_nothing),
         cmocka_unit_test_setup_teardown(test_snapshots_on_the_machines_disk, setup_disk, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
