@@ -221,6 +221,7 @@ struct listing {
     void *ctx;
     struct id_list changed;
     size_t changed_at;
+    uint64_t reloads; /* of the engine, when `changed` was collected */
     struct id_page page;
     size_t page_at;
     bool page_last; /* the snapshot has no more */
@@ -255,6 +256,50 @@ static void free_page(struct id_page *page) {
     *page = (struct id_page){0};
 }
 
+/* What is in memory only, behind what was shown. Once, and again whenever the state was rebuilt:
+ * what stood in a snapshot that broke is in memory only now. The mutex is held. */
+static enum wf_status follow_memory(struct listing *listing, struct wf_error *err) {
+    struct wf_engine *engine = listing->engine;
+    enum wf_status status = engine_ensure_state(engine, err);
+    if (status != WF_OK || listing->reloads == engine->counters.reloads) {
+        return status;
+    }
+    id_list_deinit(&listing->changed);
+    listing->changed_at = 0;
+    status = changed_ids(engine, &listing->changed, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    listing->reloads = engine->counters.reloads;
+    const struct id_list *changed = &listing->changed;
+    qsort(changed->ids, changed->count, sizeof(char *), compare_ids);
+    while (listing->after != NULL && listing->changed_at < changed->count &&
+           strcmp(changed->ids[listing->changed_at], listing->after) <= 0) {
+        listing->changed_at++;
+    }
+    return WF_OK;
+}
+
+/* The mutex is held. */
+static enum wf_status read_next(struct listing *listing, struct wf_error *err) {
+    struct wf_error why = {0};
+    enum wf_status status = follow_memory(listing, &why);
+    if (status == WF_OK) {
+        status = read_page(listing->engine, listing->after, &listing->page, &why);
+    }
+    if (status == WF_DAMAGE) {
+        free_page(&listing->page);
+        status = engine_replace_snapshot(listing->engine, why.text, &why);
+        if (status == WF_OK) {
+            status = follow_memory(listing, &why);
+        }
+        if (status == WF_OK) {
+            status = read_page(listing->engine, listing->after, &listing->page, &why);
+        }
+    }
+    return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
+}
+
 static enum wf_status fill_page(struct listing *listing, struct wf_error *err) {
     if (listing->page_at < listing->page.count || listing->page_last) {
         return WF_OK;
@@ -262,7 +307,7 @@ static enum wf_status fill_page(struct listing *listing, struct wf_error *err) {
     free_page(&listing->page);
     listing->page_at = 0;
     pthread_mutex_lock(&listing->engine->mutex);
-    enum wf_status status = read_page(listing->engine, listing->after, &listing->page, err);
+    enum wf_status status = read_next(listing, err);
     pthread_mutex_unlock(&listing->engine->mutex);
     listing->page_last = listing->page.count < LIST_PAGE;
     return status;
@@ -318,20 +363,12 @@ enum wf_status wf_workflow_list(struct wf_engine *engine, const struct wf_filter
     struct listing listing = {.engine = engine,
                               .filter = filter == NULL ? &everything : filter,
                               .on_workflow = on_workflow,
-                              .ctx = ctx};
+                              .ctx = ctx,
+                              .reloads = UINT64_MAX};
     if (listing.filter->after != NULL) {
         listing.after = strdup(listing.filter->after);
     }
-    pthread_mutex_lock(&engine->mutex);
-    enum wf_status status = engine_ensure_state(engine, err);
-    if (status == WF_OK) {
-        status = changed_ids(engine, &listing.changed, err);
-    }
-    pthread_mutex_unlock(&engine->mutex);
-    if (status == WF_OK) {
-        qsort(listing.changed.ids, listing.changed.count, sizeof(char *), compare_ids);
-        status = walk_both(&listing, err);
-    }
+    enum wf_status status = walk_both(&listing, err);
     id_list_deinit(&listing.changed);
     free_page(&listing.page);
     free(listing.after);

@@ -380,6 +380,26 @@ static void meet_damage(struct engine_fixture *f, int where) {
     wf_workflow_free(workflow);
 }
 
+static void test_snapshot_damaged_at_run_time_is_rebuilt(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 30, 2);
+    for (int where = 0; where < AT_COUNT; where++) {
+        fixture_reopen(f, true);
+        const char *hash = fixture_hash(f);
+        assert_true(sim_snapshot_damage(f->snapshots, place));
+        meet_damage(f, where);
+        if (where != AT_COMMAND)
+            assert_string_equal(fixture_hash(f), hash);
+        assert_non_null(strstr(fixture_status(f).notes, "rebuilt from the log"));
+        fixture_verify(f);
+        int count = 0;
+        must(f, wf_workflow_list(f->engine, NULL, count_workflow, &count, &f->err));
+        assert_int_equal(count, 30);
+        snapshot(f);
+        assert_int_equal(wf_snapshot_verify(f->engine, NULL, &f->err), WF_OK);
+    }
+}
+
 static void test_reader_goes_on_without_a_damaged_snapshot(void **state) {
     struct engine_fixture *f = *state;
     fixture_loans(f, 0, 30, 2);
@@ -411,6 +431,15 @@ static bool break_snapshot(void *ctx, const struct wf_workflow *workflow) {
     assert_true(strcmp(workflow->id, breaking->last) > 0);
     (void)snprintf(breaking->last, sizeof breaking->last, "%s", workflow->id);
     return true;
+}
+
+static void test_listing_goes_on_when_the_snapshot_breaks(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 400, 0);
+    fixture_reopen(f, true);
+    struct breaking breaking = {.fixture = f};
+    must(f, wf_workflow_list(f->engine, NULL, break_snapshot, &breaking, &f->err));
+    assert_int_equal(breaking.count, 400);
 }
 
 static void test_snapshot_of_another_format_is_rebuilt(void **state) {
@@ -489,7 +518,9 @@ int main(void) {
         TEST(test_long_replay_keeps_within_memory),
         TEST(test_long_replay_goes_on_where_snapshots_fail),
         TEST(test_damaged_snapshot_is_set_aside_at_open),
+        TEST(test_snapshot_damaged_at_run_time_is_rebuilt),
         TEST(test_reader_goes_on_without_a_damaged_snapshot),
+        TEST(test_listing_goes_on_when_the_snapshot_breaks),
         TEST(test_snapshot_of_another_format_is_rebuilt),
         TEST(test_rebuilding_with_little_memory_loses_nothing),
         cmocka_unit_test_setup_teardown(test_snapshots_on_the_machines_disk, setup_disk, teardown),
