@@ -158,7 +158,8 @@ static bool kill_once(struct harness *harness, bool verify) {
 
 static bool run(struct harness *harness, const char *root, uint64_t kills) {
     for (uint64_t done = 0; done < kills; done++) {
-        bool fresh = done % KILLS_PER_STORE == 0;
+        /* A store whose loans are nearly used up has too little to feed until a kill. */
+        bool fresh = done % KILLS_PER_STORE == 0 || harness->first > ORACLE_LOANS / 2;
         if (fresh) {
             char name[32];
             scratch_remove(harness->dir);
