@@ -82,15 +82,13 @@ const char *error_code(enum wf_status status) {
     case WF_LOCKED:
         return "locked";
     case WF_IO:
+    case WF_NO_MEMORY:
         return "io";
     case WF_FULL:
         return "full";
     case WF_HALTED:
+    case WF_UNKNOWN: /* the engine halted over it; the text says that the outcome is unknown */
         return "halted";
-    case WF_UNKNOWN:
-        return "unknown";
-    case WF_NO_MEMORY:
-        return "no_memory";
     }
     return "invalid_status";
 }

@@ -202,7 +202,6 @@ int out_exit_status(enum wf_status status) {
         return 0;
     case WF_REFUSED:
     case WF_CONFLICT:
-    case WF_NO_MEMORY:
         return 1;
     case WF_USAGE:
         return 2;
@@ -215,6 +214,7 @@ int out_exit_status(enum wf_status status) {
     case WF_LOCKED:
         return 6;
     case WF_IO:
+    case WF_NO_MEMORY:
     case WF_FULL:
     case WF_HALTED:
     case WF_UNKNOWN:
