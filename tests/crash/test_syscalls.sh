@@ -1,15 +1,21 @@
 #!/bin/bash
-# Real system calls fail one by one, under strace, while wfctl works: it ends with the right exit status, nothing
+# Real system calls fail one by one, under strace, while wfctl works, and a program whose store rotates its log and
+# writes snapshots all the time: it ends with the right exit status, nothing
 # that it acknowledged is lost, the store opens again, and no descriptor is synced again after a failed sync.
 # Then real short writes (RLIMIT_FSIZE) and real full disks (tmpfs, ext4 in a loop file), where mounting
 # is permitted: work goes on when space returns.
 #
-# Every n-th call of every kind; SYSCALL_RUNS=N draws that many of them, with SYSCALL_SEED.
+# Every n-th call of every kind in make test-long; otherwise SYSCALL_RUNS (350) of them, drawn with SYSCALL_SEED.
+# SYSCALL_ONLY='rotate pwrite64 EIO 33' takes those whose description (scenario, call, error, n) holds that.
 set -uo pipefail
 
 wfctl=${WFCTL:-build/release/wfctl}
 wfctl=$(realpath "$wfctl")
-runs_max=${SYSCALL_RUNS:-$([ -n "${SAN:-}" ] && echo 60 || echo 1000000)}
+rotate=$(realpath "$(dirname "$wfctl")/tests/crash/rotate_stream")
+runs_max=350
+[ -n "${SAN:-}" ] && runs_max=60
+[ -n "${WF_TEST_LONG:-}" ] && runs_max=1000000
+runs_max=${SYSCALL_RUNS:-$runs_max}
 seed=${SYSCALL_SEED:-$RANDOM}
 scratch=$(mktemp -d)
 mounted=()
@@ -75,19 +81,24 @@ acknowledged() {
 
 # --- what must hold afterwards ---
 
-# check_acknowledged STORE ANSWERS: the stream again, with the same keys: all of it works, and what was acknowledged
-# before is answered from the log, with the same LSN.
+# check_acknowledged STORE ANSWERS [rotate]: the stream again, with the same keys: all of it works, and what was
+# acknowledged before is answered from the log, with the same LSN.
 check_acknowledged() {
-    local store=$1 status lost
-    "$wfctl" -d "$store" exec <stream >again.out 2>again.err
+    local store=$1 status lost expected=$lines
+    if [ "${3:-}" = rotate ]; then
+        expected=600
+        "$rotate" "$store" >again.out 2>again.err
+    else
+        "$wfctl" -d "$store" exec <stream >again.out 2>again.err
+    fi
     status=$?
     if [ $status != 0 ]; then
         echo "the store does not take commands afterwards: exit $status: $(head -c 300 again.err)"
         return 1
     fi
     acknowledged again.out >again.acked
-    if [ "$(wc -l <again.acked)" != "$lines" ]; then
-        echo "afterwards only $(wc -l <again.acked) of $lines commands work: $(grep -m1 -v '"ok": *true' again.out)"
+    if [ "$(wc -l <again.acked)" != "$expected" ]; then
+        echo "afterwards only $(wc -l <again.acked) of $expected commands work: $(grep -m1 -v '"ok": *true' again.out)"
         return 1
     fi
     acknowledged "$2" | cut -d' ' -f1,2 | sed 's/$/ true/' >first.acked
@@ -174,7 +185,7 @@ check_status() {
     0 | 7) return 0 ;;
     1) [ "$2" = ENOMEM ] && return 0 ;;
     esac
-    echo "exit status $1: $(head -c 300 run.err)"
+    echo "exit status $1: $(head -c 300 run.err | tr '\n' ' ')"
     return 1
 }
 
@@ -188,6 +199,10 @@ inject() {
         feed | strace -f -qq -o trace -e trace="$traced" -e inject="$2:error=$3:when=$4" \
             "$wfctl" -d store exec >run.out 2>run.err
         status=${PIPESTATUS[1]}
+    elif [ "$scenario" = rotate ]; then
+        strace -f -qq -o trace -e trace="$traced" -e inject="$2:error=$3:when=$4" \
+            "$rotate" store >run.out 2>run.err
+        status=$?
     else
         strace -f -qq -o trace -e trace="$traced" -e inject="$2:error=$3:when=$4" \
             "$wfctl" -d store init >init.out 2>run.err
@@ -201,7 +216,7 @@ inject() {
         "$wfctl" -d store init >init.out 2>&1 ||
             { echo "init does not work afterwards: exit $?: $(head -c 300 init.out)"; return 1; }
     fi
-    check_acknowledged store run.out
+    check_acknowledged store run.out "$scenario"
 }
 
 inject_all() {
@@ -214,7 +229,9 @@ inject_all() {
     }
     rm -rf store
     strace -f -qq -o trace.init -e trace="$traced" "$wfctl" -d store init >/dev/null 2>&1
-    { plan exec trace.exec; plan init trace.init; } >all.plan
+    rm -rf store
+    strace -f -qq -o trace.rotate -e trace="$traced" "$rotate" store >/dev/null 2>&1
+    { plan exec trace.exec; plan init trace.init; plan rotate trace.rotate; } | grep -e "${SYSCALL_ONLY:-.}" >all.plan
     # A seeded draw: the same seed, the same faults.
     shuf --random-source=<(yes "$seed") -n "$runs_max" all.plan >drawn.plan
     while read -r scenario call error n <&8; do
