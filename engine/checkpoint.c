@@ -318,6 +318,9 @@ static enum wf_status refuse_without_snapshot(const struct wf_engine *engine,
     if (engine->options.read_only) {
         return error_set(err, WF_REFUSED, "the store is open for reading only");
     }
+    if (!engine->recovering && wal_halted(engine->wal)) {
+        return error_set(err, WF_HALTED, "the log is halted: its end is of unknown outcome");
+    }
     if (engine->snapshot == NULL) {
         return error_set(err, WF_IO, "there is no snapshot to write to: %s", engine->notes);
     }
@@ -350,6 +353,10 @@ enum wf_status checkpoint_run(struct wf_engine *engine, struct wf_error *err) {
         pthread_cond_wait(&engine->checkpoint_done, &engine->mutex);
     }
     enum wf_status status = refuse_without_snapshot(engine, why);
+    if (status == WF_OK) {
+        /* A state that could be rebuilt in part only is not the one of any LSN. */
+        status = engine_ensure_state(engine, why);
+    }
     if (status != WF_OK || engine->last.lsn == engine->snapshot_lsn) {
         pthread_mutex_unlock(&engine->mutex);
         return status;

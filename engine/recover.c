@@ -163,10 +163,11 @@ static enum wf_status rebuild(struct wf_engine *engine, struct wf_error *err) {
 }
 
 /* A checkpoint that is being written has no use for the entities any more, but it holds the
- * snapshot. */
+ * snapshot. While it ends, others must not go on with the state that is about to be replaced. */
 static void stop_checkpoint(struct wf_engine *engine) {
     while (engine->checkpoint.running) {
         engine->checkpoint.aborted = true;
+        engine->stale = true;
         pthread_cond_wait(&engine->checkpoint_done, &engine->mutex);
     }
 }

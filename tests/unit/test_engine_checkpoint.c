@@ -251,10 +251,11 @@ static void test_background_thread_snapshots_under_load(void **state) {
     struct busy busy[2];
     begin_busy(&busy[0], f, 0);
     begin_busy(&busy[1], f, 5000);
-    fixture_loans(f, 9000, 300, 2);
+    for (int i = 0; i < 5000 && sim_snapshot_commits(f->snapshots) <= 3; i++)
+        fixture_loans(f, 10000 + i, 1, 2);
     end_busy(&busy[0]);
     end_busy(&busy[1]);
-    assert_true(sim_snapshot_commits(f->snapshots) > 2);
+    assert_true(sim_snapshot_commits(f->snapshots) > 3);
     fixture_verify(f);
     assert_snapshot_tells_the_truth(f);
 }
@@ -503,6 +504,70 @@ static void test_snapshots_on_the_machines_disk(void **state) {
     assert_true(entries > 200);
 }
 
+/* --- a state that could not be rebuilt --- */
+
+/* A segment keeps the name that it was made under as long as it is open. */
+static void fault_log(struct engine_fixture *f, enum sim_op op, enum sim_fault_kind kind,
+                      uint64_t nth) {
+    const char *const names[] = {".seg", ".seg.tmp"};
+    for (int i = 0; i < 2; i++) {
+        const struct sim_fault fault = {
+            .op = op, .kind = kind, .path = names[i], .nth = nth, .persistent = true};
+        sim_fault_add(f->sim, &fault);
+    }
+}
+
+static void test_half_rebuilt_state_gets_into_no_snapshot(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 5, 1);
+    snapshot(f);
+    fixture_loans(f, 5, 2000, 0); /* several segments */
+    char hash[65];
+    (void)snprintf(hash, sizeof hash, "%s", fixture_hash(f));
+    bool failed = false;
+    for (uint64_t nth = 1; nth <= 6; nth++) {
+        struct wf_command command = {.kind = WF_WORKFLOW_CANCEL, .id = "L0001", .reason = "no"};
+        struct wf_pending pending;
+        must(f, wf_enqueue(f->engine, &command, &pending, &f->err));
+        fault_log(f, SIM_WRITE, SIM_FAULT_FULL, 1);
+        assert_int_equal(wf_wait(f->engine, &pending, NULL, &f->err), WF_FULL);
+        fault_log(f, SIM_READ, SIM_FAULT_EIO, nth);
+        struct wf_workflow *workflow = NULL;
+        enum wf_status status = wf_workflow_get(f->engine, "L0001", &workflow, &f->err);
+        wf_workflow_free(workflow);
+        failed = failed || status == WF_IO;
+        (void)wf_snapshot(f->engine, NULL);
+        sim_fault_clear(f->sim);
+        assert_string_equal(fixture_hash(f), hash);
+        fixture_verify(f);
+        fixture_reopen(f, false);
+        assert_string_equal(fixture_hash(f), hash);
+        assert_string_equal(fixture_status(f).notes, "");
+        fixture_verify(f);
+    }
+    assert_true(failed);
+}
+
+static void test_halted_log_gets_no_snapshot(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 5, 1);
+    char hash[65];
+    (void)snprintf(hash, sizeof hash, "%s", fixture_hash(f));
+    uint64_t commits = sim_snapshot_commits(f->snapshots);
+    const struct sim_fault fault = {.op = SIM_SYNC, .kind = SIM_FAULT_EIO, .path = ".seg"};
+    sim_fault_add(f->sim, &fault);
+    assert_int_equal(fixture_cancel(f, "L0001", "no", NULL, NULL), WF_UNKNOWN);
+    assert_int_equal(wf_snapshot(f->engine, &f->err), WF_HALTED);
+    assert_string_equal(fixture_hash(f), hash);
+    assert_int_equal(wf_snapshot(f->engine, &f->err), WF_HALTED);
+    assert_int_equal(sim_snapshot_commits(f->snapshots), commits);
+    assert_int_equal(wf_close(f->engine, NULL), WF_OK);
+    f->engine = NULL;
+    assert_int_equal(sim_snapshot_commits(f->snapshots), commits);
+    fixture_open(f);
+    fixture_verify(f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -523,6 +588,8 @@ int main(void) {
         TEST(test_listing_goes_on_when_the_snapshot_breaks),
         TEST(test_snapshot_of_another_format_is_rebuilt),
         TEST(test_rebuilding_with_little_memory_loses_nothing),
+        TEST(test_half_rebuilt_state_gets_into_no_snapshot),
+        TEST(test_halted_log_gets_no_snapshot),
         cmocka_unit_test_setup_teardown(test_snapshots_on_the_machines_disk, setup_disk, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
