@@ -182,13 +182,14 @@ enum wf_status engine_sync_parent(struct io *io, const char *path, struct wf_err
     return status;
 }
 
-/* The folder itself, durable under its name before anything in it is. */
+/* The folder itself, durable under its name before anything in it is. One that exists already may
+ * have been made an instant ago, by somebody who was killed before its name was synced. */
 static enum wf_status make_folder(struct wf_engine *engine, const struct folder *folder,
                                   struct wf_error *err) {
-    if (folder->kind == IO_DIRECTORY) {
-        return WF_OK;
+    enum wf_status status = WF_OK;
+    if (folder->kind != IO_DIRECTORY) {
+        status = engine->io->ops->make_directory(engine->io, engine->dir, err);
     }
-    enum wf_status status = engine->io->ops->make_directory(engine->io, engine->dir, err);
     return status == WF_OK ? engine_sync_parent(engine->io, engine->dir, err) : status;
 }
 
