@@ -231,6 +231,14 @@ static enum wf_status write_first_record(struct wf_engine *engine, struct wf_err
     return engine_log_record(engine, &record, err);
 }
 
+/* The log is there and empty: making the store ended before its first record, which says what clock
+ * it has. */
+static enum wf_status refuse_unfinished(const struct wf_engine *engine, struct wf_error *err) {
+    return error_set(err, WF_NOT_FOUND,
+                     "the store in %s was never finished: make it again, nothing is in it",
+                     engine->dir);
+}
+
 /* --- recovery --- */
 
 static enum wf_status open_snapshot(struct wf_engine *engine, struct wf_error *err) {
@@ -390,7 +398,8 @@ static enum wf_status open_reader(struct wf_engine *engine, struct wf_error *err
         }
     }
     free(path);
-    return status;
+    return status == WF_OK && wal_next_lsn(engine->wal) == 1 ? refuse_unfinished(engine, err)
+                                                             : status;
 }
 
 static enum wf_status open_owner(struct wf_engine *engine, const struct folder *folder, bool make,
@@ -427,8 +436,9 @@ static enum wf_status open_owner(struct wf_engine *engine, const struct folder *
                        used > 0 ? "; " : "", report.torn_bytes, report.torn_segment,
                        report.torn_offset);
     }
-    if (!engine->state.store.created) {
-        status = write_first_record(engine, err);
+    if (wal_next_lsn(engine->wal) == 1) {
+        status = engine->options.create ? write_first_record(engine, err)
+                                        : refuse_unfinished(engine, err);
     } else if (engine->options.create && engine->options.test_clock &&
                !engine->state.store.test_clock) {
         status = error_set(err, WF_REFUSED, "the store exists and has no test clock");

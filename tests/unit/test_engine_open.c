@@ -171,6 +171,29 @@ static void test_creation_that_died_anywhere_can_be_repeated(void **state) {
     creation_stops_everywhere(false);
 }
 
+static void test_half_made_store_is_none_without_create(void **state) {
+    (void)state;
+    for (uint64_t place = 1; place < 100; place++) {
+        struct engine_fixture f;
+        fixture_prepare_sim(&f);
+        sim_stop_at(f.sim, place);
+        if (fixture_try_open(&f) == WF_OK) {
+            fixture_deinit(&f);
+            return;
+        }
+        fixture_crash(&f, SIZE_MAX);
+        f.options.create = false;
+        f.options.test_clock = false;
+        enum wf_status status = fixture_try_open(&f);
+        if (status == WF_OK) /* it was whole already: with the clock it was made with */
+            assert_true(fixture_status(&f).test_clock);
+        else if (status != WF_NOT_FOUND)
+            fail_msg("boundary %d: %s", (int)place, f.err.text);
+        fixture_deinit(&f);
+    }
+    fail_msg("creation never ended");
+}
+
 /* --- log and snapshot do not fit --- */
 
 static void remove_log(struct engine_fixture *f) {
