@@ -176,7 +176,10 @@ static enum wf_status read_page(struct wf_engine *engine, const char *after, str
     }
     const uint8_t kind = ENTITY_WORKFLOW;
     bytes_buffer_clear(&engine->scratch);
-    entity_key(ENTITY_WORKFLOW, engine_view(after == NULL ? "" : after), &engine->scratch);
+    /* What is longer than an id lies right behind its own beginning. */
+    struct bytes_view from = engine_view(after == NULL ? "" : after);
+    from.size = from.size > COMMAND_ID_MAX ? COMMAND_ID_MAX : from.size;
+    entity_key(ENTITY_WORKFLOW, from, &engine->scratch);
     if (!bytes_buffer_ok(&engine->scratch)) {
         return error_set(err, WF_NO_MEMORY, "no memory to list workflows");
     }
