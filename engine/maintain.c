@@ -287,7 +287,10 @@ static enum wf_status copy_segment(struct io *io, const char *from_dir, const ch
     } else {
         status = io->ops->open(io, from_path, IO_READ, &from, err);
         if (status == WF_OK) {
-            status = io->ops->open(io, to_path, IO_WRITE | IO_CREATE | IO_EXCLUSIVE, &to, err);
+            status = io->ops->open(io, to_path, IO_WRITE | IO_CREATE, &to, err);
+        }
+        if (status == WF_OK) {
+            status = io->ops->truncate(io, to, 0, err);
         }
         if (status == WF_OK) {
             status = copy_bytes(io, from, to, info->size, err);
@@ -304,16 +307,25 @@ static enum wf_status copy_segment(struct io *io, const char *from_dir, const ch
     return status == WF_OK ? WF_OK : error_wrap(err, status, "segment %s", info->name);
 }
 
-/* Copy the log of an open reader into the new folder `to`, names synced. */
+/* What a backup that was interrupted left is written over. */
+static enum wf_status make_copy_folder(struct io *io, const char *path, struct wf_error *err) {
+    enum io_kind kind;
+    uint64_t size;
+    enum wf_status status = io->ops->stat(io, path, &kind, &size, err);
+    return status == WF_OK && kind != IO_DIRECTORY ? io->ops->make_directory(io, path, err)
+                                                   : status;
+}
+
+/* Copy the log of an open reader into the folder `to`, names synced. */
 static enum wf_status copy_log(struct wf_engine *reader, const char *to, struct wf_error *err) {
     struct io *io = reader->io;
     char *to_wal = io_path_join(to, engine_wal_name);
     if (to_wal == NULL) {
         return error_set(err, WF_NO_MEMORY, "no memory for a path");
     }
-    enum wf_status status = io->ops->make_directory(io, to, err);
+    enum wf_status status = make_copy_folder(io, to, err);
     if (status == WF_OK) {
-        status = io->ops->make_directory(io, to_wal, err);
+        status = make_copy_folder(io, to_wal, err);
     }
     struct wal_segment_info info;
     for (size_t i = 0; status == WF_OK && wal_segment_at(reader->wal, i, &info); i++) {
@@ -357,11 +369,31 @@ static enum wf_status compare_copy(struct wf_engine *reader, const char *copy,
     return status;
 }
 
-enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct wf_error *err) {
-    struct io *io = io_posix();
+static enum wf_status open_no_snapshot(const struct snapshot_provider *provider, struct io *io,
+                                       const char *dir, bool create, bool read_only,
+                                       struct snapshot **out, struct wf_error *err) {
+    (void)provider;
+    (void)io;
+    (void)create;
+    (void)read_only;
+    *out = NULL;
+    return error_set(err, WF_NOT_FOUND, "%s is not looked at", dir);
+}
+
+/* A reader of the store. Where its snapshot is open in this very process, and cannot be opened
+ * twice, one that has the whole state from the log. */
+static enum wf_status open_source(struct io *io, const char *dir, struct wf_engine **reader,
+                                  struct wf_error *err) {
+    static const struct snapshot_provider log_only = {.open = open_no_snapshot};
     struct wf_options options;
     wf_options_init(&options);
     options.read_only = true;
+    enum wf_status status = wf_open(dir, &options, reader, err);
+    return status == WF_LOCKED ? engine_open(io, &log_only, dir, &options, reader, err) : status;
+}
+
+enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct wf_error *err) {
+    struct io *io = io_posix();
     struct wf_engine *reader = NULL;
     enum io_kind kind;
     uint64_t size;
@@ -370,7 +402,7 @@ enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct 
         return error_set(err, WF_REFUSED, "%s exists already", to);
     }
     if (status == WF_OK) {
-        status = wf_open(dir, &options, &reader, err);
+        status = open_source(io, dir, &reader, err);
     }
     if (status != WF_OK) {
         return status;
