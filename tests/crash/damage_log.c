@@ -3,7 +3,7 @@
  * than the durable mark that can still be read, or it is refused with file and offset. Never a
  * wrong state, never a crash.
  *
- * DAMAGE_CASES cases are drawn (12,000); DAMAGE_FULL=1, or make test-long, runs all. DAMAGE_SEED
+ * DAMAGE_CASES cases are drawn (30,000); DAMAGE_FULL=1, or make test-long, runs all. DAMAGE_SEED
  * repeats a draw, DAMAGE_CASE=N runs one case alone. */
 #include "tests/crash/damage_subject.h"
 #include "workflows/loan/loan_sample.h"
@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    CASES = 12000,
+    CASES = 30000,
     WORKERS = 2,
     FAILURES_SHOWN = 12, /* DAMAGE_SHOWN */
     CASE_SECONDS_MAX = 30,
