@@ -253,7 +253,11 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.workflow_cancelled.reason = message->text;
         return WF_OK;
     case EVENT_COMMAND_REFUSED:
-        event->as.command_refused.status = (enum wf_status)message->status;
+        /* It becomes the status of the answer to a repeated key: a refusal is never a success. */
+        if (message->status != WF_REFUSED) {
+            return damage(err, "a refusal has another status");
+        }
+        event->as.command_refused.status = WF_REFUSED;
         event->as.command_refused.message = message->text;
         return WF_OK;
     case EVENT_CLOCK_ADVANCED:
@@ -271,6 +275,9 @@ static enum wf_status event_from_message(struct codec_arena *arena,
 static enum wf_status header_from_message(const struct wire_record *message, struct record *record,
                                           struct wf_error *err) {
     record->time_ms = message->time_ms;
+    if (record->time_ms > INT64_MAX / 2) { /* timeouts are added to it */
+        return damage(err, "its time is out of range");
+    }
     record->command = (enum command_kind)message->command;
     if (command_kind_name(record->command) == NULL) {
         return error_set(err, WF_DAMAGE,

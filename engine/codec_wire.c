@@ -57,7 +57,7 @@ static inline bool next_field(struct bytes_reader *reader, struct wire_field *fi
         reader->failed = true;
         break;
     }
-    if (field->number == 0) {
+    if (field->number == 0 || key > UINT32_MAX) {
         reader->failed = true;
     }
     return !reader->failed;

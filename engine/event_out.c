@@ -51,7 +51,8 @@ static void set_data(struct codec_arena *arena, const struct field *fields, size
     }
     for (size_t i = 0; i < count; i++) {
         const char *value = copy_text(arena, fields[i].value, failed);
-        data[i].name = copy_text(arena, fields[i].name, failed);
+        const char *name = copy_text(arena, fields[i].name, failed);
+        data[i].name = name == NULL ? "" : name;
         data[i].value = value == NULL ? "" : value;
     }
     out->data = data;

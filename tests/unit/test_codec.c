@@ -1,0 +1,666 @@
+/* Records as bytes: codec.c, codec_wire.c, codec_arena.c and codec_definition.c, held against
+ * protobuf-c's generated code and against the bytes of released formats in tests/golden/. */
+#include "engine/codec.h"
+#include "engine/codec_wire.h"
+#include "engine/definition_yaml.h"
+#include "engine/schema/record.pb-c.h"
+#include "tests/lib/core_store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    struct codec_arena arena, decoded;
+    struct bytes_buffer bytes;
+    struct wf_error err;
+};
+
+static int setup(void **state) {
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    codec_arena_init(&f->arena);
+    codec_arena_init(&f->decoded);
+    bytes_buffer_init(&f->bytes);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    codec_arena_deinit(&f->arena);
+    codec_arena_deinit(&f->decoded);
+    bytes_buffer_deinit(&f->bytes);
+    free(f);
+    return 0;
+}
+
+static struct bytes_view view(const char *text) {
+    return (struct bytes_view){(const uint8_t *)text, strlen(text)};
+}
+
+/* --- one record of each kind of event --- */
+
+static const struct field fields[] = {
+    {{(const uint8_t *)"credit_score", 12}, {(const uint8_t *)"750", 3}},
+    {{(const uint8_t *)"note", 4}, {(const uint8_t *)"", 0}},
+};
+
+static struct event event_of(enum event_kind kind, struct definition *definition) {
+    struct event event = {.kind = kind};
+    switch (kind) {
+    case EVENT_STORE_CREATED:
+        event.as.store_created.test_clock = true;
+        event.as.store_created.time_ms = INT64_C(1767225600000);
+        break;
+    case EVENT_DEFINITION_ADDED:
+        event.as.definition_added.definition = definition;
+        break;
+    case EVENT_WORKFLOW_STARTED:
+        event.as.workflow_started.type = view("loan_application");
+        event.as.workflow_started.version = 3;
+        event.as.workflow_started.fields = fields;
+        event.as.workflow_started.field_count = 2;
+        break;
+    case EVENT_STEP_SUBMITTED:
+        event.as.step_submitted.step = 4;
+        event.as.step_submitted.fields = fields;
+        event.as.step_submitted.field_count = 1;
+        break;
+    case EVENT_STAGE_ACTIVATED:
+        event.as.stage_activated.stage = 3;
+        event.as.stage_activated.attempt = 2;
+        event.as.stage_activated.timeout_ms = 300000;
+        break;
+    case EVENT_STAGE_COMPLETED:
+        event.as.stage_completed.stage = 63;
+        break;
+    case EVENT_STAGE_FAILED:
+        event.as.stage_failed.stage = 1;
+        event.as.stage_failed.reason = view("no answer");
+        break;
+    case EVENT_WORKFLOW_COMPLETED:
+        break;
+    case EVENT_WORKFLOW_FAILED:
+        event.as.workflow_failed.reason = view("no answer");
+        break;
+    case EVENT_WORKFLOW_CANCELLED:
+        event.as.workflow_cancelled.reason = view("Gr\xc3\xbc\xc3\x9f"
+                                                  "e");
+        break;
+    case EVENT_COMMAND_REFUSED:
+        event.as.command_refused.status = WF_REFUSED;
+        event.as.command_refused.message = view("too early");
+        break;
+    case EVENT_CLOCK_ADVANCED:
+        event.as.clock_advanced.to_ms = INT64_C(1767225605000);
+        break;
+    case EVENT_LOG_REPAIRED:
+        event.as.log_repaired.first_lsn = 17;
+        event.as.log_repaired.last_lsn = 300;
+        event.as.log_repaired.copy = view("00000000000000000001.seg.damaged");
+        break;
+    }
+    return event;
+}
+
+static struct definition *parse(void) {
+    struct definition *definition = NULL;
+    assert_int_equal(
+        definition_parse(core_loan_yaml, strlen(core_loan_yaml), "loan", &definition, NULL), WF_OK);
+    return definition;
+}
+
+/* A record around one event, with everything that a record can have. */
+static struct record record_of(struct event *event) {
+    struct record record = {
+        .time_ms = INT64_C(1767225600123),
+        .command = COMMAND_WORKFLOW_SUBMIT,
+        .subject = view("L-4711"),
+        .previous = {.lsn = 812, .offset = 4096},
+        .actor = view("jane"),
+        .key = view("k-17"),
+        .keys_forgotten = 2,
+        .events = event,
+        .event_count = 1,
+    };
+    for (int i = 0; i < 16; i++)
+        record.body_hash[i] = (uint8_t)(0xF0 + i);
+    return record;
+}
+
+static void assert_view(struct bytes_view a, struct bytes_view b) {
+    assert_int_equal(a.size, b.size);
+    if (a.size > 0)
+        assert_memory_equal(a.data, b.data, a.size);
+}
+
+static void assert_fields(const struct field *a, size_t a_count, const struct field *b,
+                          size_t b_count) {
+    assert_int_equal(a_count, b_count);
+    for (size_t i = 0; i < a_count; i++) {
+        assert_view(a[i].name, b[i].name);
+        assert_view(a[i].value, b[i].value);
+    }
+}
+
+static void assert_event(const struct event *a, const struct event *b) {
+    assert_int_equal(a->kind, b->kind);
+    switch (a->kind) {
+    case EVENT_STORE_CREATED:
+        assert_int_equal(a->as.store_created.test_clock, b->as.store_created.test_clock);
+        assert_int_equal(a->as.store_created.time_ms, b->as.store_created.time_ms);
+        return;
+    case EVENT_DEFINITION_ADDED:
+        assert_true(
+            definition_equal(a->as.definition_added.definition, b->as.definition_added.definition));
+        assert_string_equal(a->as.definition_added.definition->source,
+                            b->as.definition_added.definition->source);
+        return;
+    case EVENT_WORKFLOW_STARTED:
+        assert_view(a->as.workflow_started.type, b->as.workflow_started.type);
+        assert_int_equal(a->as.workflow_started.version, b->as.workflow_started.version);
+        assert_fields(a->as.workflow_started.fields, a->as.workflow_started.field_count,
+                      b->as.workflow_started.fields, b->as.workflow_started.field_count);
+        return;
+    case EVENT_STEP_SUBMITTED:
+        assert_int_equal(a->as.step_submitted.step, b->as.step_submitted.step);
+        assert_fields(a->as.step_submitted.fields, a->as.step_submitted.field_count,
+                      b->as.step_submitted.fields, b->as.step_submitted.field_count);
+        return;
+    case EVENT_STAGE_ACTIVATED:
+        assert_int_equal(a->as.stage_activated.stage, b->as.stage_activated.stage);
+        assert_int_equal(a->as.stage_activated.attempt, b->as.stage_activated.attempt);
+        assert_int_equal(a->as.stage_activated.timeout_ms, b->as.stage_activated.timeout_ms);
+        return;
+    case EVENT_STAGE_COMPLETED:
+        assert_int_equal(a->as.stage_completed.stage, b->as.stage_completed.stage);
+        return;
+    case EVENT_STAGE_FAILED:
+        assert_int_equal(a->as.stage_failed.stage, b->as.stage_failed.stage);
+        assert_view(a->as.stage_failed.reason, b->as.stage_failed.reason);
+        return;
+    case EVENT_WORKFLOW_COMPLETED:
+        return;
+    case EVENT_WORKFLOW_FAILED:
+        assert_view(a->as.workflow_failed.reason, b->as.workflow_failed.reason);
+        return;
+    case EVENT_WORKFLOW_CANCELLED:
+        assert_view(a->as.workflow_cancelled.reason, b->as.workflow_cancelled.reason);
+        return;
+    case EVENT_COMMAND_REFUSED:
+        assert_int_equal(a->as.command_refused.status, b->as.command_refused.status);
+        assert_view(a->as.command_refused.message, b->as.command_refused.message);
+        return;
+    case EVENT_CLOCK_ADVANCED:
+        assert_int_equal(a->as.clock_advanced.to_ms, b->as.clock_advanced.to_ms);
+        return;
+    case EVENT_LOG_REPAIRED:
+        assert_int_equal(a->as.log_repaired.first_lsn, b->as.log_repaired.first_lsn);
+        assert_int_equal(a->as.log_repaired.last_lsn, b->as.log_repaired.last_lsn);
+        assert_view(a->as.log_repaired.copy, b->as.log_repaired.copy);
+        return;
+    }
+}
+
+static void assert_record(const struct record *a, const struct record *b) {
+    assert_int_equal(a->time_ms, b->time_ms);
+    assert_int_equal(a->command, b->command);
+    assert_view(a->subject, b->subject);
+    assert_int_equal(a->previous.lsn, b->previous.lsn);
+    assert_int_equal(a->previous.offset, b->previous.offset);
+    assert_view(a->actor, b->actor);
+    assert_view(a->key, b->key);
+    assert_memory_equal(a->body_hash, b->body_hash, sizeof a->body_hash);
+    assert_int_equal(a->keys_forgotten, b->keys_forgotten);
+    assert_int_equal(a->event_count, b->event_count);
+    for (size_t i = 0; i < a->event_count; i++)
+        assert_event(&a->events[i], &b->events[i]);
+}
+
+static void encode(struct fixture *f, const struct record *record) {
+    bytes_buffer_clear(&f->bytes);
+    codec_arena_reset(&f->arena);
+    if (codec_encode(&f->arena, record, &f->bytes, &f->err) != WF_OK)
+        fail_msg("%s", f->err.text);
+}
+
+static enum wf_status decode(struct fixture *f, struct record *record) {
+    codec_arena_reset(&f->decoded);
+    return codec_decode(&f->decoded, (struct bytes_view){f->bytes.data, f->bytes.size}, record,
+                        &f->err);
+}
+
+static void must_decode(struct fixture *f, struct record *record) {
+    if (decode(f, record) != WF_OK)
+        fail_msg("%s", f->err.text);
+}
+
+static void test_every_kind_of_event_survives_the_way_there_and_back(void **state) {
+    struct fixture *f = *state;
+    struct definition *definition = parse();
+    int kind = 1;
+    for (; event_kind_name((enum event_kind)kind) != NULL; kind++) {
+        struct event event = event_of((enum event_kind)kind, definition);
+        struct record record = record_of(&event);
+        struct record back;
+        encode(f, &record);
+        must_decode(f, &back);
+        assert_record(&record, &back);
+        codec_release(&back);
+    }
+    assert_int_equal(kind, EVENT_LOG_REPAIRED + 1);
+    definition_destroy(definition);
+}
+
+static void test_record_with_many_events_survives(void **state) {
+    struct fixture *f = *state;
+    struct event events[RECORD_EVENTS_MAX];
+    for (size_t i = 0; i < RECORD_EVENTS_MAX; i++)
+        events[i] = event_of((enum event_kind)(EVENT_WORKFLOW_STARTED + (int)i % 9), NULL);
+    struct record record = record_of(events);
+    record.event_count = RECORD_EVENTS_MAX;
+    struct record back;
+    encode(f, &record);
+    must_decode(f, &back);
+    assert_record(&record, &back);
+}
+
+static void test_bare_record_survives(void **state) {
+    struct fixture *f = *state;
+    struct record record = {.command = COMMAND_LOG_REPAIR, .time_ms = -1};
+    struct record back;
+    encode(f, &record);
+    must_decode(f, &back);
+    assert_record(&record, &back);
+}
+
+static void test_record_beyond_the_limit_is_refused(void **state) {
+    struct fixture *f = *state;
+    static uint8_t value[COMMAND_FIELD_VALUE_MAX];
+    static struct field many[COMMAND_FIELDS_MAX];
+    for (size_t i = 0; i < COMMAND_FIELDS_MAX; i++)
+        many[i] = (struct field){.name = fields[0].name, .value = {value, sizeof value}};
+    struct event event = {.kind = EVENT_STEP_SUBMITTED};
+    event.as.step_submitted.fields = many;
+    event.as.step_submitted.field_count = COMMAND_FIELDS_MAX;
+    struct record record = record_of(&event);
+    assert_int_equal(codec_encode(&f->arena, &record, &f->bytes, &f->err), WF_USAGE);
+    event.as.step_submitted.field_count = COMMAND_FIELDS_MAX - 1;
+    struct record back;
+    encode(f, &record);
+    must_decode(f, &back);
+    assert_record(&record, &back);
+}
+
+/* --- against protobuf-c --- */
+
+static uint64_t random_number(void) {
+    uint64_t number = ((uint64_t)rand() << 42) ^ ((uint64_t)rand() << 21) ^ (uint64_t)rand();
+    return number >> rand() % 64;
+}
+
+static uint8_t random_bytes[256];
+
+static ProtobufCBinaryData random_data(void) {
+    return (ProtobufCBinaryData){(size_t)(rand() % 3 == 0 ? 0 : rand() % 200), random_bytes};
+}
+
+static void fill_event(Wf__Pb__Event *event, ProtobufCBinaryData list[8]) {
+    wf__pb__event__init(event);
+    event->kind = (uint32_t)random_number();
+    event->stage = (uint32_t)random_number();
+    event->step = (uint32_t)random_number();
+    event->attempt = (uint32_t)random_number();
+    event->version = (uint32_t)random_number();
+    event->timeout_ms = random_number();
+    event->n_fields = (size_t)(rand() % 8);
+    event->fields = list;
+    for (size_t i = 0; i < event->n_fields; i++)
+        list[i] = random_data();
+    event->text = random_data();
+    event->time_ms = (int64_t)(random_number() * (rand() % 2 == 0 ? 1 : UINT64_MAX));
+    event->status = (uint32_t)random_number();
+    event->test_clock = rand() % 2;
+    event->first_lsn = random_number();
+    event->last_lsn = random_number();
+}
+
+static void assert_data(struct bytes_view a, ProtobufCBinaryData b) {
+    assert_view(a, (struct bytes_view){b.data, b.len});
+}
+
+static void assert_wire_event(const struct wire_event *a, const Wf__Pb__Event *b) {
+    assert_int_equal(a->kind, b->kind);
+    assert_int_equal(a->stage, b->stage);
+    assert_int_equal(a->step, b->step);
+    assert_int_equal(a->attempt, b->attempt);
+    assert_int_equal(a->version, b->version);
+    assert_int_equal(a->timeout_ms, b->timeout_ms);
+    assert_int_equal(a->time_ms, b->time_ms);
+    assert_int_equal(a->status, b->status);
+    assert_int_equal(a->test_clock, b->test_clock);
+    assert_int_equal(a->first_lsn, b->first_lsn);
+    assert_int_equal(a->last_lsn, b->last_lsn);
+    assert_data(a->text, b->text);
+    assert_int_equal(a->definition.data != NULL, b->definition != NULL);
+    assert_int_equal(a->field_count, b->n_fields);
+    for (size_t i = 0; i < b->n_fields; i++)
+        assert_data(a->fields[i], b->fields[i]);
+}
+
+static void assert_wire_record(const struct wire_record *a, const Wf__Pb__Record *b) {
+    assert_int_equal(a->time_ms, b->time_ms);
+    assert_int_equal(a->command, b->command);
+    assert_int_equal(a->previous_lsn, b->previous_lsn);
+    assert_int_equal(a->previous_offset, b->previous_offset);
+    assert_int_equal(a->keys_forgotten, b->keys_forgotten);
+    assert_data(a->subject, b->subject);
+    assert_data(a->actor, b->actor);
+    assert_data(a->key, b->key);
+    assert_data(a->body_hash, b->body_hash);
+    assert_int_equal(a->event_count, b->n_events);
+    for (size_t i = 0; i < b->n_events; i++)
+        assert_wire_event(&a->events[i], b->events[i]);
+}
+
+static void test_wire_reads_what_protobuf_packs(void **state) {
+    struct fixture *f = *state;
+    srand(1);
+    for (size_t i = 0; i < sizeof random_bytes; i++)
+        random_bytes[i] = (uint8_t)rand();
+    for (int round = 0; round < 5000; round++) {
+        Wf__Pb__Event events[9];
+        Wf__Pb__Event *list[9];
+        ProtobufCBinaryData data[9][8];
+        Wf__Pb__Record message = WF__PB__RECORD__INIT;
+        message.time_ms = (int64_t)random_number();
+        message.command = (uint32_t)random_number();
+        message.subject = random_data();
+        message.previous_lsn = random_number();
+        message.previous_offset = random_number();
+        message.actor = random_data();
+        message.key = random_data();
+        message.body_hash = random_data();
+        message.keys_forgotten = random_number();
+        message.n_events = (size_t)(rand() % 10);
+        message.events = list;
+        for (size_t i = 0; i < message.n_events; i++) {
+            fill_event(&events[i], data[i]);
+            list[i] = &events[i];
+        }
+        bytes_buffer_clear(&f->bytes);
+        uint8_t *at = bytes_buffer_extend(&f->bytes, wf__pb__record__get_packed_size(&message));
+        wf__pb__record__pack(&message, at);
+        struct wire_record record;
+        codec_arena_reset(&f->decoded);
+        assert_int_equal(codec_wire_read(&f->decoded,
+                                         (struct bytes_view){f->bytes.data, f->bytes.size}, &record,
+                                         &f->err),
+                         WF_OK);
+        assert_wire_record(&record, &message);
+    }
+}
+
+static void test_protobuf_reads_what_we_encode(void **state) {
+    struct fixture *f = *state;
+    struct definition *definition = parse();
+    for (int kind = 1; event_kind_name((enum event_kind)kind) != NULL; kind++) {
+        struct event event = event_of((enum event_kind)kind, definition);
+        struct record record = record_of(&event);
+        encode(f, &record);
+        Wf__Pb__Record *message = wf__pb__record__unpack(NULL, f->bytes.size, f->bytes.data);
+        assert_non_null(message);
+        struct wire_record wire;
+        assert_int_equal(codec_wire_read(&f->decoded,
+                                         (struct bytes_view){f->bytes.data, f->bytes.size}, &wire,
+                                         NULL),
+                         WF_OK);
+        assert_wire_record(&wire, message);
+        wf__pb__record__free_unpacked(message, NULL);
+    }
+    definition_destroy(definition);
+}
+
+/* --- hostile bytes --- */
+
+/* Decode a copy that ends at the end of its allocation; what decodes must encode again. */
+static void decode_hostile(struct fixture *f, const uint8_t *bytes, size_t size) {
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+    assert_non_null(copy);
+    memcpy(copy, bytes, size);
+    struct record record;
+    codec_arena_reset(&f->decoded);
+    if (codec_decode(&f->decoded, (struct bytes_view){copy, size}, &record, &f->err) == WF_OK) {
+        bytes_buffer_clear(&f->bytes);
+        codec_arena_reset(&f->arena);
+        assert_int_equal(codec_encode(&f->arena, &record, &f->bytes, &f->err), WF_OK);
+        codec_release(&record);
+    } else {
+        assert_int_equal(f->err.status, WF_DAMAGE);
+        assert_int_equal(record.event_count == 0 || record.events != NULL, 1);
+    }
+    free(copy);
+}
+
+static void test_hostile_bytes_are_refused_or_read(void **state) {
+    struct fixture *f = *state;
+    struct definition *definition = parse();
+    srand(2);
+    for (int kind = 1; event_kind_name((enum event_kind)kind) != NULL; kind++) {
+        struct event event = event_of((enum event_kind)kind, definition);
+        struct record record = record_of(&event);
+        encode(f, &record);
+        size_t size = f->bytes.size;
+        uint8_t *good = malloc(size);
+        uint8_t *bad = malloc(size);
+        assert_true(good != NULL && bad != NULL);
+        memcpy(good, f->bytes.data, size);
+        for (size_t cut = 0; cut < size; cut++)
+            decode_hostile(f, good, cut);
+        for (size_t bit = 0; bit < 8 * size; bit++) {
+            memcpy(bad, good, size);
+            bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            decode_hostile(f, bad, size);
+        }
+        for (int round = 0; round < 300; round++) {
+            memcpy(bad, good, size);
+            for (int i = 0; i < 1 + round % 8; i++)
+                bad[(size_t)rand() % size] = (uint8_t)rand();
+            decode_hostile(f, bad, size);
+        }
+        free(good);
+        free(bad);
+    }
+    definition_destroy(definition);
+}
+
+static void put_key(struct bytes_buffer *bytes, unsigned number, unsigned type) {
+    bytes_write_varint(bytes, number << 3 | type);
+}
+
+static void test_hostile_shapes_are_refused(void **state) {
+    struct fixture *f = *state;
+    for (int shape = 0; shape < 8; shape++) {
+        struct event event = event_of(EVENT_STEP_SUBMITTED, NULL);
+        struct record record = record_of(&event);
+        struct record back;
+        encode(f, &record);
+        switch (shape) {
+        case 0: /* a group */
+            put_key(&f->bytes, 11, 3);
+            break;
+        case 1: /* field number 0 */
+            bytes_write_u8(&f->bytes, 0);
+            bytes_write_u8(&f->bytes, 0);
+            break;
+        case 2: /* the subject as a number */
+            put_key(&f->bytes, 3, 0);
+            bytes_write_u8(&f->bytes, 1);
+            break;
+        case 3: /* a run longer than what is left */
+            put_key(&f->bytes, 3, 2);
+            bytes_write_varint(&f->bytes, UINT64_MAX);
+            break;
+        case 4: /* a number of eleven bytes */
+            put_key(&f->bytes, 1, 0);
+            for (int i = 0; i < 10; i++)
+                bytes_write_u8(&f->bytes, 0x80);
+            bytes_write_u8(&f->bytes, 1);
+            break;
+        case 5: /* more events than a record may have: most of them empty */
+            for (int i = 0; i < RECORD_EVENTS_MAX; i++) {
+                put_key(&f->bytes, 6, 2);
+                bytes_write_u8(&f->bytes, 0);
+            }
+            break;
+        case 6: /* a field number beyond 29 bits, which is that of the time in 32 bits */
+            bytes_write_varint(&f->bytes, (UINT64_C(1) << 32 | 1) << 3);
+            bytes_write_u8(&f->bytes, 1);
+            break;
+        case 7: /* a time that no deadline can be added to */
+            put_key(&f->bytes, 1, 0);
+            bytes_write_varint(&f->bytes, INT64_MAX);
+            break;
+        default:
+            break;
+        }
+        if (decode(f, &back) != WF_DAMAGE)
+            fail_msg("shape %d", shape);
+    }
+}
+
+static void test_fields_of_later_versions_are_passed_over(void **state) {
+    struct fixture *f = *state;
+    struct event event = event_of(EVENT_STAGE_FAILED, NULL);
+    struct record record = record_of(&event);
+    struct record back;
+    encode(f, &record);
+    for (unsigned type = 0; type < 6; type++) {
+        if (type == 3 || type == 4)
+            continue;
+        put_key(&f->bytes, 100 + type, type);
+        if (type == 0 || type == 2)
+            bytes_write_varint(&f->bytes, type == 0 ? UINT64_MAX : 3);
+        for (unsigned i = 0; i < (type == 1 ? 8 : type == 2 ? 3 : type == 5 ? 4 : 0); i++)
+            bytes_write_u8(&f->bytes, 7);
+    }
+    must_decode(f, &back);
+    assert_record(&record, &back);
+}
+
+static void test_unknown_kinds_and_commands_are_refused(void **state) {
+    struct fixture *f = *state;
+    struct event event = event_of(EVENT_STAGE_FAILED, NULL);
+    struct record record = record_of(&event);
+    struct record back;
+    record.command = (enum command_kind)99;
+    encode(f, &record);
+    assert_int_equal(decode(f, &back), WF_DAMAGE);
+    assert_non_null(strstr(f->err.text, "99"));
+    record.command = COMMAND_WORKFLOW_FAIL;
+    event.as.stage_failed.stage = DEFINITION_STAGES_MAX;
+    encode(f, &record);
+    assert_int_equal(decode(f, &back), WF_DAMAGE);
+    event = event_of(EVENT_COMMAND_REFUSED, NULL);
+    event.as.command_refused.status = WF_OK; /* a refusal that is none */
+    encode(f, &record);
+    assert_int_equal(decode(f, &back), WF_DAMAGE);
+}
+
+/* --- the arena --- */
+
+static void test_arena_hands_out_aligned_pieces_and_takes_all_back(void **state) {
+    struct fixture *f = *state;
+    for (int round = 0; round < 50; round++) {
+        codec_arena_reset(&f->arena);
+        for (size_t size = 0; size < 200000; size = size * 3 + 1) {
+            uint8_t *at = codec_arena_alloc(&f->arena, size);
+            assert_non_null(at);
+            assert_int_equal((uintptr_t)at % 16, 0);
+            memset(at, round, size);
+        }
+    }
+    assert_null(codec_arena_alloc(&f->arena, SIZE_MAX - 8));
+}
+
+/* --- golden bytes --- */
+
+static const char *golden_dir(void) {
+    return "tests/golden/record-1";
+}
+
+static size_t read_hex(const char *path, uint8_t *bytes, size_t room) {
+    FILE *file = fopen(path, "r");
+    size_t size = 0;
+    unsigned byte;
+    if (file == NULL)
+        fail_msg("%s is missing (tests run in the project's root)", path);
+    while (size < room && fscanf(file, "%2x", &byte) == 1)
+        bytes[size++] = (uint8_t)byte;
+    assert_true(feof(file));
+    fclose(file);
+    return size;
+}
+
+static void write_hex(const char *path, const struct bytes_buffer *bytes) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (size_t i = 0; i < bytes->size; i++)
+        fprintf(file, "%02x%s", bytes->data[i], i % 32 == 31 || i + 1 == bytes->size ? "\n" : "");
+    assert_int_equal(fclose(file), 0);
+}
+
+/* The bytes of released records never change their meaning, nor does what we write for them. With
+ * WF_GOLDEN=write in the environment a kind that has no file yet gets one. */
+static void test_golden_bytes_are_read_and_written(void **state) {
+    struct fixture *f = *state;
+    struct definition *definition = parse();
+    for (int kind = 1; event_kind_name((enum event_kind)kind) != NULL; kind++) {
+        static uint8_t golden[64 * 1024];
+        char path[200];
+        struct event event = event_of((enum event_kind)kind, definition);
+        struct record record = record_of(&event);
+        struct record back;
+        (void)snprintf(path, sizeof path, "%s/%s.hex", golden_dir(),
+                       event_kind_name((enum event_kind)kind));
+        encode(f, &record);
+        FILE *there = fopen(path, "r");
+        if (there != NULL)
+            fclose(there);
+        else if (getenv("WF_GOLDEN") != NULL)
+            write_hex(path, &f->bytes);
+        size_t size = read_hex(path, golden, sizeof golden);
+        assert_int_equal(f->bytes.size, size);
+        assert_memory_equal(f->bytes.data, golden, size);
+        codec_arena_reset(&f->decoded);
+        assert_int_equal(
+            codec_decode(&f->decoded, (struct bytes_view){golden, size}, &back, &f->err), WF_OK);
+        assert_record(&record, &back);
+        codec_release(&back);
+    }
+    definition_destroy(definition);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(test_every_kind_of_event_survives_the_way_there_and_back),
+        TEST(test_record_with_many_events_survives),
+        TEST(test_bare_record_survives),
+        TEST(test_record_beyond_the_limit_is_refused),
+        TEST(test_wire_reads_what_protobuf_packs),
+        TEST(test_protobuf_reads_what_we_encode),
+        TEST(test_hostile_bytes_are_refused_or_read),
+        TEST(test_hostile_shapes_are_refused),
+        TEST(test_fields_of_later_versions_are_passed_over),
+        TEST(test_unknown_kinds_and_commands_are_refused),
+        TEST(test_arena_hands_out_aligned_pieces_and_takes_all_back),
+        TEST(test_golden_bytes_are_read_and_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
