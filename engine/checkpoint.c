@@ -178,7 +178,8 @@ enum wf_status engine_init_state(struct wf_engine *engine, struct wf_error *err)
 /* The mutex is held. */
 static void begin(struct wf_engine *engine) {
     struct checkpoint *checkpoint = &engine->checkpoint;
-    *checkpoint = (struct checkpoint){.running = true};
+    *checkpoint = (struct checkpoint){.running = true,
+                                      .started_ns = engine->io->ops->monotonic_ns(engine->io)};
     if (!engine->recovering) {
         wal_position_now(engine->wal, &checkpoint->position);
         checkpoint->ticket = engine_last_ticket(engine);
@@ -277,8 +278,19 @@ static void touch_again(struct wf_engine *engine) {
     touch_unlisted_again(engine);
 }
 
+static void free_checkpoint(struct checkpoint *checkpoint) {
+    struct checkpoint_chunk *chunk = checkpoint->chunks;
+    while (chunk != NULL) {
+        struct checkpoint_chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+    free(checkpoint->changes);
+    *checkpoint = (struct checkpoint){0};
+}
+
 /* The mutex is held. */
-static enum wf_status finish(struct wf_engine *engine, enum wf_status status, uint64_t started_ns,
+static enum wf_status finish(struct wf_engine *engine, enum wf_status status,
                              struct wf_error *err) {
     struct checkpoint *checkpoint = &engine->checkpoint;
     if (status == WF_OK) {
@@ -295,15 +307,8 @@ static enum wf_status finish(struct wf_engine *engine, enum wf_status status, ui
     engine->snapshot_status = status;
     (void)snprintf(engine->snapshot_problem, sizeof(engine->snapshot_problem), "%.*s",
                    (int)sizeof(engine->snapshot_problem) - 1, status == WF_OK ? "" : err->text);
-    struct checkpoint_chunk *chunk = checkpoint->chunks;
-    while (chunk != NULL) {
-        struct checkpoint_chunk *next = chunk->next;
-        free(chunk);
-        chunk = next;
-    }
-    free(checkpoint->changes);
-    *checkpoint = (struct checkpoint){0};
-    uint64_t took_ns = engine->io->ops->monotonic_ns(engine->io) - started_ns;
+    uint64_t took_ns = engine->io->ops->monotonic_ns(engine->io) - checkpoint->started_ns;
+    free_checkpoint(checkpoint);
     engine->counters.checkpoint_ns_sum += took_ns;
     if (took_ns > engine->counters.checkpoint_ns_max) {
         engine->counters.checkpoint_ns_max = took_ns;
@@ -327,22 +332,32 @@ static enum wf_status refuse_without_snapshot(const struct wf_engine *engine,
     return WF_OK;
 }
 
-enum wf_status checkpoint_run_locked(struct wf_engine *engine, struct wf_error *err) {
+enum wf_status checkpoint_begin_in_replay(struct wf_engine *engine, struct wf_error *err) {
     struct wf_error own;
     struct wf_error *why = err != NULL ? err : &own;
     enum wf_status status = refuse_without_snapshot(engine, why);
     if (status != WF_OK) {
         return status;
     }
-    uint64_t started_ns = engine->io->ops->monotonic_ns(engine->io);
     begin(engine);
     while (encode_slice(engine)) {
     }
     status = seal(engine, why);
-    if (status == WF_OK) {
-        status = write_out(engine, why);
+    return status == WF_OK ? WF_OK : finish(engine, status, why);
+}
+
+enum wf_status checkpoint_end_in_replay(struct wf_engine *engine, bool durable,
+                                        struct wf_error *err) {
+    struct wf_error own;
+    struct wf_error *why = err != NULL ? err : &own;
+    if (!engine->checkpoint.running) {
+        return WF_OK;
     }
-    return finish(engine, status, started_ns, why);
+    if (!durable) {
+        free_checkpoint(&engine->checkpoint);
+        return WF_OK;
+    }
+    return finish(engine, write_out(engine, why), why);
 }
 
 enum wf_status checkpoint_run(struct wf_engine *engine, struct wf_error *err) {
@@ -361,7 +376,6 @@ enum wf_status checkpoint_run(struct wf_engine *engine, struct wf_error *err) {
         pthread_mutex_unlock(&engine->mutex);
         return status;
     }
-    uint64_t started_ns = engine->io->ops->monotonic_ns(engine->io);
     begin(engine);
     while (encode_slice(engine)) {
         pthread_mutex_unlock(&engine->mutex); /* let commands in between slices */
@@ -373,7 +387,7 @@ enum wf_status checkpoint_run(struct wf_engine *engine, struct wf_error *err) {
         status = write_out(engine, why);
         pthread_mutex_lock(&engine->mutex);
     }
-    status = finish(engine, status, started_ns, why);
+    status = finish(engine, status, why);
     pthread_mutex_unlock(&engine->mutex);
     return status;
 }

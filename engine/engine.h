@@ -27,7 +27,8 @@
  * all are. */
 struct checkpoint {
     bool running;
-    bool aborted;            /* the state was rebuilt under it */
+    bool aborted; /* the state was rebuilt under it */
+    uint64_t started_ns;
     struct record_link last; /* the snapshot is the state after this record */
     struct wal_ticket ticket;
     struct wal_position position;
@@ -160,8 +161,13 @@ void checkpoint_key_order(uint64_t sequence, uint8_t order[8]);
 /* Write a snapshot of the state as it is now; takes the mutex by itself, in short turns. Waits
  * where one is under way already. */
 enum wf_status checkpoint_run(struct wf_engine *engine, struct wf_error *err);
-/* The same where the mutex is held (or nobody else knows the engine) and stays held. */
-enum wf_status checkpoint_run_locked(struct wf_engine *engine, struct wf_error *err);
+/* In the middle of a replay, when nobody else knows the engine: encode the state as it is after
+ * engine->last, which may have been read from a cache that the disk never saw. */
+enum wf_status checkpoint_begin_in_replay(struct wf_engine *engine, struct wf_error *err);
+/* Write out what was begun, if anything was; `durable`: the log has that record for certain. If
+ * not, forget it: the state must be thrown away too. */
+enum wf_status checkpoint_end_in_replay(struct wf_engine *engine, bool durable,
+                                        struct wf_error *err);
 /* Is one due by size of log or of memory? The mutex is held. */
 bool checkpoint_due(const struct wf_engine *engine);
 enum wf_status checkpoint_start_thread(struct wf_engine *engine, struct wf_error *err);

@@ -23,20 +23,26 @@ static enum wf_status load_for_record(struct wf_engine *engine, const struct rec
 
 /* A long replay may change more than memory should hold: a snapshot on the way makes it evictable.
  */
-static enum wf_status keep_within_memory(struct wf_engine *engine, struct record_link last,
-                                         struct wf_error *err) {
+static enum wf_status keep_within_memory(struct replayer *replayer, struct wf_error *err) {
+    struct wf_engine *engine = replayer->engine;
+    /* The end of the log may be on the disk or, after a failed sync, only in the cache. A snapshot
+     * must not have what a crash may still take from the log: it waits for a later record that
+     * vouches. */
+    uint64_t durable = atomic_load_explicit(&replayer->durable_lsn, memory_order_relaxed);
+    if (engine->checkpoint.running && engine->checkpoint.last.lsn <= durable &&
+        checkpoint_end_in_replay(engine, true, err) == WF_DAMAGE) {
+        return WF_DAMAGE;
+    }
     if (cache_memory(engine) <= engine->options.memory_max) {
         return WF_OK;
     }
-    engine->last = last;
+    engine->last = replayer->last;
     /* Where snapshots fail, on a full disk say, the store must open all the same, beyond the bound.
      */
-    bool possible = engine->snapshot != NULL && engine->snapshot_status == WF_OK;
+    bool possible =
+        engine->snapshot != NULL && engine->snapshot_status == WF_OK && !engine->checkpoint.running;
     if (!engine->options.read_only && possible && cache_wants_checkpoint(engine)) {
-        enum wf_status status = checkpoint_run_locked(engine, err);
-        if (status == WF_DAMAGE) {
-            return status;
-        }
+        (void)checkpoint_begin_in_replay(engine, NULL);
     }
     cache_trim(engine);
     return WF_OK;
@@ -61,7 +67,7 @@ enum wf_status replay_apply(struct replayer *replayer, struct record *record,
     replayer->records++;
     replayer->last = (struct record_link){record->lsn, record->offset};
     if (replayer->engine != NULL) {
-        return keep_within_memory(replayer->engine, replayer->last, err);
+        return keep_within_memory(replayer, err);
     }
     return WF_OK;
 }
@@ -72,6 +78,11 @@ enum wf_status replay_record(void *ctx, const struct wal_record *wal_record, str
         return WF_OK;
     }
     replayer->bytes += wal_record->payload.size;
+    if (wal_record->durable_lsn >
+        atomic_load_explicit(&replayer->durable_lsn, memory_order_relaxed)) {
+        atomic_store_explicit(&replayer->durable_lsn, wal_record->durable_lsn,
+                              memory_order_relaxed);
+    }
     if (replayer->pipeline != NULL) {
         return replay_pipeline_push(replayer->pipeline, wal_record, err);
     }
@@ -98,11 +109,16 @@ enum wf_status replay_record(void *ctx, const struct wal_record *wal_record, str
 
 enum wf_status replay_finish(struct replayer *replayer, enum wf_status status,
                              struct wf_error *err) {
-    if (replayer->pipeline == NULL) {
-        return status;
+    if (replayer->pipeline != NULL) {
+        struct wf_error *apply_err = status == WF_OK ? err : NULL;
+        enum wf_status applied = replay_pipeline_finish(replayer->pipeline, apply_err);
+        replayer->pipeline = NULL;
+        status = status == WF_OK ? applied : status;
     }
-    struct wf_error *apply_err = status == WF_OK ? err : NULL;
-    enum wf_status applied = replay_pipeline_finish(replayer->pipeline, apply_err);
-    replayer->pipeline = NULL;
-    return status == WF_OK ? applied : status;
+    if (replayer->engine != NULL) {
+        /* The walk came to its end: the log has seen to it that all of it is durable. */
+        enum wf_status written = checkpoint_end_in_replay(replayer->engine, status == WF_OK, err);
+        status = written == WF_DAMAGE ? written : status;
+    }
+    return status;
 }

@@ -18,6 +18,7 @@ struct replayer {
     uint64_t bytes;     /* of their payloads */
     struct record_link last;
     uint64_t undecodable_lsn;         /* 0: all could be decoded */
+    _Atomic uint64_t durable_lsn;     /* what was read so far vouches for the records up to here */
     struct replay_pipeline *pipeline; /* NULL: none was started */
 };
 

@@ -26,6 +26,7 @@ enum wf_status wal_deliver(const struct wal_item *item, uint64_t after_lsn, uint
         struct wal_record record = {
             .lsn = lsn,
             .offset = item->offset,
+            .durable_lsn = lost ? 0 : frame->durable_lsn,
             .payload = lost ? (struct bytes_view){NULL, 0} : frame->payload,
             .lost = lost,
         };

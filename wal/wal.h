@@ -37,6 +37,8 @@ struct wal_options {
 struct wal_record {
     uint64_t lsn;
     uint64_t offset; /* of its frame, in bytes from the start of the segment that holds `lsn` */
+    uint64_t durable_lsn; /* all up to here was durable when the record was written: it may be
+                             read, after a failed sync, from a cache that the disk never saw */
     struct bytes_view payload;
     bool lost; /* stands where a repair dropped a damaged record: the payload is empty */
 };
