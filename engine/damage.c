@@ -20,6 +20,11 @@ void damage_report_deinit(struct damage_report *report) {
         free(report->findings);
         report->findings = next;
     }
+    while (report->losses != NULL) {
+        struct damage_loss *next = report->losses->next;
+        free(report->losses);
+        report->losses = next;
+    }
     codec_arena_deinit(&report->arena);
 }
 
@@ -88,6 +93,37 @@ enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
     return WF_OK;
 }
 
+static enum wf_status add_loss(struct damage_report *report, const struct wal_record *record,
+                               struct wf_error *err) {
+    struct damage_loss *loss = report->losses;
+    if (loss != NULL && loss->offset == record->offset && loss->last_lsn + 1 == record->lsn) {
+        loss->last_lsn = record->lsn;
+        return WF_OK;
+    }
+    loss = malloc(sizeof(*loss));
+    if (loss == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for what was lost");
+    }
+    *loss = (struct damage_loss){.first_lsn = record->lsn,
+                                 .last_lsn = record->lsn,
+                                 .offset = record->offset,
+                                 .next = report->losses};
+    report->losses = loss;
+    return WF_OK;
+}
+
+/* What this record of a repair tells of. */
+static void see_repair(struct damage_report *report, const struct record *record) {
+    for (size_t i = 0; i < record->event_count; i++) {
+        const struct event *event = &record->events[i];
+        for (struct damage_loss *loss = report->losses;
+             loss != NULL && event->kind == EVENT_LOG_REPAIRED; loss = loss->next) {
+            loss->recorded |= event->as.log_repaired.first_lsn <= loss->first_lsn &&
+                              loss->last_lsn <= event->as.log_repaired.last_lsn;
+        }
+    }
+}
+
 static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
                                  struct wf_error *err) {
     struct damage_report *report = ctx;
@@ -100,7 +136,7 @@ static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
     struct record record;
     codec_arena_reset(&report->arena);
     if (wal_record->lost) {
-        return WF_OK;
+        return add_loss(report, wal_record, err);
     }
     struct wf_error why;
     if (codec_decode(&report->arena, wal_record->payload, &record, &why) != WF_OK) {
@@ -114,6 +150,7 @@ static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
         return damage_add_finding(report, &finding, err);
     }
     concern(report, record.previous.lsn, record.subject);
+    see_repair(report, &record);
     codec_release(&record);
     return WF_OK;
 }
@@ -171,6 +208,12 @@ static enum wf_status survey_log(struct io *io, const char *wal_dir, const char 
     uint64_t limit = owner.owned ? owner.durable_lsn : UINT64_MAX;
     return wal_verify(io, wal_dir, snapshot_lsn, limit < snapshot_lsn ? snapshot_lsn : limit,
                       see_record, damage_add_finding, report, err);
+}
+
+enum wf_status damage_read_log(struct io *io, const char *wal_dir, uint64_t minimum_lsn,
+                               struct damage_report *report, struct wf_error *err) {
+    return wal_verify(io, wal_dir, minimum_lsn, UINT64_MAX, see_record, damage_add_finding, report,
+                      err);
 }
 
 enum wf_status damage_survey(struct io *io, const struct snapshot_provider *provider,

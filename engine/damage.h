@@ -17,8 +17,16 @@ struct damage_finding {
     struct damage_finding *next;
 };
 
+/* Records that a repair dropped: what one frame stands for. */
+struct damage_loss {
+    uint64_t first_lsn, last_lsn, offset;
+    bool recorded; /* a later record of the log tells of it */
+    struct damage_loss *next;
+};
+
 struct damage_report {
     struct damage_finding *findings; /* in the order of the log */
+    struct damage_loss *losses;      /* the newest first */
     struct damage_finding **end;
     uint64_t records, first_lsn, last_lsn, bytes, count, damaged;
     struct codec_arena arena;
@@ -30,6 +38,9 @@ void damage_report_deinit(struct damage_report *report);
  * Changes nothing. */
 enum wf_status damage_survey(struct io *io, const struct snapshot_provider *provider,
                              const char *dir, struct damage_report *report, struct wf_error *err);
+/* Read the whole log in `wal_dir`, which nobody else owns, and nothing else. */
+enum wf_status damage_read_log(struct io *io, const char *wal_dir, uint64_t minimum_lsn,
+                               struct damage_report *report, struct wf_error *err);
 /* Collect one finding; a wal_finding_fn over a struct damage_report. */
 enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
                                   struct wf_error *err);

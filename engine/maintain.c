@@ -41,14 +41,13 @@ static enum wf_status first_damage(const struct damage_report *report, struct wf
 }
 
 /* Is there a log at all? A folder that holds none is not found rather than damaged. */
-static enum wf_status require_store(const char *dir, struct wf_error *err) {
+static enum wf_status require_store(struct io *io, const char *dir, struct wf_error *err) {
     char *wal_dir = io_path_join(dir, engine_wal_name);
     if (wal_dir == NULL) {
         return error_set(err, WF_NO_MEMORY, "no memory for a path");
     }
     enum io_kind kind;
     uint64_t size;
-    struct io *io = io_posix();
     enum wf_status status = io->ops->stat(io, wal_dir, &kind, &size, err);
     free(wal_dir);
     if (status == WF_OK && kind != IO_DIRECTORY) {
@@ -61,7 +60,7 @@ enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ct
                              struct wf_log_report *out, struct wf_error *err) {
     struct damage_report report;
     *out = (struct wf_log_report){0};
-    enum wf_status status = require_store(dir, err);
+    enum wf_status status = require_store(io_posix(), dir, err);
     if (status != WF_OK) {
         return status;
     }
@@ -79,11 +78,11 @@ enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ct
 /* --- repair --- */
 
 /* The snapshot's LSN: what it covers was durable. 0 where there is none. */
-static uint64_t snapshot_lsn_of(struct io *io, const char *dir) {
+static uint64_t snapshot_lsn_of(struct io *io, const struct snapshot_provider *provider,
+                                const char *dir) {
     char *path = io_path_join(dir, engine_snapshot_name);
     struct snapshot *snapshot = NULL;
     struct snapshot_meta meta = {0};
-    const struct snapshot_provider *provider = snapshot_lmdb();
     if (path != NULL && provider->open(provider, io, path, false, true, &snapshot, NULL) == WF_OK) {
         (void)snapshot->ops->meta(snapshot, &meta);
         snapshot->ops->close(snapshot);
@@ -92,62 +91,116 @@ static uint64_t snapshot_lsn_of(struct io *io, const char *dir) {
     return meta.lsn;
 }
 
-static enum wf_status repair_files(const char *dir, uint64_t skip_lsn, struct damage_report *report,
-                                   struct wf_error *err) {
-    struct io *io = io_posix();
+/* What the log lost, it lost from the state too: a snapshot that still has it would be a state that
+ * no log leads to. It is set aside, not removed. */
+static enum wf_status drop_richer_snapshot(struct io *io, const struct snapshot_provider *provider,
+                                           const char *dir, uint64_t snapshot_lsn,
+                                           const struct damage_report *repaired,
+                                           struct wf_error *err) {
+    bool richer = false;
+    for (const struct damage_loss *loss = repaired->losses; loss != NULL; loss = loss->next) {
+        richer |= !loss->recorded && loss->first_lsn <= snapshot_lsn;
+    }
+    if (!richer) {
+        return WF_OK;
+    }
+    char *path = io_path_join(dir, engine_snapshot_name);
+    enum wf_status status = path == NULL ? error_set(err, WF_NO_MEMORY, "no memory for a path")
+                                         : provider->set_aside(provider, io, path, err);
+    free(path);
+    return status;
+}
+
+/* Mend the log, and read it again into `repaired`. */
+static enum wf_status repair_log(struct io *io, const struct snapshot_provider *provider,
+                                 const char *dir, uint64_t skip_lsn, struct damage_report *report,
+                                 struct damage_report *repaired, struct wf_error *err) {
     char *wal_dir = io_path_join(dir, engine_wal_name);
-    char *lock_path = io_path_join(dir, engine_lock_name);
-    struct lock_file *lock = NULL;
-    enum wf_status status = WF_OK;
-    if (wal_dir == NULL || lock_path == NULL) {
-        status = error_set(err, WF_NO_MEMORY, "no memory for a path");
-    } else {
-        status = lock_acquire(io, lock_path, &lock, err);
+    if (wal_dir == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    uint64_t snapshot_lsn = snapshot_lsn_of(io, provider, dir);
+    enum wf_status status =
+        wal_repair(io, wal_dir, snapshot_lsn, skip_lsn, damage_add_finding, report, err);
+    if (status == WF_OK) {
+        status = damage_read_log(io, wal_dir, snapshot_lsn, repaired, err);
     }
     if (status == WF_OK) {
-        status = wal_repair(io, wal_dir, snapshot_lsn_of(io, dir), skip_lsn, damage_add_finding,
-                            report, err);
+        status = drop_richer_snapshot(io, provider, dir, snapshot_lsn, repaired, err);
+    }
+    free(wal_dir);
+    return status;
+}
+
+static enum wf_status repair_files(struct io *io, const struct snapshot_provider *provider,
+                                   const char *dir, uint64_t skip_lsn, struct damage_report *report,
+                                   struct damage_report *repaired, struct wf_error *err) {
+    char *lock_path = io_path_join(dir, engine_lock_name);
+    if (lock_path == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    struct lock_file *lock = NULL;
+    enum wf_status status = lock_acquire(io, lock_path, &lock, err);
+    if (status == WF_OK) {
+        status = repair_log(io, provider, dir, skip_lsn, report, repaired, err);
     }
     lock_release(lock);
-    free(wal_dir);
     free(lock_path);
     return status;
 }
 
-/* One record per loss, so that the history says what is missing and where the bytes are. */
-static enum wf_status record_losses(const char *dir, const struct damage_report *report,
+/* The file that keeps the damaged bytes of what was lost. */
+static void name_copy(struct wf_engine *engine, uint64_t lsn, char *copy, size_t size) {
+    struct wal_segment_info info;
+    copy[0] = '\0';
+    for (size_t i = 0; wal_segment_at(engine->wal, i, &info); i++) {
+        if (info.first_lsn <= lsn) {
+            (void)snprintf(copy, size, "%s.damaged", info.name);
+        }
+    }
+}
+
+static enum wf_status record_loss(struct wf_engine *engine, const struct damage_loss *loss,
+                                  struct wf_error *err) {
+    char copy[96];
+    name_copy(engine, loss->first_lsn, copy, sizeof(copy));
+    struct event event = {.kind = EVENT_LOG_REPAIRED};
+    event.as.log_repaired.first_lsn = loss->first_lsn;
+    event.as.log_repaired.last_lsn = loss->last_lsn;
+    event.as.log_repaired.copy = engine_view(copy);
+    struct record record = {.command = COMMAND_LOG_REPAIR, .events = &event, .event_count = 1};
+    pthread_mutex_lock(&engine->mutex);
+    record.time_ms = engine_record_time_ms(engine);
+    enum wf_status status = engine_log_record(engine, &record, err);
+    pthread_mutex_unlock(&engine->mutex);
+    return status;
+}
+
+/* One record per loss, so that the history says what is missing and where the bytes are: those of a
+ * repair that was killed before it came to this too. */
+static enum wf_status record_losses(struct io *io, const struct snapshot_provider *provider,
+                                    const char *dir, const struct damage_report *repaired,
                                     struct wf_error *err) {
     struct wf_engine *engine = NULL;
-    enum wf_status status = wf_open(dir, NULL, &engine, err);
+    enum wf_status status = engine_open(io, provider, dir, NULL, &engine, err);
     if (status != WF_OK) {
-        return status;
+        return error_wrap(err, status, "open %s", dir);
     }
-    for (const struct damage_finding *found = report->findings; status == WF_OK && found != NULL;
-         found = found->next) {
-        const struct wal_finding *finding = &found->finding;
-        if (finding->kind != WAL_FINDING_DAMAGE || finding->first_lsn > finding->last_lsn) {
-            continue;
+    for (const struct damage_loss *loss = repaired->losses; status == WF_OK && loss != NULL;
+         loss = loss->next) {
+        if (!loss->recorded) {
+            status = record_loss(engine, loss, err);
         }
-        char copy[96];
-        (void)snprintf(copy, sizeof(copy), "%s.damaged", finding->segment);
-        struct event event = {.kind = EVENT_LOG_REPAIRED};
-        event.as.log_repaired.first_lsn = finding->first_lsn;
-        event.as.log_repaired.last_lsn = finding->last_lsn;
-        event.as.log_repaired.copy = engine_view(copy);
-        struct record record = {.command = COMMAND_LOG_REPAIR, .events = &event, .event_count = 1};
-        pthread_mutex_lock(&engine->mutex);
-        record.time_ms = engine_record_time_ms(engine);
-        status = engine_log_record(engine, &record, err);
-        pthread_mutex_unlock(&engine->mutex);
     }
     enum wf_status closed = wf_close(engine, status == WF_OK ? err : NULL);
     return status == WF_OK ? closed : status;
 }
 
-enum wf_status wf_log_repair(const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
-                             void *ctx, struct wf_log_report *out, struct wf_error *err) {
+enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *provider,
+                                 const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
+                                 void *ctx, struct wf_log_report *out, struct wf_error *err) {
     *out = (struct wf_log_report){0};
-    enum wf_status status = require_store(dir, err);
+    enum wf_status status = require_store(io, dir, err);
     if (status != WF_OK) {
         return status;
     }
@@ -155,11 +208,13 @@ enum wf_status wf_log_repair(const char *dir, uint64_t skip_lsn, wf_finding_fn o
      * frames. */
     struct damage_report survey;
     damage_report_init(&survey);
-    status = damage_survey(io_posix(), snapshot_lmdb(), dir, &survey, err);
+    status = damage_survey(io, provider, dir, &survey, err);
     struct damage_report report;
+    struct damage_report repaired;
     damage_report_init(&report);
+    damage_report_init(&repaired);
     if (status == WF_OK) {
-        status = repair_files(dir, skip_lsn, &report, err);
+        status = repair_files(io, provider, dir, skip_lsn, &report, &repaired, err);
     }
     if (status == WF_OK) {
         for (struct damage_finding *found = report.findings; found != NULL; found = found->next) {
@@ -173,11 +228,17 @@ enum wf_status wf_log_repair(const char *dir, uint64_t skip_lsn, wf_finding_fn o
         fill_report(&survey, out);
         out->findings = report.count;
         tell_all(&report, on_finding, ctx);
-        status = record_losses(dir, &report, err);
+        status = record_losses(io, provider, dir, &repaired, err);
     }
+    damage_report_deinit(&repaired);
     damage_report_deinit(&report);
     damage_report_deinit(&survey);
     return status;
+}
+
+enum wf_status wf_log_repair(const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
+                             void *ctx, struct wf_log_report *out, struct wf_error *err) {
+    return engine_log_repair(io_posix(), snapshot_lmdb(), dir, skip_lsn, on_finding, ctx, out, err);
 }
 
 /* --- snapshots and segments --- */
