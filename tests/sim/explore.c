@@ -139,13 +139,14 @@ static void on_boundary(void *ctx, struct sim_io *sim, uint64_t boundary) {
     explore_at(explorer, sim, boundary, explorer->promised[explorer->depth]);
 }
 
-void explore_watch(struct explorer *explorer, struct sim_io *sim, const void *ctx) {
+bool explore_watch(struct explorer *explorer, struct sim_io *sim, const void *ctx) {
     if (explorer->depth >= EXPLORE_DEPTH_MAX ||
         (explorer->depth > 0 && !explore_chance(explorer, NESTED_CHANCE))) {
-        return;
+        return false;
     }
     explore_promise(explorer, ctx);
     sim_on_boundary(sim, on_boundary, explorer);
+    return true;
 }
 
 void explore_promise(struct explorer *explorer, const void *ctx) {

@@ -57,8 +57,8 @@ void explorer_init(struct explorer *explorer, const struct explore_subject *subj
 void explorer_deinit(struct explorer *explorer);
 
 /* Explore before each boundary of `sim` from now on, against what `ctx` holds at that moment.
- * Inside a recovery: only now and then, and no deeper than EXPLORE_DEPTH_MAX. */
-void explore_watch(struct explorer *explorer, struct sim_io *sim, const void *ctx);
+ * Inside a recovery: only now and then, and no deeper than EXPLORE_DEPTH_MAX; false where not. */
+bool explore_watch(struct explorer *explorer, struct sim_io *sim, const void *ctx);
 /* From now on the machine that runs promises this instead. */
 void explore_promise(struct explorer *explorer, const void *ctx);
 /* Explore the crash states of this moment. */

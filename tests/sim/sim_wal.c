@@ -1,25 +1,11 @@
 /* The log on a disk that loses what was not synced: at every call that changes the disk, in every
  * scenario, the machine crashes, the log is recovered, and what was promised is compared with what
- * is there.
- *
- *   SEED=N        repeats a run exactly (the seed is printed)
- *   SIM_STATES=N  crash states to explore; unless told 50,000, a tenth of that under a sanitizer
- * (SAN is set), twenty times as many with WF_TEST_LONG sim_wal NAME  one scenario only */
-#include "base/table.h"
+ * is there. How to run it: tests/sim/campaign.h. */
+#include "tests/sim/campaign.h"
 #include "tests/sim/wal_model.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-enum {
-    STATES_DEFAULT = 50000,
-    SEED_DEFAULT = 20240229,
-    NESTED_SHARE = 3,      /* states at all depths for one of the scenario itself, about */
-    STALE_ROUNDS_MAX = 20, /* runs in a row without a new state: then there are none */
-};
 
 static uint64_t pick(struct log_run *run, uint64_t from, uint64_t to) {
     return from + sim_random_next(&run->random) % (to - from + 1);
@@ -324,32 +310,21 @@ static void run_mixed(struct log_run *run) {
     }
 }
 
-struct scenario {
-    const char *name;
-    void (*run)(struct log_run *run);
-    unsigned weight; /* its part of all states */
-};
-
-static const struct scenario scenarios[] = {
-    {"create", run_create, 1},
-    {"append", run_append, 2},
-    {"group", run_group, 3},
-    {"rotate", run_rotate, 3},
-    {"big_records", run_big_records, 1},
-    {"full_disk", run_full_disk, 3},
-    {"failed_sync", run_failed_sync, 3},
-    {"failed_call", run_failed_call, 3},
-    {"remove_oldest", run_remove_oldest, 2},
-    {"repair", run_repair, 3},
-    {"mixed", run_mixed, 6},
+static const struct campaign_scenario scenarios[] = {
+    {"create", 1},        {"append", 2},    {"group", 3},       {"rotate", 3},
+    {"big_records", 1},   {"full_disk", 3}, {"failed_sync", 3}, {"failed_call", 3},
+    {"remove_oldest", 2}, {"repair", 3},    {"mixed", 6},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
-/* --- running them --- */
+/* In the same order. */
+static void (*const runs[SCENARIOS])(struct log_run *run) = {
+    run_create,      run_append,      run_group,         run_rotate, run_big_records, run_full_disk,
+    run_failed_sync, run_failed_call, run_remove_oldest, run_repair, run_mixed,
+};
 
-/* Run a scenario once, `samples` crash states at each boundary. Returns its boundaries. */
-static uint64_t run_once(struct explorer *explorer, const struct scenario *scenario, uint64_t seed,
-                         size_t samples, const struct sim_fault *planted) {
+static uint64_t run_once(struct explorer *explorer, size_t scenario, uint64_t seed, size_t samples,
+                         const struct sim_fault *planted) {
     struct log_run run;
     struct sim_io *sim = sim_io_create(seed);
     log_run_init(&run, explorer, sim, seed);
@@ -358,7 +333,7 @@ static uint64_t run_once(struct explorer *explorer, const struct scenario *scena
         sim_fault_add(sim, planted);
     }
     explore_watch(explorer, sim, &run.model);
-    scenario->run(&run);
+    runs[scenario](&run);
     if (!run.failed) {
         explore_now(explorer, sim, &run.model);
     }
@@ -368,106 +343,13 @@ static uint64_t run_once(struct explorer *explorer, const struct scenario *scena
     return boundaries;
 }
 
-/* Run a scenario again and again, each time with other sizes and choices, until it had its states.
- */
-static void explore_scenario(struct explorer *explorer, const struct scenario *scenario,
-                             uint64_t states) {
-    uint64_t before = explorer->states;
-    explorer->scenario = scenario->name;
-    explorer->states_max = before + states;
-    unsigned stale = 0;
-    for (uint64_t round = 0; stale < STALE_ROUNDS_MAX && explorer->states < explorer->states_max;
-         round++) {
-        uint64_t seed = sim_random_mix(explorer->seed,
-                                       table_hash(scenario->name, strlen(scenario->name)) + round);
-        uint64_t seen = explorer->states;
-        uint64_t failures = explorer->failures;
-        uint64_t boundaries = run_once(explorer, scenario, seed, 0, NULL);
-        uint64_t share = states / NESTED_SHARE / (boundaries + 1) / 4;
-        run_once(explorer, scenario, seed, (size_t)(share < 8 ? 8 : share), NULL);
-        stale = explorer->states == seen ? stale + 1 : 0;
-        if (explorer->failures != failures) {
-            break; /* one is enough to mend first */
-        }
-    }
-}
-
-/* The explorer must notice a log whose syncs do nothing, or the whole test proves nothing. */
-static bool finds_planted(uint64_t seed, enum sim_op op) {
-    struct explorer explorer;
-    struct sim_fault lie = {.op = op, .kind = SIM_FAULT_LOST, .persistent = true};
-    explorer_init(&explorer, &model_subject, seed);
-    explorer.quiet = true;
-    explorer.states_max = 2000;
-    explorer.scenario = "planted";
-    run_once(&explorer, &scenarios[0], seed, 20, &lie);
-    run_once(&explorer, &scenarios[1], seed, 20, &lie);
-    bool found = explorer.failures > 0;
-    explorer_deinit(&explorer);
-    printf("planted: every %s a lie: %s\n", sim_op_name(op), found ? "found" : "NOT FOUND");
-    return found;
-}
-
-static const enum sim_op lies[] = {SIM_SYNC, SIM_SYNC_DIRECTORY};
-
-static uint64_t number_of(const char *name, uint64_t fallback) {
-    const char *text = getenv(name);
-    return text == NULL || text[0] == '\0' ? fallback : strtoull(text, NULL, 10);
-}
-
-static uint64_t states_wanted(void) {
-    const char *sanitizer = getenv("SAN");
-    uint64_t states = STATES_DEFAULT;
-    states *= getenv("WF_TEST_LONG") != NULL ? 20 : 1;
-    states /= sanitizer != NULL && sanitizer[0] != '\0' ? 10 : 1;
-    return number_of("SIM_STATES", states);
-}
-
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv) {
-    uint64_t seed = number_of("SEED", SEED_DEFAULT);
-    uint64_t states = states_wanted();
-    const char *only = argc > 1 ? argv[1] : NULL;
-    unsigned weights = 0;
-    for (size_t i = 0; i < SCENARIOS; i++) {
-        bool wanted = only == NULL || strcmp(only, scenarios[i].name) == 0;
-        weights += wanted ? scenarios[i].weight : 0;
-    }
-    if (weights == 0) {
-        fprintf(stderr, "no scenario %s\n", only);
-        return 2;
-    }
-    printf("SEED=%" PRIu64 " SIM_STATES=%" PRIu64 "\n", seed, states);
-    double start = seconds();
-    unsigned passed = 0;
-    unsigned failed = 0;
-    struct explorer explorer;
-    explorer_init(&explorer, &model_subject, seed);
-    for (size_t i = 0; i < SCENARIOS; i++) {
-        if (only != NULL && strcmp(only, scenarios[i].name) != 0) {
-            continue;
-        }
-        uint64_t before = explorer.states;
-        uint64_t failures = explorer.failures;
-        double began = seconds();
-        explore_scenario(&explorer, &scenarios[i], states * scenarios[i].weight / weights);
-        printf("%-14s %8" PRIu64 " crash states %6.1f s\n", scenarios[i].name,
-               explorer.states - before, seconds() - began);
-        *(explorer.failures == failures ? &passed : &failed) += 1;
-    }
-    printf("%" PRIu64 " crash states (%" PRIu64 ", %" PRIu64 " in a recovery, %" PRIu64
-           " in the recovery from that), %" PRIu64 " failures, %.1f s\n",
-           explorer.states, explorer.at_depth[0], explorer.at_depth[1], explorer.at_depth[2],
-           explorer.failures, seconds() - start);
-    explorer_deinit(&explorer);
-    for (size_t i = 0; only == NULL && i < sizeof lies / sizeof lies[0]; i++) {
-        *(finds_planted(seed, lies[i]) ? &passed : &failed) += 1;
-    }
-    printf("%u passed, %u failed\n", passed, failed);
-    return failed == 0 ? 0 : 1;
+    const struct campaign campaign = {.subject = &model_subject,
+                                      .scenarios = scenarios,
+                                      .count = SCENARIOS,
+                                      .states_default = 50000,
+                                      .long_factor = 10,
+                                      .run_once = run_once,
+                                      .planted = {0, 1}};
+    return campaign_main(&campaign, argc, argv);
 }

@@ -1,0 +1,129 @@
+#include "tests/sim/engine_command.h"
+
+#include "tests/lib/core_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "a=1 b=2", as the fields of the command; the last value grows to the size that was asked for. */
+static void set_fields(struct command_text *text, const char *pairs, size_t value_size) {
+    snprintf(text->fields_text, sizeof text->fields_text, "%s", pairs);
+    char *rest = NULL;
+    size_t count = 0;
+    for (char *pair = strtok_r(text->fields_text, " ", &rest); pair != NULL;
+         pair = strtok_r(NULL, " ", &rest)) {
+        char *equals = strchr(pair, '=');
+        *equals = '\0';
+        text->fields[count++] = (struct wf_field){pair, equals + 1};
+    }
+    if (value_size > 0) {
+        text->value = sim_allocate(value_size + 1, 1);
+        memset(text->value, 'v', value_size);
+        text->fields[count - 1].value = text->value;
+    }
+    text->command.fields = text->fields;
+    text->command.field_count = count;
+}
+
+static void set_id(struct command_text *text, const struct store_command *command) {
+    if (command->loan < STORE_LOANS)
+        snprintf(text->id, sizeof text->id, "L%u", command->loan);
+    else
+        snprintf(text->id, sizeof text->id, "N%u", command->number);
+    text->command.id = text->id;
+}
+
+void command_text_init(struct command_text *text, const struct store_command *command) {
+    *text = (struct command_text){.command = {.kind = command->kind}};
+    struct wf_command *out = &text->command;
+    snprintf(text->actor, sizeof text->actor, "clerk-%u", command->number);
+    out->actor = text->actor;
+    if (command->keyed) {
+        snprintf(text->key, sizeof text->key, "key-%u", command->number);
+        out->key = text->key;
+    }
+    set_id(text, command);
+    switch (command->kind) {
+    case WF_DEFINITION_ADD:
+        out->text = core_loan_yaml;
+        break;
+    case WF_WORKFLOW_START:
+        out->type = "loan_application";
+        set_fields(text, "branch=north", command->value_size);
+        break;
+    case WF_WORKFLOW_SUBMIT:
+        out->step = core_loan_steps[command->step][0];
+        set_fields(text, core_loan_steps[command->step][1], command->value_size);
+        break;
+    case WF_WORKFLOW_FAIL:
+        out->stage = "credit_check";
+        out->reason = "the bureau says no";
+        break;
+    case WF_WORKFLOW_CANCEL:
+        out->reason = "the applicant withdrew";
+        break;
+    case WF_CLOCK_ADVANCE:
+        out->duration_ms = 1000;
+        break;
+    }
+}
+
+void command_text_deinit(struct command_text *text) {
+    free(text->value);
+}
+
+/* A command again, with the same key, that was given before. */
+static bool pick_repeated(struct store_run *run, struct store_command *out) {
+    const struct store_model *model = &run->model;
+    size_t at = (size_t)(sim_random_next(&run->random) % (model->count + 1));
+    for (; at < model->count; at++) {
+        if (model->all[at].command.keyed) {
+            *out = model->all[at].command;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct store_command command_some(struct store_run *run, size_t value_size_max) {
+    uint64_t random = sim_random_next(&run->random);
+    struct store_command command = {.kind = WF_WORKFLOW_SUBMIT,
+                                    .number = run->next_number,
+                                    .loan = (uint8_t)(random % STORE_LOANS),
+                                    .keyed = random / 8 % 3 == 0};
+    if (random / 64 % 8 == 0 && pick_repeated(run, &command))
+        return command;
+    run->next_number++;
+    if (value_size_max > 0)
+        command.value_size = (uint16_t)(1 + random / 4096 % value_size_max);
+    char id[24];
+    snprintf(id, sizeof id, "L%u", command.loan);
+    const struct workflow *loan =
+        run->engine == NULL ? NULL : state_workflow(&run->engine->state, engine_view(id));
+    if (loan == NULL || loan->entity.deleted) {
+        /* It may be on the disk only: then this is a start that is refused. */
+        command.kind = WF_WORKFLOW_START;
+        return command;
+    }
+    command.step = (uint8_t)(loan->step_count < 5 ? loan->step_count : 4);
+    switch (random / 512 % 12) {
+    case 0:
+        command.kind = WF_CLOCK_ADVANCE;
+        break;
+    case 1:
+        command.kind = WF_WORKFLOW_CANCEL;
+        break;
+    case 2:
+        command.kind = WF_WORKFLOW_FAIL;
+        break;
+    case 3:
+    case 4:
+        command.kind = WF_WORKFLOW_START;
+        command.loan = STORE_LOANS;
+        break;
+    default:
+        break;
+    }
+    return command;
+}
