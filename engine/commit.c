@@ -12,8 +12,7 @@
 /* What struct wf_pending.opaque holds. */
 enum { PENDING_LSN, PENDING_OFFSET, PENDING_CUTS, PENDING_FLAGS };
 enum {
-    FLAG_DONE = 1,   /* nothing to wait for */
-    FLAG_ANSWER = 2, /* the first outcome of a repeated key is still to be read from the record at
+    FLAG_ANSWER = 1, /* the first outcome of a repeated key is still to be read from the record at
                         LSN, OFFSET */
 };
 
@@ -263,6 +262,12 @@ static enum wf_status answer_again(struct wf_engine *engine, struct wf_pending *
     bytes_buffer_init(&bytes);
     struct record record;
     enum wf_status status = engine_read_record(engine, link, &arena, &bytes, &record, err);
+    if (status == WF_NOT_FOUND) {
+        status = error_set(err, WF_DAMAGE,
+                           "the key was used, but its first answer cannot be told: LSN %" PRIu64
+                           " was lost in a repair",
+                           link.lsn);
+    }
     if (status == WF_OK) {
         status = result_of_record(engine, &record, pending, err);
         codec_release(&record);
