@@ -210,6 +210,80 @@ static enum wf_status report_difference(struct wf_engine *engine, const struct s
     return status;
 }
 
+/* --- the snapshot's values --- */
+
+/* The state hash is a sum of digests that stand beside the values: are they theirs? */
+struct value_walk {
+    struct state state; /* definitions, which workflows are decoded with */
+    struct bytes_buffer encoded;
+};
+
+static enum wf_status check_digest(struct value_walk *walk, const struct entity *entity,
+                                   struct bytes_view key, const uint8_t expected[16],
+                                   struct wf_error *err) {
+    uint8_t digest[16];
+    size_t hashed = 0;
+    bytes_buffer_clear(&walk->encoded);
+    entity_encode(entity, &walk->encoded, &hashed);
+    if (!bytes_buffer_ok(&walk->encoded)) {
+        return error_set(err, WF_NO_MEMORY, "no memory to verify the snapshot");
+    }
+    digest_entity(key, (struct bytes_view){walk->encoded.data, hashed}, digest);
+    if (memcmp(digest, expected, sizeof(digest)) == 0) {
+        return WF_OK;
+    }
+    char name[DESCRIPTION_MAX];
+    char here[DESCRIPTION_MAX];
+    name_entity(entity, name);
+    describe(entity, here);
+    return error_set(err, WF_DIVERGENCE,
+                     "divergence at LSN %" PRIu64
+                     ": %s: the store holds: %s, which is not what the state hash counts",
+                     entity->changed_lsn, name, here);
+}
+
+static enum wf_status check_value(void *ctx, struct bytes_view key, struct bytes_view value,
+                                  struct wf_error *err) {
+    struct value_walk *walk = ctx;
+    struct entity *entity = NULL;
+    enum { DIGEST = sizeof(entity->digest) };
+    if (key.size > 0 && key.data[0] == CHECKPOINT_KEY_ORDER) {
+        return WF_OK;
+    }
+    if (value.size < DIGEST) {
+        return error_set(err, WF_DAMAGE, "snapshot: a value of %zu bytes", value.size);
+    }
+    struct bytes_view image = {value.data + DIGEST, value.size - DIGEST};
+    enum wf_status status = entity_decode(&walk->state, key, image, &entity, err);
+    if (status != WF_OK) {
+        return error_wrap(err, status, "snapshot");
+    }
+    status = check_digest(walk, entity, key, value.data, err);
+    if (entity->kind == ENTITY_WORKFLOW || entity->kind == ENTITY_KEY) {
+        state_evict(&walk->state, entity);
+    }
+    return status;
+}
+
+static enum wf_status check_snapshot(struct wf_engine *engine, struct wf_error *err) {
+    static const struct bytes_view everything = {(const uint8_t *)"", 0};
+    struct value_walk walk;
+    enum wf_status status = state_init(&walk.state, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    bytes_buffer_init(&walk.encoded);
+    pthread_mutex_lock(&engine->mutex);
+    if (engine->snapshot != NULL && engine->snapshot_lsn > 0) {
+        status = engine->snapshot->ops->walk(engine->snapshot, everything, everything, check_value,
+                                             &walk, err);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    bytes_buffer_deinit(&walk.encoded);
+    state_deinit(&walk.state);
+    return status;
+}
+
 /* The kept state's hash and the record that it stands for. */
 static enum wf_status kept_state(struct wf_engine *engine, uint64_t *last, char hex[65],
                                  struct wf_error *err) {
@@ -261,5 +335,5 @@ enum wf_status wf_replay_verify(struct wf_engine *engine,
         status = report_difference(engine, &rebuilt, state_hash, kept, err);
     }
     state_deinit(&rebuilt);
-    return status;
+    return status == WF_OK ? check_snapshot(engine, err) : status;
 }

@@ -353,6 +353,10 @@ static void test_verify_finds_a_planted_divergence(void **state) {
     planted_divergence_is_found(*state, true);
 }
 
+static void test_verify_finds_a_value_that_kept_its_digest(void **state) {
+    planted_divergence_is_found(*state, false);
+}
+
 static void test_verify_finds_what_the_log_knows_nothing_of(void **state) {
     struct engine_fixture *f = *state;
     fixture_loan(f, "alpha", 2);
