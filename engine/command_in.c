@@ -124,8 +124,10 @@ static void write_text(struct bytes_buffer *body, const char *text) {
 }
 
 static int compare_fields(const void *left, const void *right) {
-    return strcmp((*(const struct wf_field *const *)left)->name,
-                  (*(const struct wf_field *const *)right)->name);
+    const struct wf_field *a = *(const struct wf_field *const *)left;
+    const struct wf_field *b = *(const struct wf_field *const *)right;
+    int order = strcmp(a->name, b->name);
+    return order != 0 ? order : (a > b) - (a < b); /* one given twice stays as it was given */
 }
 
 /* Fields in order of name: a JSON object has no order. */
@@ -142,9 +144,39 @@ static void write_fields(struct bytes_buffer *body, const struct wf_command *fro
     }
 }
 
+/* The members that the kind names: the host may leave anything in the others. */
+static struct wf_command without_ignored(const struct wf_command *from) {
+    struct wf_command body = {.kind = from->kind, .actor = from->actor};
+    if (from->kind == WF_DEFINITION_ADD) {
+        body.text = from->text;
+        return body;
+    }
+    if (from->kind == WF_CLOCK_ADVANCE) {
+        body.duration_ms = from->duration_ms;
+        return body;
+    }
+    body.id = from->id;
+    if (from->kind == WF_WORKFLOW_FAIL || from->kind == WF_WORKFLOW_CANCEL) {
+        body.stage = from->kind == WF_WORKFLOW_FAIL ? from->stage : NULL;
+        body.reason = from->reason;
+        return body;
+    }
+    if (from->kind == WF_WORKFLOW_START) {
+        body.type = from->type;
+        body.version = from->version;
+    } else {
+        body.step = from->step;
+    }
+    body.fields = from->fields;
+    body.field_count = from->field_count;
+    return body;
+}
+
 /* Everything that was asked, but for the key and the time. */
-static enum wf_status hash_body(struct command_in *in, const struct wf_command *from,
+static enum wf_status hash_body(struct command_in *in, const struct wf_command *whole,
                                 struct wf_error *err) {
+    const struct wf_command named = without_ignored(whole);
+    const struct wf_command *from = &named;
     struct bytes_buffer body;
     bytes_buffer_init(&body);
     bytes_write_u8(&body, (uint8_t)from->kind);
