@@ -134,6 +134,7 @@ static enum wf_status find_newest_link(struct wf_engine *engine, struct bytes_vi
         *link = workflow->history;
         *definition = workflow->definition;
         ticket = (struct wal_ticket){link->lsn, link->offset, engine->cuts};
+        cache_trim(engine);
     }
     pthread_mutex_unlock(&engine->mutex);
     if (status != WF_OK) {

@@ -367,6 +367,29 @@ static void test_list_after_an_overlong_id(void **state) {
     }
 }
 
+static bool ignore_event(void *ctx, const struct wf_event *event) {
+    (void)ctx;
+    (void)event;
+    return true;
+}
+
+static void test_questions_keep_within_memory(void **state) {
+    struct engine_fixture *f = *state;
+    char id[16];
+    char text[512];
+    fixture_loans(f, 0, 500, 1);
+    must(f, wf_snapshot(f->engine, &f->err));
+    f->engine->options.memory_max = 1;
+    for (int i = 0; i < 500; i++) {
+        fixture_id(i, id);
+        if (i % 2 == 0)
+            must(f, wf_workflow_history(f->engine, id, ignore_event, NULL, &f->err));
+        else
+            fixture_describe(f, id, 10, text);
+    }
+    assert_true(fixture_status(f).workflows_in_memory < 10);
+}
+
 /* --- definitions, status, metrics --- */
 
 static bool list_definition(void *ctx, const struct wf_definition *definition) {
@@ -439,6 +462,7 @@ int main(void) {
         TEST(test_list_equals_a_naive_model),
         TEST(test_list_goes_on_while_workflows_are_added),
         TEST(test_list_after_an_overlong_id),
+        TEST(test_questions_keep_within_memory),
         TEST(test_definitions_in_order_of_name_and_version),
         TEST(test_metrics_are_prometheus_text),
     };
