@@ -96,6 +96,9 @@ enum wf_status cache_load_oldest_keys(struct wf_engine *engine, uint64_t count,
         bytes_buffer_clear(&engine->scratch);
         bytes_write_u8(&engine->scratch, CHECKPOINT_KEY_ORDER);
         bytes_write_run(&engine->scratch, key.data, key.size);
+        if (!bytes_buffer_ok(&engine->scratch)) {
+            return error_set(err, WF_NO_MEMORY, "no memory for a key");
+        }
         key = (struct bytes_view){engine->scratch.data, engine->scratch.size};
         struct bytes_view value;
         enum wf_status status = engine->snapshot->ops->get(engine->snapshot, key, &value, err);
