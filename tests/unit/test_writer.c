@@ -332,6 +332,28 @@ static void test_wal_writer_cuts_back_before_it_says_full(void **state) {
     wal_fixture_deinit(&fixture);
 }
 
+static void test_wal_writer_cut_takes_back_what_was_written(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    wal_fixture_init(&fixture);
+    wal_fixture_commit(&fixture, 2);
+    /* Two of the three records reach the file before the disk is full. */
+    uint64_t written = 0;
+    uint8_t payload[64];
+    for (uint64_t lsn = 3; lsn <= 4; lsn++)
+        written += wal_frame_size(wal_fixture_payload(lsn, payload));
+    struct wal_ticket ticket = wal_fixture_append(&fixture, 3);
+    struct sim_fault half = {.op = SIM_WRITE, .kind = SIM_FAULT_SHORT, .amount = written};
+    struct sim_fault full = {.op = SIM_WRITE, .kind = SIM_FAULT_FULL, .nth = 2};
+    sim_fault_add(fixture.sim, &half);
+    sim_fault_add(fixture.sim, &full);
+    assert_int_equal(wal_wait(fixture.wal, &ticket, &fixture.err), WF_FULL);
+    wal_fixture_crash(&fixture, SIZE_MAX); /* the disk keeps all that it was given */
+    wal_fixture_open(&fixture);
+    assert_int_equal(fixture.seen_count, 2);
+    wal_fixture_deinit(&fixture);
+}
+
 static void test_wal_writer_ticket_from_before_a_cut_keeps_its_answer(void **state) {
     (void)state;
     struct wal_fixture fixture;
@@ -441,6 +463,7 @@ int main(void) {
         cmocka_unit_test(test_wal_writer_refuses_a_record_for_which_there_is_no_space),
         cmocka_unit_test(test_wal_writer_takes_the_exact_space_before_it_gives_up),
         cmocka_unit_test(test_wal_writer_cuts_back_before_it_says_full),
+        cmocka_unit_test(test_wal_writer_cut_takes_back_what_was_written),
         cmocka_unit_test(test_wal_writer_ticket_from_before_a_cut_keeps_its_answer),
         cmocka_unit_test(test_wal_writer_halts_where_the_cut_fails),
         cmocka_unit_test(test_wal_writer_merkle_tree_forgets_what_was_cut),
