@@ -118,12 +118,21 @@ static void add_change(struct checkpoint *checkpoint, struct bytes_view key,
 }
 
 /* The second pair of an idempotency key: sequence -> text. */
-static void encode_key_order(struct checkpoint *checkpoint, const struct idempotency_key *entry) {
+static void add_key_order(struct checkpoint *checkpoint, uint64_t sequence,
+                          struct bytes_view text) {
     uint8_t key[9] = {CHECKPOINT_KEY_ORDER};
-    checkpoint_key_order(entry->sequence, key + 1);
-    struct bytes_view text = {(const uint8_t *)entry->text, entry->size};
-    add_change(checkpoint, (struct bytes_view){key, sizeof(key)},
-               entry->entity.deleted ? (struct bytes_view){NULL, 0} : text);
+    checkpoint_key_order(sequence, key + 1);
+    add_change(checkpoint, (struct bytes_view){key, sizeof(key)}, text);
+}
+
+/* The numbers forgotten since the snapshot before: by number, for a key that was forgotten and used
+ * again knows its new one only. */
+static void forget_key_order(struct wf_engine *engine) {
+    struct checkpoint *checkpoint = &engine->checkpoint;
+    uint64_t first = engine->snapshot_lsn == 0 ? checkpoint->key_first : engine->snapshot_key_first;
+    for (uint64_t number = first; number < checkpoint->key_first; number++) {
+        add_key_order(checkpoint, number, (struct bytes_view){NULL, 0});
+    }
 }
 
 /* Encode one entity into the checkpoint and count its new digest. */
@@ -157,8 +166,10 @@ static void encode_entity(struct wf_engine *engine, struct entity *entity) {
         value = (struct bytes_view){buffer->data + key_size, buffer->size - key_size};
     }
     add_change(checkpoint, key, value);
-    if (entity->kind == ENTITY_KEY) {
-        encode_key_order(checkpoint, (const struct idempotency_key *)entity);
+    if (entity->kind == ENTITY_KEY && !entity->deleted) {
+        const struct idempotency_key *used = (const struct idempotency_key *)entity;
+        add_key_order(checkpoint, used->sequence,
+                      (struct bytes_view){(const uint8_t *)used->text, used->size});
     }
 }
 
@@ -186,6 +197,7 @@ static void begin(struct wf_engine *engine) {
         engine->log_bytes_at_snapshot = engine->log_bytes;
     }
     checkpoint->last = engine->last;
+    checkpoint->key_first = engine->state.store.key_first;
     state_freeze(&engine->state);
 }
 
@@ -210,6 +222,7 @@ static enum wf_status seal(struct wf_engine *engine, struct wf_error *err) {
     if (checkpoint->aborted) {
         return error_set(err, WF_CONFLICT, "the log was cut while the snapshot was made");
     }
+    forget_key_order(engine);
     if (checkpoint->status != WF_OK) {
         return error_set(err, checkpoint->status, "no memory for a snapshot");
     }
@@ -298,6 +311,7 @@ static enum wf_status finish(struct wf_engine *engine, enum wf_status status,
     }
     if (status == WF_OK) {
         engine->snapshot_lsn = checkpoint->meta.lsn;
+        engine->snapshot_key_first = checkpoint->key_first;
         engine->counters.checkpoints++;
         engine->snapshot->ops->trim(engine->snapshot);
     } else {

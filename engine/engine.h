@@ -30,6 +30,7 @@ struct checkpoint {
     bool aborted; /* the state was rebuilt under it */
     uint64_t started_ns;
     struct record_link last; /* the snapshot is the state after this record */
+    uint64_t key_first;      /* the number of the oldest idempotency key then */
     struct wal_ticket ticket;
     struct wal_position position;
     struct snapshot_meta meta;
@@ -70,6 +71,7 @@ struct wf_engine {
     bool stale; /* the state could not be rebuilt after a cut: try again at the next command */
 
     uint64_t snapshot_lsn;
+    uint64_t snapshot_key_first;    /* the number of the oldest idempotency key in the snapshot */
     uint64_t log_bytes_at_snapshot; /* wal_stats().bytes when the last checkpoint began */
     uint64_t log_bytes;             /* appended since opening */
     struct checkpoint checkpoint;

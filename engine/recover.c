@@ -74,6 +74,7 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
     if (status == WF_OK) {
         engine->snapshot_lsn = meta.lsn;
         status = load_fixed_entities(engine, err);
+        engine->snapshot_key_first = engine->state.store.key_first;
     }
     return status;
 }

@@ -223,6 +223,24 @@ static void test_keys_forgotten_and_used_again_before_and_after_a_snapshot(void 
     assert_int_equal(fixture_start(f, "F", "a"), WF_CONFLICT);
 }
 
+/* Each key stands in the snapshot twice: under its text and under its number. */
+static void test_keys_used_again_leave_nothing_in_the_snapshot(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.keys_max = 1;
+    fixture_reopen(f, true);
+    char id[16];
+    uint64_t entries = 0;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(fixture_start(f, fixture_id(2 * i, id), "a"), WF_OK);
+        assert_int_equal(wf_snapshot(f->engine, &f->err), WF_OK);
+        assert_int_equal(fixture_start(f, fixture_id(2 * i + 1, id), "b"), WF_OK);
+    }
+    assert_int_equal(wf_snapshot(f->engine, &f->err), WF_OK);
+    assert_int_equal(wf_snapshot_verify(f->engine, &entries, &f->err), WF_OK);
+    /* store, definition, 40 workflows, one key under its text and its number */
+    assert_int_equal(entries, 1 + 1 + 40 + 2);
+}
+
 /* What a refusal changes: the store's counter and the workflow's history, not the workflow. */
 static void test_refusal_is_history_but_changes_no_workflow(void **state) {
     struct engine_fixture *f = *state;
@@ -263,6 +281,7 @@ int main(void) {
         TEST(test_keys_oldest_are_forgotten_when_only_the_snapshot_has_them),
         TEST(test_keys_lowered_bound_is_reached_two_by_two),
         TEST(test_keys_forgotten_and_used_again_before_and_after_a_snapshot),
+        TEST(test_keys_used_again_leave_nothing_in_the_snapshot),
         TEST(test_refusal_is_history_but_changes_no_workflow),
         TEST(test_unknown_workflow_leaves_no_record),
     };
