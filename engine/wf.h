@@ -86,9 +86,10 @@ struct wf_options {
 WF_API void wf_options_init(struct wf_options *options);
 
 /* Open the store in `dir` and recover it. `options` may be NULL. On failure `*out` is NULL.
- * WF_NOT_FOUND: no store here (see `create`). WF_REFUSED: `dir` is a folder of something else, or,
- * with `create`, a store already and options ask for another clock. WF_LOCKED: the text names the
- * owner's pid. WF_DAMAGE: the text names file, offset, LSN and the workflows concerned. */
+ * WF_NOT_FOUND: no store here, or one whose making was interrupted (see `create`). WF_REFUSED:
+ * `dir` is a folder of something else, or, with `create`, a store already and options ask for
+ * another clock. WF_LOCKED: the text names the owner's pid. WF_DAMAGE: the text names file, offset,
+ * LSN and the workflows concerned. */
 WF_API enum wf_status wf_open(const char *dir, const struct wf_options *options,
                               struct wf_engine **out, struct wf_error *err);
 
@@ -311,7 +312,8 @@ WF_API enum wf_status wf_snapshot_verify(struct wf_engine *engine, uint64_t *ent
 /* Bring everything enqueued to the disk. */
 WF_API enum wf_status wf_sync(struct wf_engine *engine, struct wf_error *err);
 /* Make `to` (which must not exist) a copy of the durable state of the store in `dir`, also while it
- * is owned and written by another process. Verified. */
+ * is owned and written by this or another process. Verified. The remains of a backup that was
+ * interrupted, `to`.partial, are written over. */
 WF_API enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn,
                                 struct wf_error *err);
 
