@@ -17,6 +17,8 @@ struct lmdb_snapshot {
     int fd; /* of data.mdb; LMDB's. -1 until it is open */
     pid_t pid;
     bool read_only;
+    bool write_failed; /* what the file holds is not known, and a sync of it would prove nothing:
+                          reads go on, commits wait for the next opening */
 
     pthread_mutex_t lock;
     struct MDB_txn *pin; /* keeps the pages of `seen` from being used again */

@@ -247,6 +247,9 @@ enum wf_status lmdb_commit(struct snapshot *base, const struct snapshot_change *
     lmdb_leave(snapshot); /* readers go on; only growing the map shuts them out */
     if (snapshot->read_only)
         return error_set(err, WF_USAGE, "snapshot %s: opened for reading only", snapshot->dir);
+    if (snapshot->write_failed)
+        return error_set(err, WF_IO, "snapshot %s: a write failed earlier; open the store again",
+                         snapshot->dir);
     status = check_changes(&commit, err);
     if (status == WF_OK)
         status = prepare(&commit, err);
@@ -256,5 +259,6 @@ enum wf_status lmdb_commit(struct snapshot *base, const struct snapshot_change *
     lmdb_hold_signal(&guard);
     status = write_growing(&commit, err);
     lmdb_release_signal(&guard);
+    snapshot->write_failed = status == WF_IO;
     return status;
 }
