@@ -164,6 +164,15 @@ static void test_apply_reserve_refuses_what_cannot_follow(void **state) {
     assert_int_equal(check_state(&store->state, true, &store->err), WF_OK);
 }
 
+static void test_apply_reserve_refuses_a_step_in_force(void **state) {
+    struct core_store *store = *state;
+    struct event event = {.kind = EVENT_STEP_SUBMITTED};
+    assert_int_equal(replay(store, "L1", &event, 1), WF_OK);
+    assert_int_equal(replay(store, "L1", &event, 1), WF_DAMAGE);
+    assert_non_null(strstr(store->err.text, "which does not take it"));
+    assert_int_equal(core_workflow(store, "L1")->step_count, 1);
+}
+
 static void test_apply_reserve_refuses_time_that_runs_back(void **state) {
     struct core_store *store = *state;
     struct event event = {.kind = EVENT_COMMAND_REFUSED};
@@ -280,6 +289,7 @@ int main(void) {
         LOAN_TEST(test_apply_end_leaves_no_deadline),
         LOAN_TEST(test_apply_replay_comes_to_the_same_bytes),
         LOAN_TEST(test_apply_reserve_refuses_what_cannot_follow),
+        LOAN_TEST(test_apply_reserve_refuses_a_step_in_force),
         LOAN_TEST(test_apply_reserve_refuses_time_that_runs_back),
         LOAN_TEST(test_apply_reserve_may_be_given_up),
         LOAN_TEST(test_apply_forgets_the_oldest_keys),

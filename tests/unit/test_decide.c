@@ -75,6 +75,21 @@ static void test_decide_start_activates_stages_without_needs(void **state) {
     assert_int_equal(core_workflow(store, "W")->stages[2].deadline_ms, 0);
 }
 
+static void test_decide_stage_waits_for_each_of_its_needs(void **state) {
+    struct core_store *store = *state;
+    char stages[512];
+    assert_int_equal(
+        core_define(store, "workflow: w\nversion: 1\n"
+                           "steps: {s: {provides: [x]}, t: {provides: [y]}, u: {completes: a}}\n"
+                           "stages: [{name: a, needs: [x, y]}]\n"),
+        WF_OK);
+    assert_int_equal(core_start(store, "W", "w", NULL), WF_OK);
+    assert_int_equal(core_submit(store, "W", "t", NULL), WF_OK);
+    assert_string_equal(core_stages(store, "W", stages), "blocked");
+    assert_int_equal(core_submit(store, "W", "s", NULL), WF_OK);
+    assert_string_equal(core_stages(store, "W", stages), "active");
+}
+
 static void test_decide_submit_wants_a_known_workflow_and_step(void **state) {
     struct core_store *store = *state;
     assert_int_equal(submit_loan_step(store, "L1", 0), WF_NOT_FOUND);
@@ -380,6 +395,7 @@ int main(void) {
         LOAN_TEST(test_decide_start_refuses_an_id_in_use),
         LOAN_TEST(test_decide_start_wants_a_known_type_and_version),
         LOAN_TEST(test_decide_start_activates_stages_without_needs),
+        LOAN_TEST(test_decide_stage_waits_for_each_of_its_needs),
         LOAN_TEST(test_decide_submit_wants_a_known_workflow_and_step),
         LOAN_TEST(test_decide_submit_too_early_names_what_is_missing),
         LOAN_TEST(test_decide_submit_twice_is_refused),

@@ -172,6 +172,19 @@ static void test_entity_every_change_counts_for_the_hash(void **state) {
     release(&before);
 }
 
+static void test_entity_reason_counts_for_the_hash(void **state) {
+    struct core_store *store = *state;
+    struct workflow *failed = core_workflow(store, "L2");
+    struct pair before = encode(&failed->entity);
+    failed->reason[0] ^= 1;
+    struct pair after = encode(&failed->entity);
+    failed->reason[0] ^= 1;
+    assert_int_equal(after.hashed, before.hashed);
+    assert_memory_not_equal(after.value.data, before.value.data, before.hashed);
+    release(&after);
+    release(&before);
+}
+
 static void test_entity_encode_appends_to_what_is_there(void **state) {
     struct core_store *store = *state;
     struct bytes_buffer buffer;
@@ -321,6 +334,7 @@ int main(void) {
         LOANS_TEST(test_entity_waiting_loan_is_small),
         LOANS_TEST(test_entity_links_do_not_count_for_the_hash),
         LOANS_TEST(test_entity_every_change_counts_for_the_hash),
+        LOANS_TEST(test_entity_reason_counts_for_the_hash),
         LOANS_TEST(test_entity_encode_appends_to_what_is_there),
         LOANS_TEST(test_entity_keys_begin_with_their_kind),
         LOANS_TEST(test_entity_decode_wants_the_definition_first),
