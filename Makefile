@@ -57,8 +57,9 @@ endif
 # `make` alone only builds; the targets below first install what is missing.
 GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
 NEEDS_LINT := $(filter lint format deps,$(GOALS))
-NEEDS_TEST := $(filter test test-long fuzz bench mutants check deps,$(GOALS))
-NEEDS_BUILD := $(filter demo test test-long fuzz bench mutants check lint deps,$(GOALS))
+# lint reads the tests too, and they include cmocka.
+NEEDS_TEST := $(filter test test-long fuzz sim damage bench mutants check lint deps,$(GOALS))
+NEEDS_BUILD := $(filter demo test test-long fuzz sim damage bench mutants check lint deps,$(GOALS))
 PACKAGES := $(sort $(if $(NEEDS_BUILD),$(BUILD_PACKAGES)) $(if $(NEEDS_TEST),$(TEST_PACKAGES)) \
 	$(if $(NEEDS_LINT),$(LINT_PACKAGES)))
 
@@ -81,6 +82,7 @@ TESTLIB_SOURCES := $(wildcard tests/lib/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 BENCH_SOURCES := $(wildcard tests/bench/bench_*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_HELPERS := $(filter-out $(FUZZ_SOURCES),$(wildcard tests/fuzz/*.c))
 SUITES := sim crash syscalls damage cli golden
 SUITE_FILES := $(wildcard $(SUITES:%=tests/%/*.c))
 open_paren := (
@@ -107,7 +109,7 @@ WFCTL := $(if $(WFCTL_SOURCES),$B/wfctl)
 WFBENCH := $(if $(WFBENCH_SOURCES),$B/wfbench)
 LIBRARY := $B/libwf.a $B/libwf.so
 
-.PHONY: all help test test-long check fuzz bench mutants lint format demo install uninstall deps clean FORCE
+.PHONY: all help test test-long check fuzz sim damage bench mutants lint format demo install uninstall deps clean FORCE
 
 ## all: the library (libwf.a, libwf.so), wfctl and wfbench, below build/release/
 all: $(LIBRARY) $(WFCTL) $(WFBENCH) $(if $(WFCTL),build/wfctl) $(if $(WFBENCH),build/wfbench)
@@ -194,7 +196,8 @@ $(foreach suite,$(SUITES),$(if $(filter $B/tests/$(suite)/%,$(SUITE_PROGRAMS)),$
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -pthread -I. -I$(GEN) -w \
 	-fno-sanitize-recover=all
 FUZZ_OBJECTS := $(patsubst %.c,build/fuzz/%.o,$(patsubst build/%,%,\
-	$(LIB_SOURCES) $(WORKFLOW_SOURCES) $(TESTLIB_SOURCES)))
+	$(LIB_SOURCES) $(WORKFLOW_SOURCES) $(TESTLIB_SOURCES) $(FUZZ_HELPERS) \
+	$(filter-out %/main.c,$(WFCTL_SOURCES))))
 
 build/fuzz/gen/%.o: $(GEN)/%.c | deps-present
 	@mkdir -p $(@D)
@@ -246,19 +249,28 @@ test-long: all $(filter-out $(SCRIPTS),$(QUICK))
 check: $(call PICKED,$(UNIT_PROGRAMS))
 	@$(TEST_ENV) tests/run.sh $(call PICKED,$(UNIT_PROGRAMS))
 
-## fuzz: each fuzz target for FUZZ_SECONDS (30)
+## fuzz: each fuzz target, the committed corpus first, then for FUZZ_SECONDS (30)
 FUZZ_SECONDS ?= 30
-fuzz: $(FUZZ_PROGRAMS)
-	@$(TEST_ENV) WF_FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run.sh $(FUZZ_PROGRAMS)
+fuzz: $(call PICKED,$(FUZZ_PROGRAMS))
+	@$(TEST_ENV) WF_FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run.sh $(call PICKED,$(FUZZ_PROGRAMS))
+
+## sim: crash the log and the engine on a simulated disk (SEED=, SIM_STATES=)
+SIM_PROGRAMS := $(filter $B/tests/sim/%,$(SUITE_PROGRAMS))
+sim: $(SIM_PROGRAMS)
+	@set -e; for program in $^; do SAN="$(SAN)" $$program; done
+
+## damage: flip, cut, move and drop parts of every file of a store (DAMAGE_FULL=1: all cases)
+DAMAGE_PROGRAMS := $(filter $B/tests/crash/damage_%,$(SUITE_PROGRAMS))
+damage: $(DAMAGE_PROGRAMS)
+	@set -e; for program in $^; do $$program; done
 
 ## bench: wfbench's table, and the benchmarks of tests/bench
 bench: $(WFBENCH) $(BENCH_PROGRAMS)
 	@set -e; for program in $^; do ./$$program; done
 
-## mutants: break the code with each patch of tests/mutants; a suite must notice every one
-mutants:
-	@if [ -x tests/mutants/run.sh ]; then $(TEST_ENV) tests/mutants/run.sh; \
-	else echo "no mutants in tests/mutants"; fi
+## mutants: plant each bug of tests/mutants in a copy; a test must notice every one (MUTANTS=part of a name)
+mutants: deps-present
+	@$(TEST_ENV) MUTANTS="$(MUTANTS)" tests/mutants/run.sh
 
 # --- lint ---------------------------------------------------------------------------------------
 

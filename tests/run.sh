@@ -6,12 +6,13 @@
 # A program is a cmocka program, a fuzz target (build/fuzz/…), or anything else that exits with 0 when
 # all is well: that counts as one test, unless its last lines hold an "N passed, N failed" of its own.
 # Output is shown only of what failed. A program that hangs is killed after WF_TEST_TIMEOUT seconds
-# (default 300, or 7200 with WF_TEST_LONG=1). All fuzz targets together get WF_FUZZ_SECONDS (30).
+# (default 300, or 7200 with WF_TEST_LONG=1). A fuzz target runs its corpus and then goes on for
+# WF_FUZZ_SECONDS (0, or 300 with WF_TEST_LONG=1).
 set -uo pipefail
 
 long=${WF_TEST_LONG:-}
 timeout_s=${WF_TEST_TIMEOUT:-$([ -n "$long" ] && echo 7200 || echo 300)}
-fuzz_total_s=${WF_FUZZ_SECONDS:-$([ -n "$long" ] && echo 1800 || echo 30)}
+fuzz_s=${WF_FUZZ_SECONDS:-$([ -n "$long" ] && echo 300 || echo 0)}
 
 passed=0
 failed=0
@@ -25,12 +26,6 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=0:second_deadlock_stack=1}
 
-fuzz_count=0
-for program in "$@"; do
-    [[ $program == *build/fuzz/* ]] && fuzz_count=$((fuzz_count + 1))
-done
-fuzz_each_s=$((fuzz_count > 0 ? (fuzz_total_s + fuzz_count - 1) / fuzz_count : 0))
-
 # Sums the numbers that the extended regular expression $1 captures, over all of the log.
 sum_log() {
     sed -nE "s/$1/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
@@ -39,13 +34,17 @@ sum_log() {
 run_program() {
     case $1 in
     *build/fuzz/*)
-        # The seeds stay as they are: what is found goes to a folder that is thrown away.
-        local name=${1##*/} found
+        # The corpus stays as it is: what is found goes to a folder that is thrown away. Seeds of
+        # binary formats are made by the target itself.
+        local name=${1##*/} found seeds limit=(-runs=0)
         found=$(mktemp -d)
-        local corpus=("$found")
+        seeds=$(mktemp -d)
+        FUZZ_SEEDS=$seeds "$1" -runs=0 >/dev/null 2>&1
+        local corpus=("$found" "$seeds")
         [ -d "tests/fuzz/corpus/$name" ] && corpus+=("tests/fuzz/corpus/$name")
-        timeout -k 10 "$((fuzz_each_s + 60))" "$1" -max_total_time="$fuzz_each_s" -max_len=65536 -rss_limit_mb=2048 \
-            -print_final_stats=1 -artifact_prefix="$found/" "${corpus[@]}"
+        [ "$fuzz_s" -gt 0 ] && limit=(-max_total_time="$fuzz_s")
+        timeout -k 10 "$((fuzz_s + 120))" "$1" "${limit[@]}" -max_len=65536 -rss_limit_mb=2048 -timeout=20 \
+            -print_final_stats=1 -artifact_prefix="${FUZZ_ARTIFACTS:-$found}/" "${corpus[@]}"
         ;;
     *) timeout -k 10 "$timeout_s" "$1" ;;
     esac

@@ -1,0 +1,227 @@
+/* Any bytes as a sequence of commands about a few loans, against a model that knows nothing of
+ * records or snapshots: a loan takes its five steps in order. Between commands the store is
+ * checkpointed, closed and killed. */
+#include "engine/engine.h"
+#include "tests/fuzz/seeds.h"
+#include "tests/lib/core_store.h"
+#include "tests/lib/sim_io.h"
+#include "tests/lib/sim_snapshot.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { LOANS = 3, STEPS = 5, KEYS = 4, FIELDS_MAX = 8, COMMANDS_MAX = 60 };
+
+enum phase { NONE, RUNNING, COMPLETED, FAILED, CANCELLED };
+
+struct model {
+    struct loan {
+        enum phase phase;
+        int steps;
+    } loans[LOANS];
+    struct used_key {
+        bool used;
+        uint8_t body; /* the command's second byte and loan: what must not change */
+        enum wf_status status;
+        uint64_t lsn;
+    } keys[KEYS];
+};
+
+struct world {
+    struct sim_io *sim;
+    struct sim_snapshots *snapshots;
+    struct wf_engine *engine;
+    struct model model;
+    bool forgetful; /* whatever can leave memory leaves it */
+};
+
+/* --- the world --- */
+
+static void open_store(struct world *world) {
+    struct wf_options options;
+    wf_options_init(&options);
+    options.create = true;
+    options.segment_size = WAL_SEGMENT_SIZE_MIN;
+    options.memory_max = world->forgetful ? 1 : options.memory_max;
+    fuzz_require(engine_open(sim_io_of(world->sim), sim_snapshot_provider(world->snapshots),
+                             "store", &options, &world->engine, NULL) == WF_OK,
+                 "the store opens");
+}
+
+/* The machine loses power, and with it everything that was not synced. */
+static void crash(struct world *world) {
+    struct sim_io *sim = sim_crash_into(world->sim, 0, 0);
+    struct sim_snapshots *snapshots = sim_snapshot_survivor(world->snapshots);
+    (void)wf_close(world->engine, NULL);
+    sim_io_destroy(world->sim);
+    sim_snapshot_destroy(world->snapshots);
+    world->sim = sim;
+    world->snapshots = snapshots;
+    open_store(world);
+}
+
+/* --- the model --- */
+
+static enum wf_status step_of(struct loan *loan, int step) {
+    if (loan->phase == NONE)
+        return WF_NOT_FOUND;
+    if (loan->phase != RUNNING || step != loan->steps)
+        return WF_REFUSED;
+    loan->steps++;
+    loan->phase = loan->steps == STEPS ? COMPLETED : RUNNING;
+    return WF_OK;
+}
+
+static enum wf_status end(struct loan *loan, bool possible, enum phase phase) {
+    if (loan->phase == NONE)
+        return WF_NOT_FOUND;
+    if (loan->phase != RUNNING || !possible)
+        return WF_REFUSED;
+    loan->phase = phase;
+    return WF_OK;
+}
+
+/* What the command must come to. */
+static enum wf_status predict(struct loan *loan, enum wf_command_kind kind, int step) {
+    switch (kind) {
+    case WF_WORKFLOW_START:
+        if (loan->phase != NONE)
+            return WF_REFUSED;
+        loan->phase = RUNNING;
+        return WF_OK;
+    case WF_WORKFLOW_SUBMIT:
+        return step_of(loan, step);
+    case WF_WORKFLOW_FAIL:
+        return end(loan, loan->steps == 1, FAILED); /* the credit check is under way */
+    case WF_WORKFLOW_CANCEL:
+        return end(loan, true, CANCELLED);
+    case WF_DEFINITION_ADD:
+    case WF_CLOCK_ADVANCE:
+        break;
+    }
+    return WF_USAGE;
+}
+
+/* --- one command --- */
+
+static size_t split(char *text, struct wf_field fields[FIELDS_MAX]) {
+    size_t count = 0;
+    char *rest = NULL;
+    for (char *pair = strtok_r(text, " ", &rest); pair != NULL; pair = strtok_r(NULL, " ", &rest)) {
+        char *equals = strchr(pair, '=');
+        *equals = '\0';
+        fields[count++] = (struct wf_field){pair, equals + 1};
+    }
+    return count;
+}
+
+static enum wf_status execute(struct world *world, enum wf_command_kind kind, int loan, int step,
+                              int key, struct wf_result *result) {
+    char id[16], key_text[16], text[128];
+    struct wf_field fields[FIELDS_MAX];
+    struct wf_command command = {.kind = kind, .id = id};
+    snprintf(id, sizeof id, "L%d", loan);
+    snprintf(key_text, sizeof key_text, "key-%d", key);
+    command.key = key < KEYS ? key_text : NULL;
+    command.type = "loan_application";
+    command.reason = "because";
+    command.stage = "credit_check";
+    if (kind == WF_WORKFLOW_SUBMIT) {
+        command.step = core_loan_steps[step][0];
+        snprintf(text, sizeof text, "%s", core_loan_steps[step][1]);
+        command.field_count = split(text, fields);
+        command.fields = fields;
+    }
+    return wf_execute(world->engine, &command, result, NULL);
+}
+
+static void check_loan(struct world *world, int number) {
+    static const char *const names[] = {"", "running", "completed", "failed", "cancelled"};
+    const struct loan *loan = &world->model.loans[number];
+    struct wf_workflow *workflow = NULL;
+    char id[16];
+    snprintf(id, sizeof id, "L%d", number);
+    enum wf_status status = wf_workflow_get(world->engine, id, &workflow, NULL);
+    fuzz_require((status == WF_NOT_FOUND) == (loan->phase == NONE), "a loan is there or not");
+    if (status == WF_OK) {
+        fuzz_require(strcmp(workflow->status, names[loan->phase]) == 0, "its status");
+        fuzz_require(workflow->step_count == (size_t)loan->steps, "its steps");
+        wf_workflow_free(workflow);
+    }
+}
+
+static void command(struct world *world, uint8_t first, uint8_t second) {
+    static const enum wf_command_kind kinds[] = {WF_WORKFLOW_SUBMIT, WF_WORKFLOW_START,
+                                                 WF_WORKFLOW_FAIL, WF_WORKFLOW_CANCEL};
+    int number = first / 8 % LOANS;
+    enum wf_command_kind kind = second % 8 < STEPS ? WF_WORKFLOW_SUBMIT : kinds[second % 8 - 4];
+    int step = second % 8 % STEPS;
+    int key = second / 8 % (2 * KEYS); /* half of them: none */
+    struct used_key *used = key < KEYS ? &world->model.keys[key] : NULL;
+    uint8_t body = (uint8_t)(number * 8 + second % 8);
+    struct wf_result result = {0};
+    enum wf_status status = execute(world, kind, number, step, key, &result);
+    if (used != NULL && used->used) {
+        bool same = used->body == body;
+        fuzz_require(status == (same ? used->status : WF_CONFLICT), "a key answers as at first");
+        fuzz_require(status != WF_OK || (result.replayed && result.lsn == used->lsn),
+                     "with the first record");
+        return;
+    }
+    enum wf_status expected = predict(&world->model.loans[number], kind, step);
+    fuzz_require(status == expected, "a command comes to what the model says");
+    /* A command about nothing leaves no record, and so no key. */
+    if (used != NULL && expected != WF_NOT_FOUND)
+        *used = (struct used_key){true, body, status, result.lsn};
+    check_loan(world, number);
+}
+
+/* A loan through all its steps, with keys, a checkpoint and a crash between; and two that end. */
+static void make_seeds(void) {
+    static const uint8_t whole[] = {3, 5, 3, 0, 3, 9, 0, 0, 3, 2, 2, 0, 3, 3, 3, 4, 1, 0, 3, 4};
+    static const uint8_t ended[] = {11, 5, 11, 0, 11, 6, 11, 1, 19, 5, 19, 7, 2, 0, 19, 15, 19, 15};
+    fuzz_seed(whole, sizeof whole);
+    fuzz_seed(whole, sizeof whole - 1);
+    fuzz_seed(ended, sizeof ended);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    fuzz_seeds(make_seeds);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct world world = {.sim = sim_io_create(1), .snapshots = sim_snapshot_create()};
+    struct wf_command define = {.kind = WF_DEFINITION_ADD, .text = core_loan_yaml};
+    world.forgetful = size % 2 == 1; /* commands are pairs of bytes: one is left */
+    open_store(&world);
+    fuzz_require(wf_execute(world.engine, &define, NULL, NULL) == WF_OK, "a definition is added");
+    for (size_t i = 0; i + 1 < size && i < 2 * COMMANDS_MAX; i += 2) {
+        switch (data[i] % 8) {
+        case 0:
+            fuzz_require(wf_snapshot(world.engine, NULL) == WF_OK, "a checkpoint");
+            break;
+        case 1:
+            fuzz_require(wf_close(world.engine, NULL) == WF_OK, "closing");
+            open_store(&world);
+            break;
+        case 2:
+            crash(&world);
+            break;
+        default:
+            command(&world, data[i], data[i + 1]);
+            break;
+        }
+    }
+    char hash[65];
+    for (int i = 0; i < LOANS; i++)
+        check_loan(&world, i);
+    fuzz_require(wf_replay_verify(world.engine, NULL, NULL, hash, NULL) == WF_OK,
+                 "a replay comes to the same state");
+    (void)wf_close(world.engine, NULL);
+    sim_snapshot_destroy(world.snapshots);
+    sim_io_destroy(world.sim);
+    return 0;
+}

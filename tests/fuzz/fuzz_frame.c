@@ -1,0 +1,54 @@
+/* One frame at the start of any bytes: decoding trusts no length, and what it accepts is exactly
+ * what encoding would have written. */
+#include "tests/fuzz/frames.h"
+#include "tests/fuzz/seeds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const uint8_t store_id[WAL_STORE_ID_SIZE] = "a store to fuzz";
+
+static void make_seeds(void) {
+    uint8_t segment[4096];
+    size_t size = frames_make_segment(segment, sizeof segment, 3, true);
+    fuzz_seed(segment + WAL_SEGMENT_HEADER_SIZE, size - WAL_SEGMENT_HEADER_SIZE);
+    fuzz_seed(segment + size - WAL_SEAL_FRAME_SIZE, WAL_SEAL_FRAME_SIZE);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    fuzz_seeds(make_seeds);
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed) {
+    size = LLVMFuzzerMutate(data, size, size_max);
+    if (seed % 4 != 0)
+        frames_repair(data, size, 0, wal_frame_seed(store_id), seed % 8 < 4);
+    return size;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct wal_frame frame;
+    uint32_t seed = wal_frame_seed(store_id);
+    if (size < WAL_FRAME_HEADER_SIZE || wal_frame_decode_header(data, seed, &frame) != NULL)
+        return 0;
+    fuzz_require(frame.size >= WAL_FRAME_SIZE_MIN && frame.size % WAL_FRAME_ALIGN == 0 &&
+                     frame.size <= wal_frame_size(frame.kind == WAL_FRAME_LOST
+                                                      ? (uint64_t)WAL_SEGMENT_SIZE_MAX
+                                                      : (uint64_t)WAL_PAYLOAD_MAX),
+                 "a frame's size is bounded");
+    uint64_t checked = wal_frame_checked_size(&frame);
+    if (checked > size || wal_frame_decode_body(data, &frame) != NULL)
+        return 0;
+    uint8_t *again = calloc(1, checked);
+    fuzz_require(again != NULL, "memory");
+    struct wal_frame copy = frame;
+    wal_frame_encode(again, seed, &copy);
+    fuzz_require(copy.crc == frame.crc && copy.size == frame.size, "encoding gives the same frame");
+    fuzz_require(memcmp(again, data, checked) == 0, "encoding gives the same bytes");
+    fuzz_require(wal_frame_next_lsn(&frame) >= frame.lsn, "LSNs do not wrap");
+    free(again);
+    return 0;
+}
