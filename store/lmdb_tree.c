@@ -97,14 +97,22 @@ static enum wf_status parse_meta(const uint8_t *page, uint64_t index, struct lmd
         return error_set(err, WF_DAMAGE, "transaction %" PRIu64 " on the wrong page", meta->txn);
     if (load_u16(page + 44) != DB_INTEGER_KEY || load_u16(page + 92) != 0)
         return error_set(err, WF_DAMAGE, "flags that are never set here");
-    enum wf_status status = parse_root(page + 40, meta->last_page, &meta->free, err);
-    return status != WF_OK ? status : parse_root(page + 88, meta->last_page, &meta->main, err);
+    return WF_OK;
 }
 
 enum wf_status lmdb_meta_parse(const uint8_t *page, uint64_t index, struct lmdb_meta *meta,
                                struct wf_error *err) {
     enum wf_status status = parse_meta(page, index, meta, err);
     return status == WF_OK ? WF_OK : error_wrap(err, status, "meta page %" PRIu64, index);
+}
+
+enum wf_status lmdb_meta_parse_roots(const uint8_t *page, struct lmdb_meta *meta,
+                                     struct wf_error *err) {
+    enum wf_status status = parse_root(page + 40, meta->last_page, &meta->free, err);
+    if (status == WF_OK)
+        status = parse_root(page + 88, meta->last_page, &meta->main, err);
+    return status == WF_OK ? WF_OK
+                           : error_wrap(err, status, "meta page %" PRIu64, page_number(page));
 }
 
 /* ---- pages and nodes ---- */

@@ -33,9 +33,14 @@ struct lmdb_meta {
     struct lmdb_root main; /* the pairs */
 };
 
-/* Decode meta page `index` (0 or 1) from its first LMDB_META_BYTES bytes. */
+/* Decode meta page `index` (0 or 1) from its first LMDB_META_BYTES bytes, but for the roots. */
 enum wf_status lmdb_meta_parse(const uint8_t *page, uint64_t index, struct lmdb_meta *meta,
                                struct wf_error *err);
+/* Decode the roots of the same page; for the generation that is going to be used. The other page's
+ * need not fit: where LMDB failed to write a meta page, it puts back its last page and transaction,
+ * and leaves the roots of the generation that failed. */
+enum wf_status lmdb_meta_parse_roots(const uint8_t *page, struct lmdb_meta *meta,
+                                     struct wf_error *err);
 
 /* A tree in mapped memory. Borrows the map. */
 struct lmdb_tree {

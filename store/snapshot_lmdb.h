@@ -17,8 +17,10 @@ struct lmdb_snapshot {
     int fd; /* of data.mdb; LMDB's. -1 until it is open */
     pid_t pid;
     bool read_only;
-    bool write_failed; /* what the file holds is not known, and a sync of it would prove nothing:
-                          reads go on, commits wait for the next opening */
+    /* WF_OK, or how the last commit failed: what the file holds is not known, and a sync of the
+     * same descriptor would prove nothing. After WF_FULL the next commit opens the environment
+     * anew; after WF_IO commits wait for the next opening. Reads go on. */
+    enum wf_status write_failed;
 
     pthread_mutex_t lock;
     struct MDB_txn *pin; /* keeps the pages of `seen` from being used again */
@@ -69,6 +71,9 @@ void lmdb_hold_signal(struct signal_guard *guard);
 void lmdb_release_signal(const struct signal_guard *guard);
 
 const struct snapshot_ops *lmdb_ops(void);
+/* Close the environment and open it again, on other descriptors, at the newest generation. Under
+ * `lock`. Where that fails half way the snapshot is `broken`. */
+enum wf_status lmdb_reopen(struct lmdb_snapshot *snapshot, struct wf_error *err);
 /* Release everything that the snapshot holds, however far its opening came. */
 void lmdb_destroy(struct lmdb_snapshot *snapshot);
 /* snapshot_ops.commit */

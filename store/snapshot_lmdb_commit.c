@@ -176,18 +176,26 @@ static int write_generation(const struct commit *commit) {
 /* LMDB does not write pages that it took from the end of the file and dropped again in the same
  * transaction; the file is then shorter than its meta page says. Make it as long: so that a file
  * that is shorter was cut. */
-static enum wf_status fill_file(struct lmdb_snapshot *snapshot, struct wf_error *err) {
+static enum wf_status extend_file(struct lmdb_snapshot *snapshot, bool *extended,
+                                  struct wf_error *err) {
     MDB_envinfo info;
     uint64_t size = 0;
     int rc = mdb_env_info(snapshot->env, &info);
     enum wf_status status =
         rc == 0 ? lmdb_file_size(snapshot, &size, err) : lmdb_fail(snapshot, rc, "info", err);
     uint64_t wanted = ((uint64_t)info.me_last_pgno + 1) * snapshot->newest.pages.page_size;
-    if (status != WF_OK || size >= wanted)
-        return status;
-    if (ftruncate(snapshot->fd, (off_t)wanted) != 0 || fdatasync(snapshot->fd) != 0)
+    *extended = status == WF_OK && size < wanted;
+    if (*extended && ftruncate(snapshot->fd, (off_t)wanted) != 0)
         return lmdb_fail(snapshot, errno, "extend", err);
-    return WF_OK;
+    return status;
+}
+
+static enum wf_status fill_file(struct lmdb_snapshot *snapshot, struct wf_error *err) {
+    bool extended = false;
+    enum wf_status status = extend_file(snapshot, &extended, err);
+    if (extended && status == WF_OK && fdatasync(snapshot->fd) != 0)
+        status = lmdb_fail(snapshot, errno, "extend", err);
+    return status;
 }
 
 /* ---- growing ---- */
@@ -237,6 +245,29 @@ static enum wf_status write_growing(struct commit *commit, struct wf_error *err)
     return rc == 0 ? fill_file(snapshot, err) : lmdb_fail(snapshot, rc, "commit", err);
 }
 
+/* Space may have returned. LMDB takes no transaction any more where it was its meta page that found
+ * the disk full; and it may have been a sync, which must not be asked of the same descriptor again:
+ * so begin anew. */
+static enum wf_status resume(struct lmdb_snapshot *snapshot, struct wf_error *err) {
+    bool extended;
+    pthread_mutex_lock(&snapshot->lock);
+    enum wf_status status = extend_file(snapshot, &extended, err);
+    if (status == WF_OK)
+        status = lmdb_reopen(snapshot, err);
+    pthread_mutex_unlock(&snapshot->lock);
+    snapshot->write_failed = status == WF_OK || status == WF_FULL ? status : WF_IO;
+    return status;
+}
+
+static enum wf_status check_writable(struct lmdb_snapshot *snapshot, struct wf_error *err) {
+    if (snapshot->read_only)
+        return error_set(err, WF_USAGE, "snapshot %s: opened for reading only", snapshot->dir);
+    if (snapshot->write_failed == WF_IO)
+        return error_set(err, WF_IO, "snapshot %s: a write failed earlier; open the store again",
+                         snapshot->dir);
+    return snapshot->write_failed == WF_OK ? WF_OK : resume(snapshot, err);
+}
+
 enum wf_status lmdb_commit(struct snapshot *base, const struct snapshot_change *changes,
                            size_t count, const struct snapshot_meta *meta, struct wf_error *err) {
     struct lmdb_snapshot *snapshot = (struct lmdb_snapshot *)base;
@@ -245,11 +276,9 @@ enum wf_status lmdb_commit(struct snapshot *base, const struct snapshot_change *
     if (status != WF_OK)
         return status;
     lmdb_leave(snapshot); /* readers go on; only growing the map shuts them out */
-    if (snapshot->read_only)
-        return error_set(err, WF_USAGE, "snapshot %s: opened for reading only", snapshot->dir);
-    if (snapshot->write_failed)
-        return error_set(err, WF_IO, "snapshot %s: a write failed earlier; open the store again",
-                         snapshot->dir);
+    status = check_writable(snapshot, err);
+    if (status != WF_OK)
+        return status;
     status = check_changes(&commit, err);
     if (status == WF_OK)
         status = prepare(&commit, err);
@@ -259,6 +288,7 @@ enum wf_status lmdb_commit(struct snapshot *base, const struct snapshot_change *
     lmdb_hold_signal(&guard);
     status = write_growing(&commit, err);
     lmdb_release_signal(&guard);
-    snapshot->write_failed = status == WF_IO;
+    if (status == WF_IO || status == WF_FULL)
+        snapshot->write_failed = status;
     return status;
 }

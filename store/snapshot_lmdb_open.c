@@ -68,22 +68,23 @@ struct found {
 
 static enum wf_status read_metas(struct io *io, struct io_file *file, struct lmdb_meta *newest,
                                  struct wf_error *err) {
-    uint8_t page[LMDB_META_BYTES];
+    uint8_t pages[2][LMDB_META_BYTES];
     struct lmdb_meta metas[2] = {{0}, {0}};
     uint64_t offset = 0;
     for (uint64_t i = 0; i < 2; i++) {
         size_t got;
-        enum wf_status status = io_read_all(io, file, offset, page, sizeof page, &got, err);
-        if (status == WF_OK && got < sizeof page)
+        enum wf_status status = io_read_all(io, file, offset, pages[i], sizeof pages[i], &got, err);
+        if (status == WF_OK && got < sizeof pages[i])
             status = error_set(err, WF_DAMAGE, "cut within meta page %" PRIu64, i);
         if (status == WF_OK)
-            status = lmdb_meta_parse(page, i, &metas[i], err);
+            status = lmdb_meta_parse(pages[i], i, &metas[i], err);
         if (status != WF_OK)
             return status;
         offset = metas[0].page_size;
     }
-    *newest = metas[metas[1].txn > metas[0].txn ? 1 : 0];
-    return WF_OK;
+    uint64_t index = metas[1].txn > metas[0].txn ? 1 : 0;
+    *newest = metas[index];
+    return lmdb_meta_parse_roots(pages[index], newest, err);
 }
 
 static enum wf_status check_file(struct io *io, struct io_file *file, uint64_t *map_size,
@@ -106,7 +107,7 @@ static enum wf_status check_file(struct io *io, struct io_file *file, uint64_t *
 
 /* Look at the files through the seam: a file that is cut must not be mapped, for reading behind its
  * end kills. */
-static enum wf_status look(struct io *io, const char *dir, struct found *found,
+static enum wf_status look(struct io *io, const char *dir, bool read_only, struct found *found,
                            struct wf_error *err) {
     char *data_path = io_path_join(dir, DATA_NAME);
     char *lock_path = io_path_join(dir, LOCK_NAME);
@@ -128,6 +129,10 @@ static enum wf_status look(struct io *io, const char *dir, struct found *found,
     found->map_size = 0;
     if (status == WF_OK && found->present)
         status = io->ops->open(io, data_path, IO_READ, &file, err);
+    /* After a meta page that could not be written the page cache has the generation before, and the
+     * disk may have the one that failed, whose pages the next commit uses again. */
+    if (status == WF_OK && found->present && !read_only)
+        status = io->ops->sync(io, file, err);
     if (status == WF_OK && found->present)
         status = check_file(io, file, &found->map_size, err);
     if (status == WF_DAMAGE)
@@ -200,15 +205,38 @@ static enum wf_status open_for_role(struct lmdb_snapshot *snapshot, const struct
     return WF_OK;
 }
 
+static void close_environment(struct lmdb_snapshot *snapshot) {
+    if (snapshot->pin != NULL)
+        mdb_txn_abort(snapshot->pin);
+    if (snapshot->env != NULL)
+        mdb_env_close(snapshot->env);
+    snapshot->pin = NULL;
+    snapshot->env = NULL;
+    snapshot->fd = -1;
+    snapshot->lmdb_map = NULL;
+}
+
+enum wf_status lmdb_reopen(struct lmdb_snapshot *snapshot, struct wf_error *err) {
+    struct found found;
+    enum wf_status status = look(snapshot->io, snapshot->dir, false, &found, err);
+    if (status == WF_OK && !found.present)
+        status = error_set(err, WF_DAMAGE, "the file is gone");
+    if (status != WF_OK)
+        return lmdb_wrap(snapshot, status, err);
+    close_environment(snapshot);
+    status = open_for_role(snapshot, &found, err);
+    if (status == WF_OK)
+        status = lmdb_move_to_newest(snapshot, err);
+    snapshot->broken = status != WF_OK;
+    return status;
+}
+
 void lmdb_destroy(struct lmdb_snapshot *snapshot) {
     if (lmdb_is_forked(snapshot))
         return;
-    if (snapshot->pin != NULL)
-        mdb_txn_abort(snapshot->pin);
+    close_environment(snapshot);
     if (snapshot->map != NULL)
         munmap((void *)(uintptr_t)snapshot->map, snapshot->map_size);
-    if (snapshot->env != NULL)
-        mdb_env_close(snapshot->env);
     unregister_open(snapshot);
     pthread_mutex_destroy(&snapshot->lock);
     free(snapshot->checked);
@@ -288,7 +316,7 @@ static enum wf_status lmdb_open(const struct snapshot_provider *provider, struct
     (void)provider;
     *out = NULL;
     struct found found;
-    enum wf_status status = look(io, dir, &found, err);
+    enum wf_status status = look(io, dir, read_only, &found, err);
     if (status != WF_OK)
         return status;
     if (!found.present && (read_only || !create))

@@ -117,12 +117,16 @@ static enum wf_status pick_meta(const uint8_t *map, uint64_t map_size, uint64_t 
         return status;
     if (metas[0].page_size != metas[1].page_size)
         return error_set(err, WF_DAMAGE, "the meta pages disagree about the page size");
-    *picked = metas[metas[1].txn > metas[0].txn ? 1 : 0];
+    uint64_t index = metas[1].txn > metas[0].txn ? 1 : 0;
     if (txn != 0)
-        *picked = metas[txn % META_PAGES];
+        index = txn % META_PAGES;
+    *picked = metas[index];
     if (txn != 0 && picked->txn != txn)
         return error_set(err, WF_NOT_FOUND, "the meta page of transaction %" PRIu64 " is gone",
                          txn);
+    status = lmdb_meta_parse_roots(map + index * picked->page_size, picked, err);
+    if (status != WF_OK)
+        return status;
     if (file_size / picked->page_size <= picked->last_page)
         return error_set(err, WF_DAMAGE,
                          "the file is cut: %" PRIu64 " bytes, its last page is %" PRIu64, file_size,
