@@ -1,5 +1,6 @@
 #include "wal/merkle.h"
 
+#include <assert.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,29 +38,36 @@ bool wal_merkle_leaf(struct wal_hasher *hasher, uint64_t lsn, struct bytes_view 
     return hash_two(hasher, prefix, sizeof prefix, payload, leaf);
 }
 
-/* SHA-256(0x01 || left || right); `out` may be one of them. */
-static bool hash_node(struct wal_hasher *hasher, const uint8_t left[WAL_HASH_SIZE],
-                      const uint8_t right[WAL_HASH_SIZE], uint8_t out[WAL_HASH_SIZE]) {
+bool wal_merkle_node(struct wal_hasher *hasher, const uint8_t left[WAL_HASH_SIZE],
+                     const uint8_t right[WAL_HASH_SIZE], uint8_t out[WAL_HASH_SIZE]) {
     uint8_t both[1 + 2 * WAL_HASH_SIZE] = {0x01};
     memcpy(both + 1, left, WAL_HASH_SIZE);
     memcpy(both + 1 + WAL_HASH_SIZE, right, WAL_HASH_SIZE);
     return hash_two(hasher, both, sizeof both, (struct bytes_view){NULL, 0}, out);
 }
 
-bool wal_frontier_add(struct wal_frontier *frontier, struct wal_hasher *hasher, uint64_t lsn,
-                      struct bytes_view payload) {
-    uint8_t node[WAL_HASH_SIZE];
-    if (!wal_merkle_leaf(hasher, lsn, payload, node))
-        return false;
+bool wal_frontier_add_subtree(struct wal_frontier *frontier, struct wal_hasher *hasher,
+                              unsigned level, const uint8_t node[WAL_HASH_SIZE]) {
+    assert(level < WAL_MERKLE_LEVELS && frontier->count % ((uint64_t)1 << level) == 0);
+    uint8_t joined[WAL_HASH_SIZE];
+    unsigned at = level;
+    memcpy(joined, node, WAL_HASH_SIZE);
     /* As adding one to a binary number: every carry joins two subtrees of the same height. */
-    unsigned level = 0;
-    for (; (frontier->count >> level & 1) != 0; level++) {
-        if (level + 1 == WAL_MERKLE_LEVELS || !hash_node(hasher, frontier->node[level], node, node))
+    for (; (frontier->count >> at & 1) != 0; at++) {
+        if (at + 1 == WAL_MERKLE_LEVELS ||
+            !wal_merkle_node(hasher, frontier->node[at], joined, joined))
             return false;
     }
-    memcpy(frontier->node[level], node, WAL_HASH_SIZE);
-    frontier->count++;
+    memcpy(frontier->node[at], joined, WAL_HASH_SIZE);
+    frontier->count += (uint64_t)1 << level;
     return true;
+}
+
+bool wal_frontier_add(struct wal_frontier *frontier, struct wal_hasher *hasher, uint64_t lsn,
+                      struct bytes_view payload) {
+    uint8_t leaf[WAL_HASH_SIZE];
+    return wal_merkle_leaf(hasher, lsn, payload, leaf) &&
+           wal_frontier_add_subtree(frontier, hasher, 0, leaf);
 }
 
 bool wal_frontier_root(const struct wal_frontier *frontier, struct wal_hasher *hasher,
@@ -71,7 +79,7 @@ bool wal_frontier_root(const struct wal_frontier *frontier, struct wal_hasher *h
     memcpy(root, frontier->node[level], WAL_HASH_SIZE);
     for (level++; level < WAL_MERKLE_LEVELS; level++) {
         if ((frontier->count >> level & 1) != 0 &&
-            !hash_node(hasher, frontier->node[level], root, root))
+            !wal_merkle_node(hasher, frontier->node[level], root, root))
             return false;
     }
     return true;

@@ -24,6 +24,16 @@ void wal_hasher_destroy(struct wal_hasher *hasher);
 bool wal_merkle_leaf(struct wal_hasher *hasher, uint64_t lsn, struct bytes_view payload,
                      uint8_t leaf[WAL_HASH_SIZE]);
 
+/* SHA-256(0x01 || left || right): an inner node. `out` may be one of them. */
+bool wal_merkle_node(struct wal_hasher *hasher, const uint8_t left[WAL_HASH_SIZE],
+                     const uint8_t right[WAL_HASH_SIZE], uint8_t out[WAL_HASH_SIZE]);
+
+/* Add a perfect subtree of 2^level leaves, whose root is `node`, behind the leaves that are there:
+ * their count is a multiple of 2^level. Level 0 is a leaf. False: libcrypto could not, and the
+ * frontier is unchanged. */
+bool wal_frontier_add_subtree(struct wal_frontier *frontier, struct wal_hasher *hasher,
+                              unsigned level, const uint8_t node[WAL_HASH_SIZE]);
+
 /* Add the next record. False: libcrypto could not, and the frontier is unchanged. */
 bool wal_frontier_add(struct wal_frontier *frontier, struct wal_hasher *hasher, uint64_t lsn,
                       struct bytes_view payload);
