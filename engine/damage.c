@@ -4,6 +4,7 @@
 #include "engine/core/state.h"
 #include "engine/engine.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,12 @@ static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
         report->first_lsn = wal_record->lsn;
     }
     report->last_lsn = wal_record->lsn;
+    if (report->tree != NULL && report->tree->whole.count + 1 == wal_record->lsn) {
+        enum wf_status status = audit_tree_add_record(report->tree, wal_record, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
     struct record record;
     codec_arena_reset(&report->arena);
     if (wal_record->lost) {
@@ -197,6 +204,19 @@ static void ask_snapshot(struct snapshot *snapshot, struct damage_report *report
     state_deinit(&walk.state);
 }
 
+/* A trail begins with its first record. */
+static enum wf_status miss_beginning(struct damage_report *report, struct wf_error *err) {
+    if (report->first_lsn <= 1) {
+        return WF_OK;
+    }
+    struct wal_finding finding = {
+        .kind = WAL_FINDING_DAMAGE, .first_lsn = 1, .last_lsn = report->first_lsn - 1};
+    (void)snprintf(finding.text, sizeof(finding.text),
+                   "the log begins at LSN %" PRIu64 ": the segments before it are missing",
+                   report->first_lsn);
+    return damage_add_finding(report, &finding, err);
+}
+
 static enum wf_status survey_log(struct io *io, const char *wal_dir, const char *lock_path,
                                  uint64_t snapshot_lsn, struct damage_report *report,
                                  struct wf_error *err) {
@@ -206,8 +226,9 @@ static enum wf_status survey_log(struct io *io, const char *wal_dir, const char 
         return status;
     }
     uint64_t limit = owner.owned ? owner.durable_lsn : UINT64_MAX;
-    return wal_verify(io, wal_dir, snapshot_lsn, limit < snapshot_lsn ? snapshot_lsn : limit,
-                      see_record, damage_add_finding, report, err);
+    status = wal_verify(io, wal_dir, snapshot_lsn, limit < snapshot_lsn ? snapshot_lsn : limit,
+                        see_record, damage_add_finding, report, err);
+    return status == WF_OK ? miss_beginning(report, err) : status;
 }
 
 enum wf_status damage_read_log(struct io *io, const char *wal_dir, uint64_t minimum_lsn,
@@ -259,4 +280,41 @@ bool damage_tell(const struct damage_finding *found, wf_finding_fn on_finding, v
         .entities = found->names,
     };
     return on_finding == NULL || on_finding(ctx, &out);
+}
+
+void damage_tell_all(const struct damage_report *report, wf_finding_fn on_finding, void *ctx) {
+    const struct damage_finding *found = report->findings;
+    while (found != NULL && damage_tell(found, on_finding, ctx)) {
+        found = found->next;
+    }
+}
+
+void damage_summary(const struct damage_report *from, struct wf_log_report *to) {
+    *to = (struct wf_log_report){.records = from->records,
+                                 .first_lsn = from->first_lsn,
+                                 .last_lsn = from->last_lsn,
+                                 .bytes = from->bytes,
+                                 .findings = from->count};
+}
+
+enum wf_status damage_first(const struct damage_report *report, uint64_t *first_lsn,
+                            struct wf_error *err) {
+    const struct damage_finding *first = NULL;
+    for (const struct damage_finding *found = report->findings; found != NULL;
+         found = found->next) {
+        if (found->finding.kind != WAL_FINDING_TORN &&
+            (first == NULL || found->finding.first_lsn < first->finding.first_lsn)) {
+            first = found;
+        }
+    }
+    if (first == NULL) {
+        return WF_OK;
+    }
+    if (first_lsn != NULL) {
+        *first_lsn = first->finding.first_lsn;
+    }
+    return error_set(err, WF_DAMAGE, "segment %s, offset %" PRIu64 ", LSN %" PRIu64 ": %s%s%s",
+                     first->finding.segment, first->finding.offset, first->finding.first_lsn,
+                     first->finding.text,
+                     first->names[0] == '\0' ? "" : "; workflows concerned: ", first->names);
 }

@@ -3,6 +3,7 @@
 #ifndef ENGINE_DAMAGE_H
 #define ENGINE_DAMAGE_H
 
+#include "engine/audit_tree.h"
 #include "engine/codec.h"
 #include "engine/wf.h"
 #include "store/snapshot.h"
@@ -30,6 +31,8 @@ struct damage_report {
     struct damage_finding **end;
     uint64_t records, first_lsn, last_lsn, bytes, count, damaged;
     struct codec_arena arena;
+    struct audit_tree *tree; /* NULL: none is wanted; else the records go into it, as long as they
+                                are dense and good */
 };
 
 void damage_report_init(struct damage_report *report);
@@ -46,5 +49,11 @@ enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
                                   struct wf_error *err);
 /* Tell the host. False: it asked to stop. */
 bool damage_tell(const struct damage_finding *found, wf_finding_fn on_finding, void *ctx);
+void damage_tell_all(const struct damage_report *report, wf_finding_fn on_finding, void *ctx);
+void damage_summary(const struct damage_report *report, struct wf_log_report *out);
+/* WF_DAMAGE where there is any: the text names the first, by LSN, and whom it concerns; `first_lsn`
+ * (may be NULL) is that LSN. */
+enum wf_status damage_first(const struct damage_report *report, uint64_t *first_lsn,
+                            struct wf_error *err);
 
 #endif

@@ -1,6 +1,8 @@
 /* The state hash. */
 #include "engine/digest.h"
 
+#include "engine/hex.h"
+
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <string.h>
@@ -48,7 +50,6 @@ void digest_body(struct bytes_view data, uint8_t digest[16]) {
 }
 
 void digest_hex(const struct digest_sum *sum, char hex[65]) {
-    static const char digits[] = "0123456789abcdef";
     uint8_t bytes[16];
     bytes_store_u64(bytes, sum->low);
     bytes_store_u64(bytes + 8, sum->high);
@@ -57,11 +58,7 @@ void digest_hex(const struct digest_sum *sum, char hex[65]) {
                                       {bytes, sizeof(bytes)}};
     uint8_t hash[32];
     sha256_runs(runs, 2, hash);
-    for (size_t i = 0; i < sizeof(hash); i++) {
-        hex[2 * i] = digits[hash[i] >> 4];
-        hex[2 * i + 1] = digits[hash[i] & 15];
-    }
-    hex[64] = '\0';
+    hex_encode(hash, sizeof(hash), hex);
 }
 
 /* Replace what `entity` counted for by what it counts for now. */

@@ -7,6 +7,8 @@
  *   query.c       workflows and definitions        history.c   records as events with names
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
+ *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
+ *   signature.c   Ed25519 of roots                 hex.c       hashes as text
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -101,6 +103,8 @@ enum wf_status engine_open(struct io *io, const struct snapshot_provider *provid
 enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *provider,
                                  const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
                                  void *ctx, struct wf_log_report *out, struct wf_error *err);
+/* WF_NOT_FOUND where `dir` holds no log at all: that is no damage. */
+enum wf_status engine_require_store(struct io *io, const char *dir, struct wf_error *err);
 /* The names of files and folders in a store. */
 extern const char *const engine_wal_name;
 extern const char *const engine_snapshot_name;

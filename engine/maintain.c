@@ -3,6 +3,7 @@
 
 #include "engine/damage.h"
 #include "engine/definition_yaml.h"
+#include "engine/hex.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,65 +12,20 @@
 
 enum { COPY_BLOCK = 1024 * 1024 };
 
-static void fill_report(const struct damage_report *from, struct wf_log_report *to) {
-    *to = (struct wf_log_report){.records = from->records,
-                                 .first_lsn = from->first_lsn,
-                                 .last_lsn = from->last_lsn,
-                                 .bytes = from->bytes,
-                                 .findings = from->count};
-}
-
-static void tell_all(const struct damage_report *report, wf_finding_fn on_finding, void *ctx) {
-    const struct damage_finding *found = report->findings;
-    while (found != NULL && damage_tell(found, on_finding, ctx)) {
-        found = found->next;
-    }
-}
-
-static enum wf_status first_damage(const struct damage_report *report, struct wf_error *err) {
-    for (const struct damage_finding *found = report->findings; found != NULL;
-         found = found->next) {
-        if (found->finding.kind != WAL_FINDING_TORN) {
-            return error_set(
-                err, WF_DAMAGE, "segment %s, offset %" PRIu64 ", LSN %" PRIu64 ": %s%s%s",
-                found->finding.segment, found->finding.offset, found->finding.first_lsn,
-                found->finding.text,
-                found->names[0] == '\0' ? "" : "; workflows concerned: ", found->names);
-        }
-    }
-    return WF_OK;
-}
-
-/* Is there a log at all? A folder that holds none is not found rather than damaged. */
-static enum wf_status require_store(struct io *io, const char *dir, struct wf_error *err) {
-    char *wal_dir = io_path_join(dir, engine_wal_name);
-    if (wal_dir == NULL) {
-        return error_set(err, WF_NO_MEMORY, "no memory for a path");
-    }
-    enum io_kind kind;
-    uint64_t size;
-    enum wf_status status = io->ops->stat(io, wal_dir, &kind, &size, err);
-    free(wal_dir);
-    if (status == WF_OK && kind != IO_DIRECTORY) {
-        status = error_set(err, WF_NOT_FOUND, "there is no store in %s", dir);
-    }
-    return status;
-}
-
 enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ctx,
                              struct wf_log_report *out, struct wf_error *err) {
     struct damage_report report;
     *out = (struct wf_log_report){0};
-    enum wf_status status = require_store(io_posix(), dir, err);
+    enum wf_status status = engine_require_store(io_posix(), dir, err);
     if (status != WF_OK) {
         return status;
     }
     damage_report_init(&report);
     status = damage_survey(io_posix(), snapshot_lmdb(), dir, &report, err);
     if (status == WF_OK) {
-        fill_report(&report, out);
-        tell_all(&report, on_finding, ctx);
-        status = first_damage(&report, err);
+        damage_summary(&report, out);
+        damage_tell_all(&report, on_finding, ctx);
+        status = damage_first(&report, NULL, err);
     }
     damage_report_deinit(&report);
     return status;
@@ -200,7 +156,7 @@ enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *
                                  const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
                                  void *ctx, struct wf_log_report *out, struct wf_error *err) {
     *out = (struct wf_log_report){0};
-    enum wf_status status = require_store(io, dir, err);
+    enum wf_status status = engine_require_store(io, dir, err);
     if (status != WF_OK) {
         return status;
     }
@@ -225,9 +181,9 @@ enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *
                 }
             }
         }
-        fill_report(&survey, out);
+        damage_summary(&survey, out);
         out->findings = report.count;
-        tell_all(&report, on_finding, ctx);
+        damage_tell_all(&report, on_finding, ctx);
         status = record_losses(io, provider, dir, &repaired, err);
     }
     damage_report_deinit(&repaired);
@@ -273,15 +229,6 @@ enum wf_status wf_snapshot_verify(struct wf_engine *engine, uint64_t *entries,
     return status;
 }
 
-static void hex_of(const uint8_t *bytes, size_t size, char *hex) {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < size; i++) {
-        hex[2 * i] = digits[bytes[i] >> 4];
-        hex[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    hex[2 * size] = '\0';
-}
-
 enum wf_status wf_log_segments(struct wf_engine *engine, wf_segment_fn on_segment, void *ctx,
                                struct wf_error *err) {
     (void)err;
@@ -293,7 +240,7 @@ enum wf_status wf_log_segments(struct wf_engine *engine, wf_segment_fn on_segmen
                                      .size = info.size,
                                      .sealed = info.sealed};
         if (info.sealed) {
-            hex_of(info.root, sizeof(info.root), segment.root);
+            hex_encode(info.root, sizeof(info.root), segment.root);
         }
         if (!on_segment(ctx, &segment)) {
             break;

@@ -349,6 +349,92 @@ typedef bool (*wf_segment_fn)(void *ctx, const struct wf_segment *segment);
 WF_API enum wf_status wf_log_segments(struct wf_engine *engine, wf_segment_fn on_segment, void *ctx,
                                       struct wf_error *err);
 
+/* --- the audit trail: what the log says, and proofs that nobody changed it --- */
+
+/* The head of the Merkle tree (RFC 9162) over all records up to an LSN. Whoever keeps one can prove
+ * later what was in the log then, and that nothing before it was rewritten. */
+enum { WF_HASH_HEX = 65, WF_STORE_HEX = 33, WF_PEAKS_MAX = 40 };
+struct wf_tree_head {
+    char store[WF_STORE_HEX]; /* the store's UUID, hex */
+    uint64_t size;            /* records: the LSN of the last one */
+    char root[WF_HASH_HEX];   /* hex */
+    int64_t time_ms;          /* when it was made */
+    /* Roots of the perfect subtrees that the tree is made of, the largest first: they tell where a
+     * difference lies. May be left out (0). */
+    size_t peak_count;
+    char peaks[WF_PEAKS_MAX][WF_HASH_HEX];
+};
+/* The head after record `lsn`; 0: the newest durable one. Reads every record. WF_NOT_FOUND: the log
+ * holds no such record. WF_DAMAGE: a record on the way cannot be read. */
+WF_API enum wf_status wf_audit_root(struct wf_engine *engine, uint64_t lsn,
+                                    struct wf_tree_head *head, struct wf_error *err);
+
+/* An Ed25519 signature (RFC 8032) of a head: over its store, size, root and time. Keys are PEM.
+ * `public_key` (may be NULL) is the 32 bytes of the key that checks it, hex. */
+enum { WF_SIGNATURE_HEX = 129 };
+WF_API enum wf_status wf_audit_sign(const struct wf_tree_head *head, const char *private_pem,
+                                    char signature[WF_SIGNATURE_HEX], char public_key[WF_HASH_HEX],
+                                    struct wf_error *err);
+/* WF_DAMAGE: it is not the signature of this head by that key. */
+WF_API enum wf_status wf_audit_check_signature(const struct wf_tree_head *head,
+                                               const char *signature, const char *public_pem,
+                                               struct wf_error *err);
+
+/* A proof: that one record stands in the tree of `size` and `root` (old_size 0), or that the tree
+ * of `old_size` and `old_root` is the beginning of it. Made by wf_audit_prove…, freed by
+ * wf_proof_deinit(); or filled by whoever read it from a file, with arrays of his own. */
+enum { WF_PROOF_PATH_MAX = 80 };
+struct wf_proof {
+    char store[WF_STORE_HEX];
+    uint64_t size;
+    char root[WF_HASH_HEX];
+    uint64_t lsn;           /* of the record proved; 0: a proof of consistency */
+    const uint8_t *payload; /* the record's bytes; NULL: a repair dropped it */
+    size_t payload_size;
+    uint64_t old_size;
+    char old_root[WF_HASH_HEX];
+    size_t path_count;
+    char path[WF_PROOF_PATH_MAX][WF_HASH_HEX];
+};
+/* Prove that `lsn` is in the tree of `size` records; 0: all durable ones. */
+WF_API enum wf_status wf_audit_prove(struct wf_engine *engine, uint64_t lsn, uint64_t size,
+                                     struct wf_proof *proof, struct wf_error *err);
+/* Prove that the log still begins with the tree of `old`. WF_DAMAGE: it does not. */
+WF_API enum wf_status wf_audit_prove_consistency(struct wf_engine *engine,
+                                                 const struct wf_tree_head *old,
+                                                 struct wf_proof *proof, struct wf_error *err);
+WF_API void wf_proof_deinit(struct wf_proof *proof);
+/* Does the proof hold? Needs no store. `root` (hex) is the one that the caller trusts: the proof's
+ * root, or for consistency one of its two. `size` 0: not known. WF_DAMAGE: no, and why. WF_USAGE:
+ * it is no proof. */
+WF_API enum wf_status wf_audit_check(const struct wf_proof *proof, const char *root, uint64_t size,
+                                     struct wf_error *err);
+/* What a record's bytes say; stages and steps by number, for their names stand elsewhere. */
+WF_API enum wf_status wf_record_show(uint64_t lsn, const uint8_t *payload, size_t payload_size,
+                                     wf_event_fn on_event, void *ctx, struct wf_error *err);
+
+/* NULL and 0 members do not filter. */
+struct wf_audit_filter {
+    const char *entity; /* id of the workflow, name of the definition, … that a record is about */
+    const char *actor;
+    const char *event;         /* "stage_activated", … */
+    uint64_t first_lsn;        /* both included */
+    uint64_t last_lsn;         /* 0: to the end */
+    int64_t first_ms, last_ms; /* time of the record, both included; 0: any */
+};
+/* Every event in the log that the filter lets through, oldest first. */
+WF_API enum wf_status wf_audit_show(struct wf_engine *engine, const struct wf_audit_filter *filter,
+                                    wf_event_fn on_event, void *ctx, struct wf_error *err);
+
+/* Check every byte of the trail and compute its head; `old` (may be NULL) is one that was kept: is
+ * the trail still the one that it was made of? Works beside a live owner, and on a store that does
+ * not open. WF_DAMAGE: the text names the first bad LSN and whom it concerns; `first_bad` is that
+ * LSN. `head` and `first_bad` may be NULL. */
+WF_API enum wf_status wf_audit_verify(const char *dir, const struct wf_tree_head *old,
+                                      wf_finding_fn on_finding, void *ctx,
+                                      struct wf_log_report *report, struct wf_tree_head *head,
+                                      uint64_t *first_bad, struct wf_error *err);
+
 /* Counters since opening, in the Prometheus text format. The caller frees with free(). */
 WF_API enum wf_status wf_metrics(struct wf_engine *engine, char **text, struct wf_error *err);
 

@@ -59,9 +59,8 @@ void wal_proof_of_consistency(uint64_t old_size, uint64_t size, struct wal_proof
 }
 
 bool wal_proof_check_inclusion(struct wal_hasher *hasher, const uint8_t leaf[WAL_HASH_SIZE],
-                               uint64_t index, uint64_t size,
-                               const uint8_t (*path)[WAL_HASH_SIZE], size_t count,
-                               const uint8_t root[WAL_HASH_SIZE]) {
+                               uint64_t index, uint64_t size, const uint8_t (*path)[WAL_HASH_SIZE],
+                               size_t count, const uint8_t root[WAL_HASH_SIZE]) {
     if (index >= size)
         return false;
     uint64_t node = index;

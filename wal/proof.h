@@ -29,9 +29,8 @@ void wal_proof_of_consistency(uint64_t old_size, uint64_t size, struct wal_proof
 
 /* Does the path lead from `leaf` to `root` (section 2.1.3.2)? */
 bool wal_proof_check_inclusion(struct wal_hasher *hasher, const uint8_t leaf[WAL_HASH_SIZE],
-                               uint64_t index, uint64_t size,
-                               const uint8_t (*path)[WAL_HASH_SIZE], size_t count,
-                               const uint8_t root[WAL_HASH_SIZE]);
+                               uint64_t index, uint64_t size, const uint8_t (*path)[WAL_HASH_SIZE],
+                               size_t count, const uint8_t root[WAL_HASH_SIZE]);
 /* Does the path join both roots (section 2.1.4.2)? */
 bool wal_proof_check_consistency(struct wal_hasher *hasher, uint64_t old_size,
                                  const uint8_t old_root[WAL_HASH_SIZE], uint64_t size,

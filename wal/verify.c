@@ -97,6 +97,17 @@ enum wf_status wal_walk_file(struct io *io, const char *path, wal_record_fn on_r
 
 /* --- the whole log --- */
 
+enum wf_status wal_identify(struct io *io, const char *dir, uint8_t store_id[WAL_STORE_ID_SIZE],
+                            struct wf_error *err) {
+    struct wal_directory directory;
+    enum wf_status status = wal_directory_init(&directory, io, dir, err);
+    if (status != WF_OK)
+        return error_wrap(err, status, "look at the log %s", dir);
+    memcpy(store_id, directory.store_id, WAL_STORE_ID_SIZE);
+    wal_directory_deinit(&directory);
+    return WF_OK;
+}
+
 /* No header of the log can be read, so no frame can be checked either: that is the one finding. */
 static enum wf_status tell_unreadable(const struct wf_error *failure, wal_finding_fn on_finding,
                                       void *ctx, struct wf_error *err) {

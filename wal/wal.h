@@ -184,6 +184,10 @@ void wal_stats(struct wal *wal, struct wal_stats *stats);
 enum wf_status wal_walk_file(struct io *io, const char *path, wal_record_fn on_record, void *ctx,
                              struct wf_error *err);
 
+/* The UUID of the store that the segments in `dir` belong to. Statuses as wal_open(). */
+enum wf_status wal_identify(struct io *io, const char *dir, uint8_t store_id[WAL_STORE_ID_SIZE],
+                            struct wf_error *err);
+
 /* What a check of the raw frames meets. */
 enum wal_finding_kind {
     WAL_FINDING_DAMAGE,  /* at or below the durable mark: acknowledged records cannot be read */

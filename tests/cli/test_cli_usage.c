@@ -49,7 +49,6 @@ static void test_usage_what_later_versions_bring_is_unknown(void **state) {
     static const char *const lines[][6] = {
         {"workflow", "rollback", "L1", "--to", "s", NULL},
         {"review", "list", NULL},
-        {"audit", "show", NULL},
         {"archive", "run", NULL},
         {"account", "show", "1", NULL},
         {"saga", "list", NULL},

@@ -39,8 +39,7 @@ static void from_hex(const char *hex, uint8_t hash[WAL_HASH_SIZE]) {
 static void leaf_of(size_t index, uint8_t leaf[WAL_HASH_SIZE]) {
     uint8_t bytes[32] = {0x00};
     memcpy(bytes + 1, vectors[index].bytes, vectors[index].size);
-    assert_int_equal(
-        EVP_Digest(bytes, 1 + vectors[index].size, leaf, NULL, EVP_sha256(), NULL), 1);
+    assert_int_equal(EVP_Digest(bytes, 1 + vectors[index].size, leaf, NULL, EVP_sha256(), NULL), 1);
 }
 
 /* Leaves that are all different, for trees larger than the vectors'. */
@@ -172,8 +171,7 @@ static void expect_consistency(struct wal_hasher *hasher, uint64_t old_size, uin
     size_t count = fill(hasher, &proof, path);
     hash_range(hasher, 0, old_size, old_root);
     hash_range(hasher, 0, size, root);
-    assert_true(
-        wal_proof_check_consistency(hasher, old_size, old_root, size, root, path, count));
+    assert_true(wal_proof_check_consistency(hasher, old_size, old_root, size, root, path, count));
     for (size_t i = 0; i < count; i++) {
         path[i][i % WAL_HASH_SIZE] ^= 1;
         assert_false(

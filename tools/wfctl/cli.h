@@ -31,6 +31,7 @@ struct verb {
     const char *arguments;      /* as the synopsis shows them; "" for none */
     unsigned required, at_most; /* arguments; CLI_MANY: no limit */
     enum access access;
+    bool csv;                               /* "-o csv" is possible */
     enum wf_status (*run)(struct cli *cli); /* a failure leaves its words in cli->err */
     const char *summary;
     const char *details;                                /* more help, or NULL */
@@ -119,6 +120,11 @@ enum wf_status cmd_snapshot_verify(struct cli *cli);
 enum wf_status cmd_exec(struct cli *cli);
 enum wf_status cmd_backup(struct cli *cli);
 enum wf_status cmd_restore(struct cli *cli);
+enum wf_status cmd_audit_show(struct cli *cli);
+enum wf_status cmd_audit_verify(struct cli *cli);
+enum wf_status cmd_audit_root(struct cli *cli);
+enum wf_status cmd_audit_prove(struct cli *cli);
+enum wf_status cmd_audit_check(struct cli *cli);
 enum wf_status cmd_metrics(struct cli *cli);
 enum wf_status cmd_help(struct cli *cli);
 enum wf_status cmd_complete(struct cli *cli);

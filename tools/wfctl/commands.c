@@ -49,6 +49,32 @@ static const struct option_spec skip_option = {
 static const struct option_spec create_option = {"create", 'c', NULL,
                                                  "make the store where there is none", false};
 
+static const struct option_spec entity_option = {
+    "entity", 'e', "ID", "only what is about this workflow, definition, …", false};
+static const struct option_spec by_actor_option = {"actor", 'a', "ACTOR",
+                                                   "only what ACTOR asked for", false};
+static const struct option_spec event_option = {
+    "event", 0, "EVENT", "only events of this kind (stage_activated, command_refused, …)", false};
+static const struct option_spec audit_from_option = {"from", 0, "LSN|TIME",
+                                                     "the first record, or its time", false};
+static const struct option_spec audit_to_option = {"to", 0, "LSN|TIME",
+                                                   "the last record, or its time", false};
+static const struct option_spec against_option = {
+    "against", 0, "ROOT-FILE", "a root that was kept: is the trail still the one it stands for?",
+    false};
+static const struct option_spec public_option = {
+    "public", 0, "KEY", "the root must be signed by the owner of this public key (Ed25519, PEM)",
+    false};
+static const struct option_spec sign_option = {
+    "sign", 0, "KEY", "sign the root with this private key (Ed25519, PEM)", false};
+static const struct option_spec at_option = {"at", 0, "LSN",
+                                             "as of this record (default: the newest)", false};
+static const struct option_spec consistency_option = {
+    "consistency", 0, "ROOT-FILE", "prove that the log begins as it was when that root was made",
+    false};
+static const struct option_spec root_option = {
+    "root", 0, "ROOT", "the root that you trust: a file that audit root wrote, or its hex", true};
+
 const struct noun cli_nouns[] = {
     {"init", "make a store"},
     {"status", "how the store is"},
@@ -59,6 +85,7 @@ const struct noun cli_nouns[] = {
     {"replay", "print the log's records, or prove them"},
     {"wal", "the log itself"},
     {"snapshot", "snapshots of the state"},
+    {"audit", "the audit trail, and proofs that nobody changed it"},
     {"exec", "a stream of commands, one JSON object a line"},
     {"backup", "copy the store while it runs"},
     {"restore", "make the store from a copy"},
@@ -260,6 +287,50 @@ const struct verb cli_verbs[] = {
      .access = ACCESS_READ,
      .run = cmd_snapshot_verify,
      .summary = "read and check every value of the snapshot"},
+
+    {.noun = "audit",
+     .name = "show",
+     .arguments = "",
+     .csv = true,
+     .run = cmd_audit_show,
+     .summary = "every event, or those that all filters let through",
+     .details = "-o csv is possible here. A TIME is RFC 3339, such as 2026-01-01T00:00:00Z.",
+     .options = {&entity_option, &by_actor_option, &event_option, &audit_from_option,
+                 &audit_to_option}},
+    {.noun = "audit",
+     .name = "verify",
+     .arguments = "",
+     .run = cmd_audit_verify,
+     .summary = "check every byte of the trail; the first bad record is named",
+     .details =
+         "Reads only; works beside a live owner and on a store that does not open. Exit "
+         "status 4 where\nanything was changed. What was rewritten with new checksums, or cut "
+         "off at the end, only a root\nthat was kept elsewhere can show: --against.",
+     .options = {&against_option, &public_option}},
+    {.noun = "audit",
+     .name = "root",
+     .arguments = "",
+     .run = cmd_audit_root,
+     .summary = "the Merkle root of all records: keep it elsewhere",
+     .details =
+         "With -o json the output is the file that --against, --consistency and --root take.",
+     .options = {&at_option, &sign_option}},
+    {.noun = "audit",
+     .name = "prove",
+     .arguments = "[LSN]",
+     .at_most = 1,
+     .run = cmd_audit_prove,
+     .summary = "a proof, as JSON: of one record, or that the past was not rewritten",
+     .options = {&at_option, &consistency_option}},
+    {.noun = "audit",
+     .name = "check",
+     .arguments = "PROOF-FILE",
+     .required = 1,
+     .at_most = 1,
+     .run = cmd_audit_check,
+     .summary = "does the proof hold against a root? Needs no store",
+     .details = "Exit status 4 where it does not.",
+     .options = {&root_option, &public_option}},
 
     {.noun = "exec",
      .arguments = "",

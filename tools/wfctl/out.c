@@ -34,12 +34,12 @@ void out_deinit(struct out *out) {
 }
 
 bool out_is_json(const struct out *out) {
-    return out->mode != OUT_TEXT;
+    return out->mode == OUT_JSON || out->mode == OUT_JSONL;
 }
 
 bool out_mode_parse(const char *word, enum out_mode *mode) {
     static const char *const names[] = {
-        [OUT_TEXT] = "text", [OUT_JSON] = "json", [OUT_JSONL] = "jsonl"};
+        [OUT_TEXT] = "text", [OUT_JSON] = "json", [OUT_JSONL] = "jsonl", [OUT_CSV] = "csv"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(word, names[i]) == 0) {
             *mode = (enum out_mode)i;

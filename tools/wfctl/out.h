@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "tools/wfctl/emit.h"
 
-enum out_mode { OUT_TEXT, OUT_JSON, OUT_JSONL };
+enum out_mode { OUT_TEXT, OUT_JSON, OUT_JSONL, OUT_CSV /* of lists that say so */ };
 
 enum out_style {
     STYLE_PLAIN,
@@ -29,7 +29,7 @@ struct out {
 
 void out_init(struct out *out);
 void out_deinit(struct out *out);
-bool out_is_json(const struct out *out); /* either of the two */
+bool out_is_json(const struct out *out); /* JSON or JSONL */
 bool out_mode_parse(const char *word, enum out_mode *mode);
 
 /* Hand what is collected to stdout. False where that failed, now or before. */
