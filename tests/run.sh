@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs test programs one after the other and ends with one plain line: "N passed, N failed".
+# Runs test programs, WF_TEST_JOBS (as many as there are processors) at a time, and ends with one plain
+# line: "N passed, N failed".
 #
 #   tests/run.sh PROGRAM…
 #
@@ -14,23 +15,24 @@ long=${WF_TEST_LONG:-}
 timeout_s=${WF_TEST_TIMEOUT:-$([ -n "$long" ] && echo 7200 || echo 300)}
 fuzz_s=${WF_FUZZ_SECONDS:-$([ -n "$long" ] && echo 300 || echo 0)}
 
-passed=0
-failed=0
-failures=()
-log=$(mktemp)
+jobs_max=${WF_TEST_JOBS:-$(nproc 2>/dev/null || echo 1)}
+
+work=$(mktemp -d) # of each program N: its output N.log, the lines about it N.said, its counts N.sum
 scratch=$(mktemp -d)
 chmod 755 "$scratch" # some tests drop their privileges
-trap 'rm -rf "$log" "$scratch"' EXIT
+trap 'rm -rf "$work" "$scratch"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM
 export TMPDIR=$scratch
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=0:second_deadlock_stack=1}
 
-# Sums the numbers that the extended regular expression $1 captures, over all of the log.
+# Sums the numbers that the extended regular expression $1 captures, over all of the log $2.
 sum_log() {
-    sed -nE "s/$1/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
+    sed -nE "s/$1/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'
 }
 
+# Becomes the program: for a subshell.
 run_program() {
     case $1 in
     *build/fuzz/*)
@@ -43,22 +45,27 @@ run_program() {
         local corpus=("$found" "$seeds")
         [ -d "tests/fuzz/corpus/$name" ] && corpus+=("tests/fuzz/corpus/$name")
         [ "$fuzz_s" -gt 0 ] && limit=(-max_total_time="$fuzz_s")
-        timeout -k 10 "$((fuzz_s + 120))" "$1" "${limit[@]}" -max_len=65536 -rss_limit_mb=2048 -timeout=20 \
+        exec timeout -k 10 "$((fuzz_s + 120))" "$1" "${limit[@]}" -max_len=65536 -rss_limit_mb=2048 -timeout=20 \
             -print_final_stats=1 -artifact_prefix="${FUZZ_ARTIFACTS:-$found}/" "${corpus[@]}"
         ;;
-    *) timeout -k 10 "$timeout_s" "$1" ;;
+    *) exec timeout -k 10 "$timeout_s" "$1" ;;
     esac
 }
 
-for program in "$@"; do
+# run_one N PROGRAM: run it, judge it, leave what is to be said.
+run_one() {
+    local log=$work/$1.log program=$2 start_ns status ms good bad own name reason child note=''
     start_ns=$(date +%s%N)
     [[ $program == */* ]] || program=./$program
-    run_program "$program" >"$log" 2>&1 </dev/null
+    run_program "$program" >"$log" 2>&1 </dev/null &
+    child=$!
+    trap 'kill "$child" 2>/dev/null; exit' TERM
+    wait "$child" 2>/dev/null # the shell's word about a crash stands in no log
     status=$?
     ms=$((($(date +%s%N) - start_ns) / 1000000))
 
-    good=$(sum_log '^\[  PASSED  \] ([0-9]+) test.*')
-    bad=$(sum_log '^\[  FAILED  \] ([0-9]+) test.*')
+    good=$(sum_log '^\[  PASSED  \] ([0-9]+) test.*' "$log")
+    bad=$(sum_log '^\[  FAILED  \] ([0-9]+) test.*' "$log")
     own=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
     if [ -n "$own" ]; then
         good=${own%% *}
@@ -72,12 +79,9 @@ for program in "$@"; do
         bad=1
     fi
 
-    passed=$((passed + good))
-    failed=$((failed + bad))
     name=${program#./}
     name=${name#build/*/}
     if [ "$bad" = 0 ]; then
-        note=
         [[ $program == *build/fuzz/* ]] && note=" ($(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs)"
         printf 'ok    %-44s %5d tests %8d.%03d s%s\n' "$name" "$good" $((ms / 1000)) $((ms % 1000)) "$note"
     else
@@ -85,10 +89,41 @@ for program in "$@"; do
         [ "$status" = 124 ] || [ "$status" = 137 ] && reason="killed after its timeout"
         printf 'FAIL  %-44s %5d failed %7d.%03d s  %s\n' "$name" "$bad" $((ms / 1000)) $((ms % 1000)) "$reason"
         grep -avE '^\[ +(RUN|OK) +\]' "$log" | tail -n 200 | sed 's/^/      /'
-        failures+=("$name")
-    fi
+    fi >"$work/$1.said"
+    echo "$good $bad $name" >"$work/$1.sum"
+}
+
+# Wait for one program, and say what there is to say.
+collect() {
+    local pid number
+    wait -n -p pid
+    number=${running[$pid]}
+    unset "running[$pid]"
+    cat "$work/$number.said"
+    rm -f "$work/$number.log"
+}
+
+declare -A running=() # its number, by its process
+number=0
+for program in "$@"; do
+    number=$((number + 1))
+    run_one "$number" "$program" &
+    running[$!]=$number
+    [ ${#running[@]} -lt "$jobs_max" ] || collect
+done
+while [ ${#running[@]} -gt 0 ]; do
+    collect
 done
 
+passed=0
+failed=0
+failures=()
+for ((i = 1; i <= number; i++)); do
+    read -r good bad name <"$work/$i.sum"
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    [ "$bad" = 0 ] || failures+=("$name")
+done
 if [ ${#failures[@]} -gt 0 ]; then
     echo "failed: ${failures[*]}"
 fi

@@ -24,9 +24,9 @@ expect() {
     wanted="$1: $2"
     shift 2
     status=0
-    last=$(cd "$work" && WF_TEST_TIMEOUT=1 "$run" "$@" | tail -n 1) || status=$?
+    last=$(cd "$work" && WF_TEST_TIMEOUT=${limit_s:-1} "$run" "$@" | tail -n 1) || status=$?
     # The pipe hides the runner's status: ask again for it.
-    (cd "$work" && WF_TEST_TIMEOUT=1 "$run" "$@" >/dev/null) || status=$?
+    (cd "$work" && WF_TEST_TIMEOUT=${limit_s:-1} "$run" "$@" >/dev/null) || status=$?
     if [ "$status: $last" = "$wanted" ]; then
         passed=$((passed + 1))
     else
@@ -43,6 +43,12 @@ expect 1 "3 passed, 1 failed" ./crash ./good
 expect 1 "0 passed, 1 failed" ./hang
 expect 1 "0 passed, 1 failed" ./missing
 expect 1 "0 passed, 0 failed"
+
+# Programs run at the same time, and each is told whole.
+program waits "echo here >$work/waits.here; until [ -e $work/comes.here ]; do sleep 0.01; done"
+program comes "echo here >$work/comes.here; until [ -e $work/waits.here ]; do sleep 0.01; done"
+limit_s=30 WF_TEST_JOBS=2 expect 0 "2 passed, 0 failed" ./waits ./comes
+WF_TEST_JOBS=1 expect 0 "5 passed, 0 failed" ./good ./plain ./plain
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
