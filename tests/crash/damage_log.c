@@ -6,6 +6,7 @@
  * DAMAGE_CASES cases are drawn (30,000); DAMAGE_FULL=1, or make test-long, runs all. DAMAGE_SEED
  * repeats a draw, DAMAGE_CASE=N runs one case alone. */
 #include "tests/crash/damage_subject.h"
+#include "tests/lib/keep_memory.h"
 #include "workflows/loan/loan_sample.h"
 
 #include <inttypes.h>
@@ -258,6 +259,7 @@ int main(void) {
     uint64_t seed = scratch_setting("DAMAGE_SEED", scratch_now_us());
     uint64_t one = scratch_setting("DAMAGE_CASE", UINT64_MAX);
     char root[PATH_MAX];
+    keep_memory();
     scratch_make(root, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, "wf-damage");
     struct shared *shared =
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

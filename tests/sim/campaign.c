@@ -1,6 +1,7 @@
 #include "tests/sim/campaign.h"
 
 #include "base/table.h"
+#include "tests/lib/keep_memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -78,6 +79,7 @@ static double seconds(void) {
 
 int campaign_main(const struct campaign *campaign, int argc, char **argv) {
     static const enum sim_op lies[] = {SIM_SYNC, SIM_SYNC_DIRECTORY};
+    keep_memory();
     uint64_t seed = number_of("SEED", SEED_DEFAULT);
     uint64_t states = states_wanted(campaign);
     const char *only = argc > 1 ? argv[1] : NULL;
