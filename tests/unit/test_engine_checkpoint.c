@@ -619,6 +619,20 @@ static void test_half_rebuilt_state_gets_into_no_snapshot(void **state) {
     assert_true(failed);
 }
 
+/* A snapshot that reaches further than the log does looks as if the log had been lost. */
+static void test_snapshot_is_not_written_before_the_log_reaches_as_far(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 5, 1);
+    uint64_t commits = sim_snapshot_commits(f->snapshots);
+    struct wf_command command = {.kind = WF_WORKFLOW_CANCEL, .id = "L0001", .reason = "no"};
+    struct wf_pending pending;
+    must(f, wf_enqueue(f->engine, &command, &pending, &f->err));
+    const struct sim_fault fault = {.op = SIM_SYNC, .kind = SIM_FAULT_EIO, .path = ".seg"};
+    sim_fault_add(f->sim, &fault);
+    assert_int_equal(wf_snapshot(f->engine, &f->err), WF_UNKNOWN);
+    assert_int_equal(sim_snapshot_commits(f->snapshots), commits);
+}
+
 static void test_halted_log_gets_no_snapshot(void **state) {
     struct engine_fixture *f = *state;
     fixture_loans(f, 0, 5, 1);
@@ -660,6 +674,7 @@ int main(void) {
         TEST(test_snapshot_of_another_format_is_rebuilt),
         TEST(test_rebuilding_with_little_memory_loses_nothing),
         TEST(test_half_rebuilt_state_gets_into_no_snapshot),
+        TEST(test_snapshot_is_not_written_before_the_log_reaches_as_far),
         TEST(test_halted_log_gets_no_snapshot),
         cmocka_unit_test_setup_teardown(test_nothing_is_missing_while_a_snapshot_is_written,
                                         setup_disk, teardown),

@@ -183,6 +183,36 @@ static void test_reader_beside_a_live_owner_sees_what_is_acknowledged(void **sta
     assert_int_equal(end_owner(&owner, false), 0);
 }
 
+/* Say in the lock file that the owner's log is durable up to `lsn`. */
+static void publish_lsn(struct engine_fixture *f, uint64_t lsn) {
+    char path[sizeof f->dir + 8];
+    (void)snprintf(path, sizeof path, "%s/lock", f->dir);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    uint8_t bytes[16];
+    bytes_store_u64(bytes, lsn);
+    bytes_store_u64(bytes + 8, ~lsn);
+    assert_int_equal(fseek(file, 32, SEEK_SET), 0);
+    assert_int_equal(fwrite(bytes, 1, sizeof bytes, file), sizeof bytes);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* What the owner has written and not synced may be gone after a crash: nobody may have seen it. */
+static void test_reader_stops_where_the_owner_says_that_it_is_durable(void **state) {
+    struct engine_fixture *f = *state;
+    struct owner owner = begin_owner(f);
+    struct wf_options reading = reader_options();
+    for (int i = 0; i < 4; i++)
+        tell(&owner, 's');
+    publish_lsn(f, 4);
+    must(f, wf_open(f->dir, &reading, &f->engine, &f->err));
+    struct wf_store_status status = fixture_status(f);
+    assert_int_equal(status.durable_lsn, 4);
+    assert_int_equal(status.counts[1], 2);
+    fixture_close(f);
+    assert_int_equal(end_owner(&owner, false), 0);
+}
+
 static void test_second_process_is_locked_out_with_the_pid(void **state) {
     struct engine_fixture *f = *state;
     struct owner owner = begin_owner(f);
@@ -330,6 +360,7 @@ int main(void) {
         TEST(test_second_engine_of_this_process_is_locked_out),
         TEST(test_two_stores_live_in_one_process),
         TEST(test_reader_beside_a_live_owner_sees_what_is_acknowledged),
+        TEST(test_reader_stops_where_the_owner_says_that_it_is_durable),
         TEST(test_second_process_is_locked_out_with_the_pid),
         TEST(test_child_of_a_dead_owner_does_not_keep_the_lock),
         TEST(test_backup_while_another_thread_writes),

@@ -165,6 +165,25 @@ static void test_wal_recover_torn_tail_is_cut_and_reported(void **state) {
     wal_fixture_deinit(&fixture);
 }
 
+/* All that is kept was proven durable, so nothing is written again; the cut has to last all the
+ * same: bytes that come back behind new records would be read as damage. */
+static void test_wal_recover_cut_is_synced_where_nothing_is_rewritten(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    wal_fixture_init(&fixture);
+    struct wal_ticket ticket = wal_fixture_commit(&fixture, 3);
+    wal_fixture_close(&fixture);
+    sim_rot(fixture.sim, "/wal/00000000000000000001.seg", ticket.offset + 41, 1);
+    sim_trace_start(fixture.sim);
+    assert_int_equal(wal_fixture_try_open(&fixture, 2, NULL), WF_OK);
+    assert_int_equal(fixture.report.torn_offset, ticket.offset);
+    size_t cut = sim_trace_find(fixture.sim, 0, SIM_TRUNCATE, NULL);
+    assert_int_equal(sim_trace_find(fixture.sim, 0, SIM_WRITE, NULL), SIZE_MAX);
+    assert_int_not_equal(sim_trace_find(fixture.sim, cut, SIM_SYNC, NULL), SIZE_MAX);
+    assert_int_equal(sim_pending_count(fixture.sim), 0);
+    wal_fixture_deinit(&fixture);
+}
+
 /* The sectors of a batch that was never synced reach the disk in any order: that its last record is
  * there says nothing about those before it. */
 static void test_wal_recover_hole_in_an_unsynced_batch_is_torn(void **state) {
@@ -719,6 +738,7 @@ int main(void) {
         cmocka_unit_test(test_wal_recover_newest_segment_zeroed_from_anywhere_is_a_prefix),
         cmocka_unit_test(test_wal_recover_every_flipped_bit_is_a_prefix_or_damage),
         cmocka_unit_test(test_wal_recover_torn_tail_is_cut_and_reported),
+        cmocka_unit_test(test_wal_recover_cut_is_synced_where_nothing_is_rewritten),
         cmocka_unit_test(test_wal_recover_hole_in_an_unsynced_batch_is_torn),
         cmocka_unit_test(test_wal_recover_known_lsn_makes_a_torn_tail_damage),
         cmocka_unit_test(test_wal_recover_log_shorter_than_the_known_lsn_is_damage),

@@ -130,26 +130,41 @@ static void test_wal_verify_tells_torn_from_damaged(void **state) {
     wal_fixture_deinit(&fixture);
 }
 
+/* Invert a bit in the seal of the second of three segments, with checksums that fit, also those of
+ * what follows: as a bug would write it, not as a disk would spoil it. */
+static void forge_seal(struct wal_fixture *fixture, size_t at) {
+    size_t size, next_size;
+    uint8_t *bytes = wal_fixture_load(fixture, wal_fixture_segment(6), &size);
+    uint8_t *seal = bytes + size - WAL_SEAL_FRAME_SIZE;
+    seal[at] ^= 1;
+    uint32_t hash = crc32c(wal_frame_seed(wal_fixture_id), seal, 32);
+    bytes_store_u32(seal + 32, crc32c(hash, seal + 40, 40));
+    bytes_store_u32(seal + 36, crc32c(hash, seal + 32, 4));
+    wal_fixture_store(fixture, wal_fixture_segment(6), bytes, size);
+    uint8_t *next = wal_fixture_load(fixture, wal_fixture_segment(11), &next_size);
+    bytes_store_u32(next + 40, bytes_load_u32(seal + 32));
+    bytes_store_u32(next + 60, crc32c(0, next, 60));
+    wal_fixture_store(fixture, wal_fixture_segment(11), next, next_size);
+    free(bytes);
+    free(next);
+}
+
+static void test_wal_verify_counts_the_records_of_a_segment(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    init_three(&fixture);
+    forge_seal(&fixture, 40);
+    struct findings findings = verify(&fixture, 0);
+    assert_true(findings.count >= 1);
+    assert_non_null(strstr(findings.first.text, "counts other records"));
+    wal_fixture_deinit(&fixture);
+}
+
 static void test_wal_verify_recomputes_the_merkle_root(void **state) {
     (void)state;
     struct wal_fixture fixture;
     init_three(&fixture);
-    size_t size;
-    uint8_t *bytes = wal_fixture_load(&fixture, wal_fixture_segment(6), &size);
-    uint8_t *seal = bytes + size - 80;
-    uint8_t *next;
-    size_t next_size;
-    seal[50] ^= 1; /* in the root; the checksums are made to fit, also of what follows */
-    uint32_t hash = crc32c(wal_frame_seed(wal_fixture_id), seal, 32);
-    bytes_store_u32(seal + 32, crc32c(hash, seal + 40, 40));
-    bytes_store_u32(seal + 36, crc32c(hash, seal + 32, 4));
-    wal_fixture_store(&fixture, wal_fixture_segment(6), bytes, size);
-    next = wal_fixture_load(&fixture, wal_fixture_segment(11), &next_size);
-    bytes_store_u32(next + 40, bytes_load_u32(seal + 32));
-    bytes_store_u32(next + 60, crc32c(0, next, 60));
-    wal_fixture_store(&fixture, wal_fixture_segment(11), next, next_size);
-    free(bytes);
-    free(next);
+    forge_seal(&fixture, 50);
     struct findings findings = verify(&fixture, 0);
     assert_true(findings.count >= 1);
     assert_non_null(strstr(findings.first.text, "Merkle root"));
@@ -431,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_wal_verify_finds_nothing_in_a_sound_log),
         cmocka_unit_test(test_wal_verify_goes_on_behind_damage),
         cmocka_unit_test(test_wal_verify_tells_torn_from_damaged),
+        cmocka_unit_test(test_wal_verify_counts_the_records_of_a_segment),
         cmocka_unit_test(test_wal_verify_recomputes_the_merkle_root),
         cmocka_unit_test(test_wal_walk_file_reads_one_segment_on_its_own),
         cmocka_unit_test(test_wal_repair_leaves_a_sound_log_alone),

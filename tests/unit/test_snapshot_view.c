@@ -264,6 +264,37 @@ static void test_snapshot_view_refuses_a_map_that_ends_early(void **state) {
     }
 }
 
+/* Add 1 to the number at `at` of the snapshot's record, and make the record's checksum fit. */
+static void change_record(struct fixture *f, size_t at) {
+    struct lmdb_cursor cursor;
+    struct bytes_view key, value;
+    assert_int_equal(lmdb_cursor_first(&cursor, &f->view.tree, NULL), WF_OK);
+    assert_int_equal(lmdb_cursor_pair(&cursor, 0, &key, &value, NULL), WF_OK);
+    uint8_t *stored = f->bytes + (value.data - f->bytes);
+    struct bytes_view body = {stored + SNAPSHOT_CHECKSUM_BYTES,
+                              value.size - SNAPSHOT_CHECKSUM_BYTES};
+    stored[SNAPSHOT_CHECKSUM_BYTES + at]++;
+    bytes_store_u32(stored, snapshot_pair_checksum(snapshot_record_key(), body));
+}
+
+/* As an older generation would look that a damaged page number leads to: whole, but not the one
+ * that the meta page is about. */
+static void test_snapshot_view_refuses_the_record_of_another_transaction(void **state) {
+    struct fixture *f = *state;
+    struct snapshot_view view;
+    change_record(f, 8);
+    assert_int_equal(load(f, &view), WF_DAMAGE);
+}
+
+/* Pairs that are whole, in order, and not those that were written. */
+static void test_snapshot_view_walk_compares_the_sum_of_all_checksums(void **state) {
+    struct fixture *f = *state;
+    struct snapshot_view view;
+    change_record(f, 32);
+    assert_int_equal(load(f, &view), WF_OK);
+    assert_true(walk_finds_damage(&view));
+}
+
 static void test_snapshot_view_misses_a_generation_that_is_gone(void **state) {
     struct fixture *f = *state;
     struct snapshot_view view;
@@ -282,6 +313,8 @@ int main(void) {
         TEST(test_snapshot_view_notices_swapped_pairs),
         TEST(test_snapshot_view_gives_no_wrong_answer_after_flips_anywhere),
         TEST(test_snapshot_view_refuses_a_map_that_ends_early),
+        TEST(test_snapshot_view_refuses_the_record_of_another_transaction),
+        TEST(test_snapshot_view_walk_compares_the_sum_of_all_checksums),
         TEST(test_snapshot_view_misses_a_generation_that_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,6 +237,29 @@ static void test_wal_writer_halts_for_good_when_a_sync_fails(void **state) {
     wal_fixture_deinit(&fixture);
 }
 
+static void remember_told(void *ctx, uint64_t durable_lsn) {
+    *(uint64_t *)ctx = durable_lsn;
+}
+
+/* The host publishes what it is told of to readers in other processes. */
+static void test_wal_writer_tells_nobody_of_records_whose_sync_failed(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    uint64_t told = 0;
+    wal_fixture_init(&fixture);
+    wal_fixture_close(&fixture);
+    fixture.options.on_durable = remember_told;
+    fixture.options.on_durable_ctx = &told;
+    wal_fixture_open(&fixture);
+    wal_fixture_commit(&fixture, 2);
+    wal_fixture_append(&fixture, 2);
+    struct sim_fault fault = {.op = SIM_SYNC, .kind = SIM_FAULT_EIO};
+    sim_fault_add(fixture.sim, &fault);
+    assert_int_equal(wal_sync(fixture.wal, NULL), WF_UNKNOWN);
+    assert_int_equal(told, 2);
+    wal_fixture_deinit(&fixture);
+}
+
 static void test_wal_writer_halted_log_still_reads(void **state) {
     (void)state;
     struct wal_fixture fixture;
@@ -298,6 +321,29 @@ static void test_wal_writer_takes_the_exact_space_before_it_gives_up(void **stat
     wal_fixture_init(&fixture);
     sim_set_free_bytes(fixture.sim, 2048); /* far less than a step of preallocation */
     wal_fixture_commit(&fixture, 5);
+    wal_fixture_deinit(&fixture);
+}
+
+/* A segment that has no room for its seal could not be left. Space is counted in sectors: so the
+ * record ends with one, and the seal takes another. */
+static void test_wal_writer_keeps_room_for_the_seal(void **state) {
+    (void)state;
+    enum { SECTORS = 4 * SIM_SECTOR_SIZE };
+    struct wal_fixture fixture;
+    wal_fixture_init(&fixture);
+    wal_fixture_commit(&fixture, 1);
+    wal_fixture_close(&fixture); /* which gives back what was preallocated */
+    wal_fixture_open(&fixture);
+    struct wal_segment_info info;
+    assert_true(wal_segment_at(fixture.wal, 0, &info));
+    uint8_t payload[SECTORS + SIM_SECTOR_SIZE] = {0};
+    size_t size = SECTORS + SIM_SECTOR_SIZE - info.size % SIM_SECTOR_SIZE - WAL_FRAME_HEADER_SIZE;
+    assert_int_equal((info.size + wal_frame_size(size)) % SIM_SECTOR_SIZE, 0);
+    struct wal_ticket ticket;
+    sim_set_free_bytes(fixture.sim, SECTORS);
+    assert_int_equal(wal_append(fixture.wal, payload, size, 0, &ticket, &fixture.err), WF_FULL);
+    sim_set_free_bytes(fixture.sim, SECTORS + SIM_SECTOR_SIZE);
+    assert_int_equal(wal_append(fixture.wal, payload, size, 0, &ticket, &fixture.err), WF_OK);
     wal_fixture_deinit(&fixture);
 }
 
@@ -458,10 +504,12 @@ int main(void) {
         cmocka_unit_test(test_wal_writer_rotates_beside_waiting_threads),
         cmocka_unit_test(test_wal_writer_cuts_beside_waiting_threads),
         cmocka_unit_test(test_wal_writer_halts_for_good_when_a_sync_fails),
+        cmocka_unit_test(test_wal_writer_tells_nobody_of_records_whose_sync_failed),
         cmocka_unit_test(test_wal_writer_halted_log_still_reads),
         cmocka_unit_test(test_wal_writer_halts_when_a_write_fails_otherwise),
         cmocka_unit_test(test_wal_writer_refuses_a_record_for_which_there_is_no_space),
         cmocka_unit_test(test_wal_writer_takes_the_exact_space_before_it_gives_up),
+        cmocka_unit_test(test_wal_writer_keeps_room_for_the_seal),
         cmocka_unit_test(test_wal_writer_cuts_back_before_it_says_full),
         cmocka_unit_test(test_wal_writer_cut_takes_back_what_was_written),
         cmocka_unit_test(test_wal_writer_ticket_from_before_a_cut_keeps_its_answer),

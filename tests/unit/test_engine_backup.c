@@ -1,0 +1,142 @@
+/* link: -Wl,--wrap=fdatasync,--wrap=fsync,--wrap=rename */
+/* The backup (maintain.c): what is wrong with the copy, and what is durable before it gets its
+ * name. The order of its syncs is seen through the linker's --wrap, for it runs on the machine's
+ * disk. */
+#include "tests/lib/engine_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* --- what was synced, and renamed, in order --- */
+
+enum { CALLS_MAX = 256 };
+
+struct call {
+    bool rename;
+    char path[512]; /* what was synced, or the new name */
+};
+
+static struct call calls[CALLS_MAX];
+static size_t call_count;
+
+static struct call *add_call(bool is_rename) {
+    struct call *call = &calls[call_count < CALLS_MAX ? call_count++ : CALLS_MAX - 1];
+    *call = (struct call){.rename = is_rename};
+    return call;
+}
+
+static void add_sync(int fd) {
+    char link[64];
+    struct call *call = add_call(false);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, call->path, sizeof call->path - 1);
+    call->path[size < 0 ? 0 : size] = '\0';
+}
+
+int __real_fdatasync(int fd);
+int __real_fsync(int fd);
+int __real_rename(const char *from, const char *to);
+int __wrap_fdatasync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_rename(const char *from, const char *to);
+
+int __wrap_fdatasync(int fd) {
+    add_sync(fd);
+    return __real_fdatasync(fd);
+}
+
+int __wrap_fsync(int fd) {
+    add_sync(fd);
+    return __real_fsync(fd);
+}
+
+int __wrap_rename(const char *from, const char *to) {
+    snprintf(add_call(true)->path, sizeof calls[0].path, "%s", to);
+    return __real_rename(from, to);
+}
+
+/* Index of the first call at or after `from` on a path that ends so; fails where there is none. */
+static size_t find_call(size_t from, bool is_rename, const char *end) {
+    for (size_t i = from; i < call_count; i++) {
+        size_t size = strlen(calls[i].path);
+        if (calls[i].rename == is_rename && size >= strlen(end) &&
+            strcmp(calls[i].path + size - strlen(end), end) == 0)
+            return i;
+    }
+    fail_msg("no %s of \"%s\"", is_rename ? "rename" : "sync", end);
+    return 0;
+}
+
+/* --- tests --- */
+
+struct backup {
+    struct engine_fixture fixture;
+    char to[FIXTURE_PATH_MAX + 32];
+};
+
+/* A store with a snapshot, not open, and the path of a backup of it. */
+static int setup(void **state) {
+    static struct backup backup;
+    fixture_init_disk(&backup.fixture);
+    fixture_loans(&backup.fixture, 0, 20, 2);
+    (void)snprintf(backup.to, sizeof backup.to, "%s/copy", backup.fixture.root);
+    backup.fixture.options.snapshot_on_close = true;
+    fixture_close(&backup.fixture);
+    *state = &backup;
+    return 0;
+}
+
+static int teardown(void **state) {
+    fixture_deinit(&((struct backup *)*state)->fixture);
+    return 0;
+}
+
+/* The store itself opens from its snapshot and does not look at its first records; the copy has no
+ * snapshot and needs them. */
+static void test_backup_of_a_damaged_record_is_no_backup(void **state) {
+    struct backup *backup = *state;
+    struct engine_fixture *f = &backup->fixture;
+    char path[sizeof f->dir + 64];
+    struct stat info;
+    uint64_t lsn = 0;
+    (void)snprintf(path, sizeof path, "%s/wal/%020d.seg", f->dir, 1);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 64 + 41, SEEK_SET), 0); /* in the payload of the first record */
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, 64 + 41, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(wf_backup(f->dir, backup->to, &lsn, &f->err), WF_DAMAGE);
+    assert_int_not_equal(stat(backup->to, &info), 0);
+}
+
+static void test_backup_is_on_the_disk_before_it_gets_its_name(void **state) {
+    struct backup *backup = *state;
+    struct engine_fixture *f = &backup->fixture;
+    uint64_t lsn = 0;
+    call_count = 0;
+    assert_int_equal(wf_backup(f->dir, backup->to, &lsn, &f->err), WF_OK);
+    size_t segment = find_call(0, false, "copy.partial/wal/00000000000000000001.seg");
+    size_t names = find_call(segment, false, "copy.partial/wal");
+    size_t folder = find_call(names, false, "copy.partial");
+    size_t named = find_call(folder, true, "/copy");
+    (void)find_call(named, false, strrchr(f->root, '/'));
+    assert_true(call_count < CALLS_MAX);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_backup_of_a_damaged_record_is_no_backup),
+        TEST(test_backup_is_on_the_disk_before_it_gets_its_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
