@@ -270,7 +270,7 @@ bench: $(WFBENCH) $(BENCH_PROGRAMS)
 
 ## mutants: plant each bug of tests/mutants in a copy; a test must notice every one (MUTANTS=part of a name)
 mutants: deps-present
-	@$(TEST_ENV) MUTANTS="$(MUTANTS)" tests/mutants/run.sh
+	+@$(TEST_ENV) MUTANTS="$(MUTANTS)" tests/mutants/run.sh # +: make does not hold its output back
 
 # --- lint ---------------------------------------------------------------------------------------
 

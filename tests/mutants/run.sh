@@ -2,7 +2,7 @@
 # Plants the bugs of tests/mutants/*.patch, one at a time, and asks the quick tests to notice.
 #
 #   make mutants                     all of them
-#   make mutants MUTANTS=04-         only the patches whose name holds "04-"
+#   make mutants MUTANTS=wal-        only the patches whose name holds "wal-"
 #
 # The tree is copied, built once, and copied again for each worker; the tree itself stays as it is. A
 # mutant is caught when a test fails with it that passes without it. A mutant that survives, a patch
@@ -12,8 +12,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 readonly workers_max=2
-# The rest of the quick tests, in the order in which they are likely to catch soonest; at last all.
-readonly -a groups=(tests/unit/ tests/cli/ tests/sim/ '')
+# Asked where those of the patch noticed nothing, in the order in which they are likely to.
+readonly -a groups=(tests/unit/ tests/cli/ tests/sim/)
 pattern=${MUTANTS:-}
 variant=${BUILD:-$PWD/build/release}
 variant=${variant#"$PWD"/}
@@ -38,9 +38,26 @@ mkdir "$work/plain" "$work/claims" "$work/results" "$work/baseline"
 
 # Run the tests whose program's name holds $2 in the copy $1; the output goes to the file $3.
 run_tests() {
-    local timeout_s=120
-    [[ $2 == *unit/* ]] && timeout_s=30 # a mutant that hangs need not be watched for long
-    WF_TEST_TIMEOUT=$timeout_s make -s --no-print-directory -C "$1" JOBS=1 ${2:+ONLY="$2"} test >"$3" 2>&1 </dev/null
+    local targets=("$variant/wfctl" test)
+    [[ $2 == *unit/* ]] && targets=(test)
+    # A mutant that hangs need not be watched for long.
+    WF_TEST_TIMEOUT=120 make -s --no-print-directory -C "$1" JOBS=1 ONLY="$2" "${targets[@]}" \
+        >"$3" 2>&1 </dev/null
+}
+
+# The programs below tests/unit that the filters of the patches name, as make knows them.
+unit_programs() {
+    local filter source
+    for filter in $(for patch in "${patches[@]}"; do filters_of "$patch"; done | tr ' ' '\n' | sort -u); do
+        for source in tests/unit/test_*.c; do
+            [[ $filter == *unit/* && $source == *"$filter"* ]] && echo "$variant/${source%.c}"
+        done
+    done
+}
+
+# Did the tests of the output $1 run at all?
+has_sum() {
+    grep -qE '^[0-9]+ passed, [0-9]+ failed$' "$1"
 }
 
 # The tests that failed, by the output of tests/run.sh: those of cmocka by name, others by program.
@@ -59,7 +76,7 @@ baseline_of() {
         flock 9
         if [ ! -e "$name.failed" ]; then
             run_tests "$work/plain" "$1" "$name.log" || true
-            grep -qE '^[0-9]+ passed, [0-9]+ failed$' "$name.log" || echo "(nothing ran)" >"$name.none"
+            has_sum "$name.log" || echo "(nothing ran)" >"$name.none"
             failed_tests "$name.log" >"$name.failed"
         fi
     ) 9>"$work/baseline.lock"
@@ -72,54 +89,50 @@ header_of() {
     sed '/^--- /,$d' "$1"
 }
 
-# Name in $caught the first test of $2 that fails in the tree $1, but not without the mutant.
+filters_of() {
+    header_of "$1" | sed -n 's/^tests: *//p'
+}
+
+# Ask the tests of $2 in the tree $1: sets $verdict, and $caught to the first test that fails, but
+# not without the mutant.
+verdict=
 caught=
 ask() {
     local log=$1.log base
+    verdict=survived
     caught=
     if run_tests "$1" "$2" "$log"; then
-        return 1
+        return
     fi
     base=$(baseline_of "$2")
     if [ -e "$base.none" ]; then
+        verdict=broken
         caught="no test program has \"$2\" in its name"
-        return 2
+    elif ! has_sum "$log"; then
+        verdict='does not compile'
+    else
+        failed_tests "$log" >"$1.failed"
+        caught=$(grep -m 1 -vxFf "$base.failed" "$1.failed" || true)
+        verdict=${caught:+caught}
+        verdict=${verdict:-survived}
     fi
-    failed_tests "$log" >"$1.failed"
-    caught=$(grep -m 1 -vxFf "$base.failed" "$1.failed" || true)
-    if [ -z "$caught" ] && ! grep -qE '^[0-9]+ passed, [0-9]+ failed$' "$log"; then
-        caught="the tests do not link: $(grep -m 1 -E 'error|undefined' "$log")"
-        return 2
-    fi
-    [ -n "$caught" ]
 }
 
 # Judge the patch $2 in the tree $1: sets $verdict and $caught.
-verdict=
 judge() {
-    local tree=$1 patch=$2 filters filter status
+    local tree=$1 patch=$2 filters filter
     caught=
     if ! (cd "$tree" && git apply --recount "$patch") 2>"$tree.log"; then
         verdict='does not apply'
         return
     fi
-    if ! make -s -C "$tree" JOBS=1 "$variant/wfctl" >"$tree.log" 2>&1 </dev/null; then
-        verdict='does not compile'
-    else
-        verdict=survived
-        filters=$(header_of "$patch" | sed -n 's/^tests: *//p')
-        for filter in $filters "${groups[@]}"; do
-            status=0
-            ask "$tree" "$filter" || status=$?
-            if [ "$status" = 2 ]; then
-                verdict='broken'
-                break
-            elif [ "$status" = 0 ]; then
-                verdict=caught
-                [[ " $filters " == *" $filter "* ]] || caught="$caught (not in its tests: line)"
-                break
-            fi
-        done
+    filters=$(filters_of "$patch")
+    for filter in $filters "${groups[@]}"; do
+        ask "$tree" "$filter"
+        [ "$verdict" = survived ] || break
+    done
+    if [ "$verdict" = caught ] && [[ " $filters " != *" $filter "* ]]; then
+        caught="$caught (not in its tests: line)"
     fi
     (cd "$tree" && git apply --recount -R "$patch")
 }
@@ -164,7 +177,8 @@ fi
 git ls-files -z --cached --others --exclude-standard |
     while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
     tar --null --files-from=- -cf - | tar -C "$work/plain" -xf -
-if ! make -s -C "$work/plain" all >"$work/build.log" 2>&1 </dev/null; then
+mapfile -t programs < <(unit_programs | sort -u)
+if ! make -s -C "$work/plain" all "${programs[@]}" >"$work/build.log" 2>&1 </dev/null; then
     cat "$work/build.log"
     echo "the tree does not compile without a mutant" >&2
     echo "0 passed, 1 failed"
