@@ -214,6 +214,9 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         message->timeout_ms > INT64_MAX / 2) {
         return damage(err, "a stage, step or timeout is out of range");
     }
+    if (message->definition.data != NULL && event->kind != EVENT_DEFINITION_ADDED) {
+        return damage(err, "a definition stands in an event of another kind"); /* nobody reads it */
+    }
     switch (event->kind) {
     case EVENT_STORE_CREATED:
         event->as.store_created.test_clock = message->test_clock;

@@ -158,6 +158,9 @@ static enum wf_status read_event(struct codec_arena *arena, struct bytes_view by
             event->last_lsn = field.value;
             break;
         case 14:
+            if (event->definition.data != NULL) {
+                return malformed(err); /* protobuf would merge the two */
+            }
             event->definition = field.bytes;
             break;
         default:

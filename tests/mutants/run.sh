@@ -41,7 +41,7 @@ run_tests() {
     local targets=("$variant/wfctl" test)
     [[ $2 == *unit/* ]] && targets=(test)
     # A mutant that hangs need not be watched for long.
-    WF_TEST_TIMEOUT=120 make -s --no-print-directory -C "$1" JOBS=1 ONLY="$2" "${targets[@]}" \
+    WF_TEST_JOBS=1 WF_TEST_TIMEOUT=120 make -s --no-print-directory -C "$1" JOBS=1 ONLY="$2" "${targets[@]}" \
         >"$3" 2>&1 </dev/null
 }
 

@@ -485,7 +485,7 @@ static void put_key(struct bytes_buffer *bytes, unsigned number, unsigned type) 
 
 static void test_hostile_shapes_are_refused(void **state) {
     struct fixture *f = *state;
-    for (int shape = 0; shape < 8; shape++) {
+    for (int shape = 0; shape < 9; shape++) {
         struct event event = event_of(EVENT_STEP_SUBMITTED, NULL);
         struct record record = record_of(&event);
         struct record back;
@@ -526,12 +526,55 @@ static void test_hostile_shapes_are_refused(void **state) {
             put_key(&f->bytes, 1, 0);
             bytes_write_varint(&f->bytes, INT64_MAX);
             break;
+        case 8: /* a definition, and no good one, where none belongs */
+            put_key(&f->bytes, 6, 2);
+            bytes_write_u8(&f->bytes, 6);
+            put_key(&f->bytes, 1, 0);
+            bytes_write_u8(&f->bytes, EVENT_WORKFLOW_COMPLETED);
+            put_key(&f->bytes, 14, 2);
+            bytes_write_u8(&f->bytes, 2);
+            bytes_write_u8(&f->bytes, 8);
+            bytes_write_u8(&f->bytes, 8);
+            break;
         default:
             break;
         }
         if (decode(f, &back) != WF_DAMAGE)
             fail_msg("shape %d", shape);
     }
+}
+
+/* Protobuf merges the pieces of a message: a good one does not make up for a bad one before it. */
+static void test_definition_in_two_pieces_is_refused(void **state) {
+    struct fixture *f = *state;
+    struct definition *definition = parse();
+    struct event event = event_of(EVENT_DEFINITION_ADDED, definition);
+    struct record record = record_of(&event);
+    struct record back;
+    encode(f, &record);
+    Wf__Pb__Record *message = wf__pb__record__unpack(NULL, f->bytes.size, f->bytes.data);
+    assert_non_null(message);
+    const Wf__Pb__Definition *packed = message->events[0]->definition;
+    size_t size = wf__pb__definition__get_packed_size(packed);
+    struct bytes_buffer inner;
+    bytes_buffer_init(&inner);
+    put_key(&inner, 1, 0);
+    bytes_write_u8(&inner, EVENT_DEFINITION_ADDED);
+    put_key(&inner, 14, 2);
+    bytes_write_u8(&inner, 2);
+    put_key(&inner, 1, 0);
+    bytes_write_u8(&inner, 8);
+    put_key(&inner, 14, 2);
+    bytes_write_varint(&inner, size);
+    wf__pb__definition__pack(packed, bytes_buffer_extend(&inner, size));
+    put_key(&f->bytes, 6, 2);
+    bytes_write_varint(&f->bytes, inner.size);
+    bytes_write_run(&f->bytes, inner.data, inner.size);
+    assert_null(wf__pb__record__unpack(NULL, f->bytes.size, f->bytes.data));
+    assert_int_equal(decode(f, &back), WF_DAMAGE);
+    bytes_buffer_deinit(&inner);
+    wf__pb__record__free_unpacked(message, NULL);
+    definition_destroy(definition);
 }
 
 static void test_fields_of_later_versions_are_passed_over(void **state) {
@@ -657,6 +700,7 @@ int main(void) {
         TEST(test_protobuf_reads_what_we_encode),
         TEST(test_hostile_bytes_are_refused_or_read),
         TEST(test_hostile_shapes_are_refused),
+        TEST(test_definition_in_two_pieces_is_refused),
         TEST(test_fields_of_later_versions_are_passed_over),
         TEST(test_unknown_kinds_and_commands_are_refused),
         TEST(test_arena_hands_out_aligned_pieces_and_takes_all_back),
