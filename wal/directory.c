@@ -173,14 +173,28 @@ static enum wf_status guess_store_id(struct wal_directory *directory, struct wf_
                      (unsigned long long)directory->entries[0].first_lsn);
 }
 
+static bool is_at_its_place(const struct wal_entry *entry) {
+    return entry->header_good && entry->header.first_lsn == entry->first_lsn;
+}
+
+/* A good header of a file that belongs elsewhere says least: else the segments that are at their
+ * place, with damaged headers, would be read as those of a store that they are not of. */
 static enum wf_status find_store_id(struct wal_directory *directory, struct wf_error *err) {
+    const struct wal_entry *misplaced = NULL;
     for (size_t i = 0; i < directory->count; i++) {
-        if (directory->entries[i].header_good) {
-            use_store_id(directory, directory->entries[i].header.store_id);
+        const struct wal_entry *entry = &directory->entries[i];
+        if (is_at_its_place(entry)) {
+            use_store_id(directory, entry->header.store_id);
             return WF_OK;
         }
+        if (misplaced == NULL && entry->header_good)
+            misplaced = entry;
     }
-    return guess_store_id(directory, err);
+    enum wf_status status = guess_store_id(directory, err);
+    if (status != WF_DAMAGE || misplaced == NULL)
+        return status;
+    use_store_id(directory, misplaced->header.store_id);
+    return WF_OK;
 }
 
 /* Case R10: take out the files that claim to be of another store or at another place. */

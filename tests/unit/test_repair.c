@@ -130,6 +130,27 @@ static void test_wal_verify_tells_torn_from_damaged(void **state) {
     wal_fixture_deinit(&fixture);
 }
 
+/* The good header is the wrong one: it is of another store, and at another place. */
+static void test_wal_repair_mends_a_header_beside_a_file_of_elsewhere(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    wal_fixture_init(&fixture);
+    wal_fixture_commit(&fixture, 3);
+    wal_fixture_close(&fixture);
+    sim_rot(fixture.sim, "/wal/00000000000000000001.seg", 60, 1); /* the header's checksum */
+    struct wal_segment_header header = {
+        .store_id = "another store", .first_lsn = 999, .version = WAL_SEGMENT_VERSION};
+    uint8_t bytes[WAL_SEGMENT_HEADER_SIZE];
+    wal_segment_header_encode(bytes, &header);
+    wal_fixture_store(&fixture, wal_fixture_segment(4), bytes, sizeof bytes);
+    assert_int_equal(wal_fixture_try_open(&fixture, 0, NULL), WF_DAMAGE);
+    (void)repair(&fixture, 0, 0);
+    wal_fixture_open(&fixture);
+    assert_int_equal(fixture.seen_count, 3);
+    assert_int_equal(fixture.seen_lost, 0);
+    wal_fixture_deinit(&fixture);
+}
+
 /* Invert a bit in the seal of the second of three segments, with checksums that fit, also those of
  * what follows: as a bug would write it, not as a disk would spoil it. */
 static void forge_seal(struct wal_fixture *fixture, size_t at) {
@@ -446,6 +467,7 @@ int main(void) {
         cmocka_unit_test(test_wal_verify_finds_nothing_in_a_sound_log),
         cmocka_unit_test(test_wal_verify_goes_on_behind_damage),
         cmocka_unit_test(test_wal_verify_tells_torn_from_damaged),
+        cmocka_unit_test(test_wal_repair_mends_a_header_beside_a_file_of_elsewhere),
         cmocka_unit_test(test_wal_verify_counts_the_records_of_a_segment),
         cmocka_unit_test(test_wal_verify_recomputes_the_merkle_root),
         cmocka_unit_test(test_wal_walk_file_reads_one_segment_on_its_own),
