@@ -123,7 +123,7 @@ uint64_t cache_memory(const struct wf_engine *engine) {
     const struct state *state = &engine->state;
     return state->changed.bytes + state->frozen.bytes + state->clean.bytes +
            table_memory(&state->workflows) + table_memory(&state->keys) +
-           table_memory(&state->key_order);
+           table_memory(&state->key_order) + timers_memory(&state->timers);
 }
 
 void cache_trim(struct wf_engine *engine) {
@@ -139,6 +139,9 @@ void cache_trim(struct wf_engine *engine) {
         if (entity->kind == ENTITY_STORE || entity->kind == ENTITY_DEFINITION) {
             state_used(state, entity); /* stays */
             continue;
+        }
+        if (entity->kind == ENTITY_WORKFLOW) {
+            due_evicted(engine, (const struct workflow *)entity);
         }
         state_evict(state, entity);
         engine->counters.evictions++;

@@ -16,7 +16,7 @@
 enum {
     SLICE_ENTITIES = 64,
     CHUNK_SIZE = 1024 * 1024,
-    META_VERSION = 1,
+    META_VERSION = 2, /* 1: without the pairs that stand beside workflows */
 };
 
 struct checkpoint_chunk {
@@ -135,6 +135,41 @@ static void forget_key_order(struct wf_engine *engine) {
     }
 }
 
+static void change_due_pair(struct checkpoint *checkpoint, const struct workflow *workflow,
+                            int64_t due_ms, struct bytes_view value) {
+    uint8_t key[DUE_KEY_HEAD + COMMAND_ID_MAX] = {CHECKPOINT_DUE_ORDER};
+    if (due_ms == 0) {
+        return;
+    }
+    checkpoint_due_order(due_ms, key + 1);
+    memcpy(key + DUE_KEY_HEAD, workflow->id, workflow->id_size);
+    add_change(checkpoint, (struct bytes_view){key, DUE_KEY_HEAD + (size_t)workflow->id_size},
+               value);
+}
+
+static void change_review_pair(struct checkpoint *checkpoint, const struct workflow *workflow,
+                               struct bytes_view value) {
+    uint8_t key[1 + COMMAND_ID_MAX] = {CHECKPOINT_REVIEW_ORDER};
+    memcpy(key + 1, workflow->id, workflow->id_size);
+    add_change(checkpoint, (struct bytes_view){key, 1 + (size_t)workflow->id_size}, value);
+}
+
+/* The pairs beside a workflow: its deadline, and that it waits for a review. */
+static void change_workflow_pairs(struct checkpoint *checkpoint, struct workflow *workflow) {
+    static const struct bytes_view there = {(const uint8_t *)"", 0}, gone = {NULL, 0};
+    unsigned stage;
+    int64_t due_ms = workflow_due(workflow, &stage);
+    bool waits = workflow_waits(workflow);
+    if (due_ms != workflow->pair_due_ms) {
+        change_due_pair(checkpoint, workflow, workflow->pair_due_ms, gone);
+        change_due_pair(checkpoint, workflow, due_ms, there);
+    }
+    if (waits != workflow->pair_waits)
+        change_review_pair(checkpoint, workflow, waits ? there : gone);
+    workflow->pair_due_ms = due_ms;
+    workflow->pair_waits = waits;
+}
+
 /* Encode one entity into the checkpoint and count its new digest. */
 static void encode_entity(struct wf_engine *engine, struct entity *entity) {
     struct checkpoint *checkpoint = &engine->checkpoint;
@@ -170,6 +205,9 @@ static void encode_entity(struct wf_engine *engine, struct entity *entity) {
         const struct idempotency_key *used = (const struct idempotency_key *)entity;
         add_key_order(checkpoint, used->sequence,
                       (struct bytes_view){(const uint8_t *)used->text, used->size});
+    }
+    if (entity->kind == ENTITY_WORKFLOW) {
+        change_workflow_pairs(checkpoint, (struct workflow *)entity);
     }
 }
 
@@ -274,6 +312,33 @@ static void touch_unlisted_again(struct wf_engine *engine) {
     }
 }
 
+/* The workflow that a pair stands beside: its id ends the key. */
+static struct workflow *workflow_of_pair(struct wf_engine *engine, struct bytes_view key,
+                                         size_t head) {
+    return state_workflow(&engine->state, (struct bytes_view){key.data + head, key.size - head});
+}
+
+/* The pairs that were encoded never came to be: those that were to be removed stand as before. All
+ * workflows concerned are in memory, for nothing is evicted while a checkpoint runs. */
+static void take_pairs_back(struct wf_engine *engine, bool removals) {
+    const struct checkpoint *checkpoint = &engine->checkpoint;
+    for (size_t i = 0; i < checkpoint->change_count; i++) {
+        const struct snapshot_change *change = &checkpoint->changes[i];
+        bool is_due = change->key.data[0] == CHECKPOINT_DUE_ORDER;
+        if ((!is_due && change->key.data[0] != CHECKPOINT_REVIEW_ORDER) ||
+            (change->value.data == NULL) != removals) {
+            continue;
+        }
+        struct workflow *workflow =
+            workflow_of_pair(engine, change->key, is_due ? DUE_KEY_HEAD : 1);
+        if (workflow != NULL && is_due) {
+            workflow->pair_due_ms = removals ? checkpoint_due_ms(change->key.data + 1) : 0;
+        } else if (workflow != NULL) {
+            workflow->pair_waits = removals;
+        }
+    }
+}
+
 /* What was taken for clean must be written again. The mutex is held. */
 static void touch_again(struct wf_engine *engine) {
     struct state *state = &engine->state;
@@ -289,6 +354,9 @@ static void touch_again(struct wf_engine *engine) {
         entity = next;
     }
     touch_unlisted_again(engine);
+    take_pairs_back(engine,
+                    false); /* a change of deadline is an addition and a removal: that last */
+    take_pairs_back(engine, true);
 }
 
 static void free_checkpoint(struct checkpoint *checkpoint) {
@@ -312,6 +380,7 @@ static enum wf_status finish(struct wf_engine *engine, enum wf_status status,
     if (status == WF_OK) {
         engine->snapshot_lsn = checkpoint->meta.lsn;
         engine->snapshot_key_first = checkpoint->key_first;
+        due_forget(engine);
         engine->counters.checkpoints++;
         engine->snapshot->ops->trim(engine->snapshot);
     } else {

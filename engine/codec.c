@@ -87,6 +87,40 @@ static bool event_to_message(struct codec_arena *arena, const struct event *even
         message->last_lsn = event->as.log_repaired.last_lsn;
         message->text = borrow_view(event->as.log_repaired.copy);
         return true;
+    case EVENT_ROLLBACK_REQUESTED:
+        message->stage = event->as.rollback_requested.stage;
+        message->text = borrow_view(event->as.rollback_requested.reason);
+        return true;
+    case EVENT_CANCEL_REQUESTED:
+        message->text = borrow_view(event->as.cancel_requested.reason);
+        return true;
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+        message->stage = event->as.review.stage;
+        message->role = borrow_view(event->as.review.role);
+        message->text = borrow_view(event->as.review.reason);
+        return true;
+    case EVENT_STAGE_UNDONE:
+        message->stage = event->as.stage_undone.stage;
+        message->attempt = event->as.stage_undone.attempt;
+        return true;
+    case EVENT_STAGE_TIMED_OUT:
+        message->stage = event->as.stage_timed_out.stage;
+        message->attempt = event->as.stage_timed_out.attempt;
+        return true;
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
+        return true;
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+        message->time_ms = event->as.clock_advance_begun.to_ms;
+        return true;
+    case EVENT_CLOCK_JUMPED:
+        message->expected_ms = event->as.clock_jumped.expected_ms;
+        message->time_ms = event->as.clock_jumped.to_ms;
+        return true;
     }
     return true;
 }
@@ -270,6 +304,40 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.log_repaired.first_lsn = message->first_lsn;
         event->as.log_repaired.last_lsn = message->last_lsn;
         event->as.log_repaired.copy = message->text;
+        return WF_OK;
+    case EVENT_ROLLBACK_REQUESTED:
+        event->as.rollback_requested.stage = message->stage;
+        event->as.rollback_requested.reason = message->text;
+        return WF_OK;
+    case EVENT_CANCEL_REQUESTED:
+        event->as.cancel_requested.reason = message->text;
+        return WF_OK;
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+        event->as.review.stage = message->stage;
+        event->as.review.role = message->role;
+        event->as.review.reason = message->text;
+        return WF_OK;
+    case EVENT_STAGE_UNDONE:
+        event->as.stage_undone.stage = message->stage;
+        event->as.stage_undone.attempt = message->attempt;
+        return WF_OK;
+    case EVENT_STAGE_TIMED_OUT:
+        event->as.stage_timed_out.stage = message->stage;
+        event->as.stage_timed_out.attempt = message->attempt;
+        return WF_OK;
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
+        return WF_OK;
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+        event->as.clock_advance_begun.to_ms = message->time_ms;
+        return WF_OK;
+    case EVENT_CLOCK_JUMPED:
+        event->as.clock_jumped.expected_ms = message->expected_ms;
+        event->as.clock_jumped.to_ms = message->time_ms;
         return WF_OK;
     }
     return WF_OK;

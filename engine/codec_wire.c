@@ -101,6 +101,12 @@ static enum wf_status add_field(struct codec_arena *arena, struct bytes_view byt
     return WF_OK;
 }
 
+/* The members of an Event: the highest number, and those that are runs of bytes. */
+enum {
+    LAST_FIELD = 16,
+    BYTES_FIELDS = 1 << 7 | 1 << 8 | 1 << 14 | 1 << 15,
+};
+
 static enum wf_status read_event(struct codec_arena *arena, struct bytes_view bytes,
                                  struct wire_event *event, struct wf_error *err) {
     struct bytes_reader reader = bytes_reader_make(bytes.data, bytes.size);
@@ -108,9 +114,9 @@ static enum wf_status read_event(struct codec_arena *arena, struct bytes_view by
     memset(event, 0, sizeof(*event));
     while (next_field(&reader, &field)) {
         bool is_bytes = field.type == WIRE_BYTES;
-        bool wants_bytes = field.number == 7 || field.number == 8 || field.number == 14;
-        if (field.number <= 14 &&
-            (is_bytes != wants_bytes || (!is_bytes && field.type != WIRE_VARINT))) {
+        bool known = field.number <= LAST_FIELD;
+        bool wants_bytes = known && (BYTES_FIELDS >> field.number & 1) != 0;
+        if (known && (is_bytes != wants_bytes || (!is_bytes && field.type != WIRE_VARINT))) {
             return malformed(err);
         }
         switch (field.number) {
@@ -162,6 +168,12 @@ static enum wf_status read_event(struct codec_arena *arena, struct bytes_view by
                 return malformed(err); /* protobuf would merge the two */
             }
             event->definition = field.bytes;
+            break;
+        case 15:
+            event->role = field.bytes;
+            break;
+        case 16:
+            event->expected_ms = (int64_t)field.value;
             break;
         default:
             break;

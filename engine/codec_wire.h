@@ -12,8 +12,8 @@ struct wire_event {
     uint32_t kind, stage, step, attempt, version, status;
     bool test_clock;
     uint64_t timeout_ms, first_lsn, last_lsn;
-    int64_t time_ms;
-    struct bytes_view text;
+    int64_t time_ms, expected_ms;
+    struct bytes_view text, role;
     struct bytes_view definition; /* a Definition message; data NULL: none */
     struct bytes_view *fields;    /* name, value, name, value, …; in the arena */
     size_t field_count;           /* of the views */

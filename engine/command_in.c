@@ -67,6 +67,37 @@ static enum wf_status take_definition(struct command_in *in, const struct wf_com
     return status;
 }
 
+static enum wf_status take_rollback(struct command *command, const struct wf_command *from,
+                                    struct wf_error *err) {
+    enum wf_status status = take_text(from->stage, "the stage to go back to", DEFINITION_NAME_MAX,
+                                      true, &command->as.workflow_rollback.stage, err);
+    if (status == WF_OK) {
+        status = take_text(from->reason, "the reason", COMMAND_TEXT_MAX, true,
+                           &command->as.workflow_rollback.reason, err);
+    }
+    return status == WF_OK && command->actor.size == 0
+               ? error_set(err, WF_USAGE, "the actor is missing")
+               : status;
+}
+
+static enum wf_status take_review(struct command *command, const struct wf_command *from,
+                                  struct wf_error *err) {
+    command->as.review.attempt = from->attempt;
+    enum wf_status status = take_text(from->stage, "the stage", DEFINITION_NAME_MAX, true,
+                                      &command->as.review.stage, err);
+    if (status == WF_OK) {
+        status =
+            take_text(from->role, "the role", COMMAND_ID_MAX, true, &command->as.review.role, err);
+    }
+    if (status == WF_OK) {
+        status = take_text(from->reason, "the reason", COMMAND_TEXT_MAX, false,
+                           &command->as.review.reason, err);
+    }
+    return status == WF_OK && command->actor.size == 0
+               ? error_set(err, WF_USAGE, "the actor is missing")
+               : status;
+}
+
 static enum wf_status take_members(struct command_in *in, const struct wf_command *from,
                                    struct wf_error *err) {
     struct command *command = &in->command;
@@ -83,6 +114,9 @@ static enum wf_status take_members(struct command_in *in, const struct wf_comman
     case WF_WORKFLOW_SUBMIT:
     case WF_WORKFLOW_FAIL:
     case WF_WORKFLOW_CANCEL:
+    case WF_WORKFLOW_ROLLBACK:
+    case WF_REVIEW_APPROVE:
+    case WF_REVIEW_REJECT:
         break;
     default:
         return error_set(err, WF_USAGE, "command kind %d is unknown", (int)from->kind);
@@ -91,11 +125,19 @@ static enum wf_status take_members(struct command_in *in, const struct wf_comman
     if (status != WF_OK) {
         return status;
     }
+    if (from->kind == WF_WORKFLOW_ROLLBACK) {
+        return take_rollback(command, from, err);
+    }
+    if (from->kind == WF_REVIEW_APPROVE || from->kind == WF_REVIEW_REJECT) {
+        return take_review(command, from, err);
+    }
     if (from->kind == WF_WORKFLOW_CANCEL) {
+        command->as.workflow_cancel.rollback = from->rollback;
         return take_text(from->reason, "the reason", COMMAND_TEXT_MAX, true,
                          &command->as.workflow_cancel.reason, err);
     }
     if (from->kind == WF_WORKFLOW_FAIL) {
+        command->as.workflow_fail.attempt = from->attempt;
         status = take_text(from->stage, "the stage", DEFINITION_NAME_MAX, true,
                            &command->as.workflow_fail.stage, err);
         return status != WF_OK ? status
@@ -115,6 +157,7 @@ static enum wf_status take_members(struct command_in *in, const struct wf_comman
     }
     command->as.workflow_submit.fields = in->fields;
     command->as.workflow_submit.field_count = from->field_count;
+    command->as.workflow_submit.attempt = from->attempt;
     return take_text(from->step, "the step", DEFINITION_NAME_MAX, true,
                      &command->as.workflow_submit.step, err);
 }
@@ -156,9 +199,17 @@ static struct wf_command without_ignored(const struct wf_command *from) {
         return body;
     }
     body.id = from->id;
-    if (from->kind == WF_WORKFLOW_FAIL || from->kind == WF_WORKFLOW_CANCEL) {
-        body.stage = from->kind == WF_WORKFLOW_FAIL ? from->stage : NULL;
+    body.attempt = from->kind == WF_WORKFLOW_SUBMIT || from->kind == WF_WORKFLOW_FAIL ||
+                           from->kind == WF_REVIEW_APPROVE || from->kind == WF_REVIEW_REJECT
+                       ? from->attempt
+                       : 0;
+    if (from->kind != WF_WORKFLOW_START && from->kind != WF_WORKFLOW_SUBMIT) {
+        bool cancels = from->kind == WF_WORKFLOW_CANCEL;
+        body.stage = cancels ? NULL : from->stage;
         body.reason = from->reason;
+        body.rollback = cancels && from->rollback;
+        body.role =
+            from->kind == WF_REVIEW_APPROVE || from->kind == WF_REVIEW_REJECT ? from->role : NULL;
         return body;
     }
     if (from->kind == WF_WORKFLOW_START) {
@@ -188,6 +239,12 @@ static enum wf_status hash_body(struct command_in *in, const struct wf_command *
     bytes_write_varint(&body, from->version);
     bytes_write_zigzag(&body, from->duration_ms);
     write_fields(&body, from);
+    /* Younger members are there only where they are given: a body without them keeps its hash. */
+    if (from->role != NULL || from->rollback || from->attempt != 0) {
+        write_text(&body, from->role);
+        bytes_write_u8(&body, from->rollback);
+        bytes_write_varint(&body, from->attempt);
+    }
     bool ok = bytes_buffer_ok(&body);
     if (ok) {
         digest_body((struct bytes_view){body.data, body.size}, in->command.body_hash);

@@ -100,6 +100,21 @@ static enum wf_status log_and_apply(struct wf_engine *engine, struct record *rec
     return WF_OK;
 }
 
+enum wf_status engine_append_record(struct wf_engine *engine, struct record *record,
+                                    struct wf_error *err) {
+    struct wal_ticket ticket;
+    codec_arena_reset(&engine->arena);
+    return log_and_apply(engine, record, &ticket, err);
+}
+
+enum wf_status engine_append_decision(struct wf_engine *engine, const struct command *command,
+                                      struct wal_ticket *ticket, struct wf_error *err) {
+    struct record record;
+    fill_record(engine, command, &record);
+    codec_arena_reset(&engine->arena);
+    return log_and_apply(engine, &record, ticket, err);
+}
+
 enum wf_status engine_log_record(struct wf_engine *engine, struct record *record,
                                  struct wf_error *err) {
     struct wal_ticket ticket;
@@ -186,7 +201,7 @@ static enum wf_status decide_and_log(struct wf_engine *engine, struct command *c
     return WF_OK;
 }
 
-static enum wf_status refuse_commands(const struct wf_engine *engine, struct wf_error *err) {
+enum wf_status engine_refuse_commands(const struct wf_engine *engine, struct wf_error *err) {
     if (engine->options.read_only) {
         return error_set(err, WF_REFUSED, "the store is open for reading only");
     }
@@ -219,6 +234,50 @@ static bool look_after_memory(struct wf_engine *engine) {
     return true;
 }
 
+void engine_look_after_memory(struct wf_engine *engine) {
+    if (!look_after_memory(engine)) {
+        return;
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    (void)checkpoint_run(engine, NULL); /* a failure stands in the status; the log goes on */
+    pthread_mutex_lock(&engine->mutex);
+}
+
+/* What the clock has brought comes before the command: a jump is written down, timers fire. */
+enum wf_status engine_let_time_pass(struct wf_engine *engine, int64_t now_ms,
+                                    struct wf_error *err) {
+    enum wf_status status = jump_watch(engine, now_ms, err);
+    if (status == WF_OK && due_any(engine, now_ms)) {
+        status = due_catch_up(engine, now_ms, err);
+    }
+    return status;
+}
+
+static enum wf_status let_time_pass(struct wf_engine *engine, struct command *command,
+                                    struct wf_error *err) {
+    command->now_ms = engine_now_ms(engine);
+    enum wf_status status = engine_let_time_pass(engine, command->now_ms, err);
+    if (status == WF_OK && command->kind == COMMAND_CLOCK_ADVANCE &&
+        engine->state.store.test_clock) {
+        status = due_next_ms(engine, &command->as.clock_advance.next_due_ms, err);
+    }
+    return status;
+}
+
+/* A test clock was sent on its way: it arrives before anybody else goes on. */
+static enum wf_status let_clock_arrive(struct wf_engine *engine, const struct command *command,
+                                       struct wf_pending *pending, struct wf_error *err) {
+    if (engine->state.store.clock_target_ms == 0 || pending->opaque[PENDING_FLAGS] != 0) {
+        return WF_OK;
+    }
+    enum wf_status status = due_catch_up(engine, command->now_ms, err);
+    if (status == WF_OK) {
+        struct wal_ticket last = engine_last_ticket(engine);
+        remember(pending, &last, 0);
+    }
+    return status;
+}
+
 enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *command,
                           struct wf_pending *pending, struct wf_error *err) {
     struct command_in in;
@@ -230,12 +289,17 @@ enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *com
     pending->text[0] = '\0';
     result_clear(&pending->result);
     pthread_mutex_lock(&engine->mutex);
-    status = refuse_commands(engine, err);
+    status = engine_refuse_commands(engine, err);
     for (int attempt = 0; status == WF_OK; attempt++) {
         status = engine_ensure_state(engine, err);
         if (status == WF_OK) {
-            in.command.now_ms = engine_now_ms(engine);
+            status = let_time_pass(engine, &in.command, err);
+        }
+        if (status == WF_OK) {
             status = decide_and_log(engine, &in.command, pending, err);
+        }
+        if (status == WF_OK) {
+            status = let_clock_arrive(engine, &in.command, pending, err);
         }
         /* A cut in between: the state it was decided on is gone. */
         if (status != WF_CONFLICT || attempt > 0) {

@@ -4,6 +4,8 @@
  *   open.c        make, open, close                recover.c   snapshot and log into state
  *                                                  cache.c     entities in and out of memory
  *   commit.c      a command's journey              checkpoint.c  snapshots without a pause
+ *   due.c         timers that are due              jump.c        a clock that runs back or leaps
+ *   plan.c        what a rollback would do
  *   query.c       workflows and definitions        history.c   records as events with names
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
@@ -47,6 +49,25 @@ struct engine_counters {
     uint64_t commands, refused, repeated, conflicts, not_found;
     uint64_t loads, evictions, checkpoints, checkpoint_failures, reloads;
     uint64_t checkpoint_ns_sum, checkpoint_ns_max;
+    uint64_t timers_fired;
+};
+
+enum { DUE_KEY_HEAD = 9 }; /* bytes before the id */
+
+/* A place in the snapshot's order of deadlines; see due.c. */
+struct due_place {
+    bool known; /* else nobody has looked into this snapshot yet */
+    bool none;  /* nothing is left behind it */
+    int64_t due_ms;
+    size_t key_size;
+    uint8_t key[DUE_KEY_HEAD + COMMAND_ID_MAX];
+};
+
+/* The clock's last reading; see jump.c. */
+struct clock_watch {
+    bool seen;
+    int64_t now_ms;
+    uint64_t monotonic_ns;
 };
 
 struct wf_engine {
@@ -84,6 +105,11 @@ struct wf_engine {
     enum wf_status snapshot_status; /* of the last checkpoint */
     char snapshot_problem[256];
     uint64_t loads_since_trim;
+    struct due_place due;
+    struct clock_watch clock_watch;
+    pthread_cond_t timers_wanted;
+    bool timers_running, timers_stopping;
+    pthread_t timers_thread;
 
     bool recovering; /* records are being replayed: all of them are durable, and the log may not be
                         open yet */
@@ -163,6 +189,11 @@ bool cache_wants_checkpoint(const struct wf_engine *engine);
  * so that the oldest can be found. The order byte is no entity_kind. */
 enum { CHECKPOINT_KEY_ORDER = 0x80 };
 void checkpoint_key_order(uint64_t sequence, uint8_t order[8]);
+/* Likewise beside a workflow: "order byte, deadline big-endian, id" where it has one, and "order
+ * byte, id" where it waits for a review. */
+enum { CHECKPOINT_DUE_ORDER = 0x81, CHECKPOINT_REVIEW_ORDER = 0x82 };
+void checkpoint_due_order(int64_t due_ms, uint8_t order[8]); /* due.c */
+int64_t checkpoint_due_ms(const uint8_t order[8]);           /* back */
 
 /* Write a snapshot of the state as it is now; takes the mutex by itself, in short turns. Waits
  * where one is under way already. */
@@ -201,6 +232,40 @@ enum wf_status engine_collect_links(struct wf_engine *engine, struct record_link
 enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id, uint64_t lsn,
                                   struct state *state, struct workflow **workflow,
                                   struct wf_error *err);
+
+/* --- timers (due.c); the mutex is held --- */
+
+/* The snapshot is another one: nothing is known of its deadlines. */
+void due_forget(struct wf_engine *engine);
+/* The workflow is about to leave memory: from now on the snapshot's pair stands for it. */
+void due_evicted(struct wf_engine *engine, const struct workflow *workflow);
+/* No deadline is earlier than this; INT64_MAX: there is none. Costs nothing. */
+int64_t due_bound_ms(const struct wf_engine *engine);
+/* The earliest deadline; 0: there is none. */
+enum wf_status due_next_ms(struct wf_engine *engine, int64_t *due_ms, struct wf_error *err);
+/* Is there something for due_catch_up()? */
+bool due_any(const struct wf_engine *engine, int64_t now_ms);
+/* Fire all that is due, in order. May give the mutex up for a while. */
+enum wf_status due_catch_up(struct wf_engine *engine, int64_t now_ms, struct wf_error *err);
+enum wf_status due_start_thread(struct wf_engine *engine, struct wf_error *err);
+void due_stop_thread(struct wf_engine *engine);
+/* Write down that the clock jumped, if it did (jump.c). The mutex is held. */
+enum wf_status jump_watch(struct wf_engine *engine, int64_t now_ms, struct wf_error *err);
+
+/* --- commit.c; the mutex is held --- */
+
+/* Log and apply what was decided, without waiting. */
+enum wf_status engine_append_decision(struct wf_engine *engine, const struct command *command,
+                                      struct wal_ticket *ticket, struct wf_error *err);
+/* Log and apply a record of the engine's own making, without waiting. */
+enum wf_status engine_append_record(struct wf_engine *engine, struct record *record,
+                                    struct wf_error *err);
+/* What the clock has brought: a jump is written down, timers fire. May give the mutex up. */
+enum wf_status engine_let_time_pass(struct wf_engine *engine, int64_t now_ms, struct wf_error *err);
+/* A reader and a halted engine take no commands. */
+enum wf_status engine_refuse_commands(const struct wf_engine *engine, struct wf_error *err);
+/* Keep the memory bound and see to snapshots; gives the mutex up while one is written. */
+void engine_look_after_memory(struct wf_engine *engine);
 
 /* --- query.c --- */
 

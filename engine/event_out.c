@@ -119,6 +119,40 @@ static void set_members(struct codec_arena *arena, const struct record *record,
             copy_text(arena, (struct bytes_view){(const uint8_t *)text, strlen(text)}, failed);
         return;
     }
+    case EVENT_ROLLBACK_REQUESTED:
+        out->stage = stage_text(arena, definition, event->as.rollback_requested.stage, failed);
+        out->reason = copy_text(arena, event->as.rollback_requested.reason, failed);
+        return;
+    case EVENT_CANCEL_REQUESTED:
+        out->reason = copy_text(arena, event->as.cancel_requested.reason, failed);
+        return;
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+        out->stage = stage_text(arena, definition, event->as.review.stage, failed);
+        out->role = copy_text(arena, event->as.review.role, failed);
+        out->reason = copy_text(arena, event->as.review.reason, failed);
+        return;
+    case EVENT_STAGE_UNDONE:
+        out->stage = stage_text(arena, definition, event->as.stage_undone.stage, failed);
+        out->attempt = event->as.stage_undone.attempt;
+        return;
+    case EVENT_STAGE_TIMED_OUT:
+        out->stage = stage_text(arena, definition, event->as.stage_timed_out.stage, failed);
+        out->attempt = event->as.stage_timed_out.attempt;
+        return;
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
+        return;
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+        out->clock_ms = event->as.clock_advance_begun.to_ms;
+        return;
+    case EVENT_CLOCK_JUMPED:
+        out->clock_ms = event->as.clock_jumped.to_ms;
+        out->expected_ms = event->as.clock_jumped.expected_ms;
+        return;
     }
 }
 

@@ -479,6 +479,11 @@ static struct wf_engine *create_engine(struct io *io, const struct snapshot_prov
     pthread_mutexattr_destroy(&adaptive);
     pthread_cond_init(&engine->checkpoint_wanted, NULL);
     pthread_cond_init(&engine->checkpoint_done, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&engine->timers_wanted, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     return engine;
 }
 
@@ -493,6 +498,7 @@ static void destroy_engine(struct wf_engine *engine) {
         definition_destroy(engine->retired[i]);
     }
     free(engine->retired);
+    pthread_cond_destroy(&engine->timers_wanted);
     pthread_cond_destroy(&engine->checkpoint_done);
     pthread_cond_destroy(&engine->checkpoint_wanted);
     pthread_mutex_destroy(&engine->mutex);
@@ -572,7 +578,11 @@ enum wf_status engine_open(struct io *io, const struct snapshot_provider *provid
     if (status == WF_OK && engine->options.background_snapshots && !engine->options.read_only) {
         status = checkpoint_start_thread(engine, err);
     }
+    if (status == WF_OK && engine->options.background_timers && !engine->options.read_only) {
+        status = due_start_thread(engine, err);
+    }
     if (status != WF_OK) {
+        checkpoint_stop_thread(engine);
         (void)wal_close(engine->wal, NULL);
         destroy_engine(engine);
         return status;
@@ -628,6 +638,7 @@ enum wf_status wf_close(struct wf_engine *engine, struct wf_error *err) {
     if (engine == NULL) {
         return WF_OK;
     }
+    due_stop_thread(engine);
     checkpoint_stop_thread(engine);
     enum wf_status status = WF_OK;
     bool writes = !engine->options.read_only && !wal_halted(engine->wal) && !engine->stale;

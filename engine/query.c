@@ -111,13 +111,15 @@ static int compare_ids(const void *left, const void *right) {
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-static bool collect_ids(struct id_list *list, const struct entity_list *from) {
+static bool collect_ids(struct id_list *list, const struct entity_list *from, bool waiting) {
     const struct entity *entity = from->first;
     for (size_t i = 0; i < from->count; i++, entity = entity->next) {
-        if (entity->kind != ENTITY_WORKFLOW || entity->deleted) {
+        const struct workflow *workflow = (const struct workflow *)entity;
+        if (entity->kind != ENTITY_WORKFLOW || entity->deleted ||
+            (waiting && !workflow_waits(workflow))) {
             continue;
         }
-        list->ids[list->count] = strdup(((const struct workflow *)entity)->id);
+        list->ids[list->count] = strdup(workflow->id);
         if (list->ids[list->count] == NULL) {
             return false;
         }
@@ -128,14 +130,15 @@ static bool collect_ids(struct id_list *list, const struct entity_list *from) {
 
 /* Clean entities that are in memory while a checkpoint is under way may not be in the snapshot yet:
  * all lists count. */
-static enum wf_status changed_ids(struct wf_engine *engine, struct id_list *list,
+static enum wf_status changed_ids(struct wf_engine *engine, bool waiting, struct id_list *list,
                                   struct wf_error *err) {
     const struct state *state = &engine->state;
     bool with_clean = engine->checkpoint.running || engine->snapshot_lsn == 0;
     size_t most = state->changed.count + state->frozen.count + state->clean.count;
     *list = (struct id_list){.ids = malloc((most + 1) * sizeof(char *))};
-    if (list->ids == NULL || !collect_ids(list, &state->changed) ||
-        !collect_ids(list, &state->frozen) || (with_clean && !collect_ids(list, &state->clean))) {
+    if (list->ids == NULL || !collect_ids(list, &state->changed, waiting) ||
+        !collect_ids(list, &state->frozen, waiting) ||
+        (with_clean && !collect_ids(list, &state->clean, waiting))) {
         id_list_deinit(list);
         return error_set(err, WF_NO_MEMORY, "no memory to list workflows");
     }
@@ -168,18 +171,18 @@ static enum wf_status take_id(void *ctx, struct bytes_view key, struct bytes_vie
     return page->count == LIST_PAGE ? WF_CONFLICT : WF_OK; /* any status but WF_OK ends the walk */
 }
 
-static enum wf_status read_page(struct wf_engine *engine, const char *after, struct id_page *page,
-                                struct wf_error *err) {
+static enum wf_status read_page(struct wf_engine *engine, uint8_t kind, const char *after,
+                                struct id_page *page, struct wf_error *err) {
     *page = (struct id_page){.after = after};
     if (engine->snapshot == NULL || engine->snapshot_lsn == 0) {
         return WF_OK;
     }
-    const uint8_t kind = ENTITY_WORKFLOW;
     bytes_buffer_clear(&engine->scratch);
     /* What is longer than an id lies right behind its own beginning. */
     struct bytes_view from = engine_view(after == NULL ? "" : after);
     from.size = from.size > COMMAND_ID_MAX ? COMMAND_ID_MAX : from.size;
-    entity_key(ENTITY_WORKFLOW, from, &engine->scratch);
+    bytes_write_u8(&engine->scratch, kind);
+    bytes_write_run(&engine->scratch, from.data, from.size);
     if (!bytes_buffer_ok(&engine->scratch)) {
         return error_set(err, WF_NO_MEMORY, "no memory to list workflows");
     }
@@ -220,6 +223,7 @@ static bool matches(const struct wf_workflow *workflow, const struct wf_filter *
 struct listing {
     struct wf_engine *engine;
     const struct wf_filter *filter;
+    bool waiting; /* only what waits for a review */
     wf_workflow_fn on_workflow;
     void *ctx;
     struct id_list changed;
@@ -269,7 +273,7 @@ static enum wf_status follow_memory(struct listing *listing, struct wf_error *er
     }
     id_list_deinit(&listing->changed);
     listing->changed_at = 0;
-    status = changed_ids(engine, &listing->changed, err);
+    status = changed_ids(engine, listing->waiting, &listing->changed, err);
     if (status != WF_OK) {
         return status;
     }
@@ -285,10 +289,11 @@ static enum wf_status follow_memory(struct listing *listing, struct wf_error *er
 
 /* The mutex is held. */
 static enum wf_status read_next(struct listing *listing, struct wf_error *err) {
+    uint8_t kind = listing->waiting ? CHECKPOINT_REVIEW_ORDER : ENTITY_WORKFLOW;
     struct wf_error why = {0};
     enum wf_status status = follow_memory(listing, &why);
     if (status == WF_OK) {
-        status = read_page(listing->engine, listing->after, &listing->page, &why);
+        status = read_page(listing->engine, kind, listing->after, &listing->page, &why);
     }
     if (status == WF_DAMAGE) {
         free_page(&listing->page);
@@ -297,7 +302,7 @@ static enum wf_status read_next(struct listing *listing, struct wf_error *err) {
             status = follow_memory(listing, &why);
         }
         if (status == WF_OK) {
-            status = read_page(listing->engine, listing->after, &listing->page, &why);
+            status = read_page(listing->engine, kind, listing->after, &listing->page, &why);
         }
     }
     return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
@@ -360,22 +365,53 @@ static enum wf_status walk_both(struct listing *listing, struct wf_error *err) {
     return WF_OK;
 }
 
+static enum wf_status run_listing(struct listing *listing, struct wf_error *err) {
+    listing->reloads = UINT64_MAX;
+    if (listing->filter->after != NULL) {
+        listing->after = strdup(listing->filter->after);
+    }
+    enum wf_status status = walk_both(listing, err);
+    id_list_deinit(&listing->changed);
+    free_page(&listing->page);
+    free(listing->after);
+    return status;
+}
+
 enum wf_status wf_workflow_list(struct wf_engine *engine, const struct wf_filter *filter,
                                 wf_workflow_fn on_workflow, void *ctx, struct wf_error *err) {
     static const struct wf_filter everything = {0};
     struct listing listing = {.engine = engine,
                               .filter = filter == NULL ? &everything : filter,
                               .on_workflow = on_workflow,
-                              .ctx = ctx,
-                              .reloads = UINT64_MAX};
-    if (listing.filter->after != NULL) {
-        listing.after = strdup(listing.filter->after);
+                              .ctx = ctx};
+    return run_listing(&listing, err);
+}
+
+struct review_listing {
+    wf_review_fn on_review;
+    void *ctx;
+};
+
+static bool show_reviews(void *ctx, const struct wf_workflow *workflow) {
+    const struct review_listing *to = ctx;
+    for (size_t i = 0; i < workflow->review_count; i++) {
+        if (!to->on_review(to->ctx, &workflow->reviews[i])) {
+            return false;
+        }
     }
-    enum wf_status status = walk_both(&listing, err);
-    id_list_deinit(&listing.changed);
-    free_page(&listing.page);
-    free(listing.after);
-    return status;
+    return true;
+}
+
+enum wf_status wf_review_list(struct wf_engine *engine, const char *after, wf_review_fn on_review,
+                              void *ctx, struct wf_error *err) {
+    const struct wf_filter filter = {.after = after};
+    struct review_listing to = {on_review, ctx};
+    struct listing listing = {.engine = engine,
+                              .filter = &filter,
+                              .waiting = true,
+                              .on_workflow = show_reviews,
+                              .ctx = &to};
+    return run_listing(&listing, err);
 }
 
 /* --- definitions --- */

@@ -15,11 +15,16 @@ static bool is_about_workflow(enum command_kind kind) {
     case COMMAND_WORKFLOW_SUBMIT:
     case COMMAND_WORKFLOW_FAIL:
     case COMMAND_WORKFLOW_CANCEL:
+    case COMMAND_WORKFLOW_ROLLBACK:
+    case COMMAND_REVIEW_APPROVE:
+    case COMMAND_REVIEW_REJECT:
+    case COMMAND_TIMER_FIRE:
         return true;
     case COMMAND_STORE_CREATE:
     case COMMAND_DEFINITION_ADD:
     case COMMAND_CLOCK_ADVANCE:
     case COMMAND_LOG_REPAIR:
+    case COMMAND_CLOCK_JUMP:
         break;
     }
     return false;
@@ -63,6 +68,7 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
                                     struct wf_error *err) {
     *position = (struct wal_position){0};
     engine->snapshot_lsn = 0;
+    due_forget(engine);
     engine->digest_sum = (struct digest_sum){0};
     engine->last = (struct record_link){0};
     struct snapshot_meta meta;
@@ -86,6 +92,7 @@ enum wf_status engine_drop_snapshot(struct wf_engine *engine, const char *why,
         engine->snapshot = NULL;
     }
     engine->snapshot_lsn = 0;
+    due_forget(engine);
     size_t used = strlen(engine->notes);
     (void)snprintf(engine->notes + used, sizeof(engine->notes) - used,
                    "%sthe snapshot could not be used and was rebuilt from the log (%s)",

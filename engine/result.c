@@ -13,6 +13,8 @@ void result_clear(struct wf_result *result) {
     result->status = NULL;
     result->activated_count = 0;
     result->version = 0;
+    result->waits_stage = NULL;
+    result->waits_role = NULL;
 }
 
 void result_copy(struct wf_result *to, const struct wf_result *from) {
@@ -22,6 +24,8 @@ void result_copy(struct wf_result *to, const struct wf_result *from) {
     to->stage = from->stage;
     to->status = from->status;
     to->version = from->version;
+    to->waits_stage = from->waits_stage;
+    to->waits_role = from->waits_role;
     to->activated_count = from->activated_count;
     memcpy(to->activated, from->activated, from->activated_count * sizeof(to->activated[0]));
 }
@@ -83,6 +87,26 @@ void result_from_events(const struct state *state, const struct record *record,
                 result->version = event->as.definition_added.definition->version;
             }
             break;
+        case EVENT_REVIEW_REQUESTED:
+            end = "awaiting_review";
+            if (definition != NULL && event->as.review.stage < definition->stage_count) {
+                const struct definition_stage *stage = &definition->stages[event->as.review.stage];
+                result->waits_stage = stage->name;
+                result->waits_role = definition_stage_role(stage);
+            }
+            break;
+        case EVENT_ROLLBACK_REQUESTED:
+        case EVENT_CANCEL_REQUESTED:
+        case EVENT_REVIEW_APPROVED:
+        case EVENT_REVIEW_REJECTED:
+        case EVENT_STAGE_UNDONE:
+        case EVENT_STAGE_TIMED_OUT:
+        case EVENT_TIMERS_STOPPED:
+        case EVENT_TIMERS_RESUMED:
+        case EVENT_ROLLBACK_COMPLETED:
+        case EVENT_ROLLBACK_STOPPED:
+        case EVENT_CLOCK_ADVANCE_BEGUN:
+        case EVENT_CLOCK_JUMPED:
         case EVENT_STORE_CREATED:
         case EVENT_WORKFLOW_STARTED:
         case EVENT_STEP_SUBMITTED:

@@ -45,6 +45,8 @@ static enum wf_status fill_from_state(struct wf_engine *engine, bool with_hash,
     out->test_clock = state->store.test_clock;
     out->now_ms = state->store.test_clock ? state->store.clock_ms : engine_now_ms(engine);
     out->read_only = engine->options.read_only;
+    int64_t bound_ms = due_bound_ms(engine);
+    out->next_due_ms = bound_ms == INT64_MAX || bound_ms == INT64_MIN ? 0 : bound_ms;
     if (engine->snapshot != NULL) {
         uint64_t entries;
         engine->snapshot->ops->sizes(engine->snapshot, &out->snapshot_bytes, &entries);
@@ -156,6 +158,8 @@ enum wf_status wf_metrics(struct wf_engine *engine, char **out, struct wf_error 
          (double)counters.checkpoint_failures},
         {"wf_checkpoint_seconds_total", "counter", "Time in snapshots.",
          (double)counters.checkpoint_ns_sum / 1e9},
+        {"wf_timers_fired_total", "counter", "Stages that timed out.",
+         (double)counters.timers_fired},
         {"wf_state_reloads_total", "counter", "Times that the state was rebuilt in place.",
          (double)counters.reloads},
     };

@@ -247,7 +247,7 @@ static enum wf_status check_value(void *ctx, struct bytes_view key, struct bytes
     struct value_walk *walk = ctx;
     struct entity *entity = NULL;
     enum { DIGEST = sizeof(entity->digest) };
-    if (key.size > 0 && key.data[0] == CHECKPOINT_KEY_ORDER) {
+    if (key.size > 0 && key.data[0] >= CHECKPOINT_KEY_ORDER) {
         return WF_OK;
     }
     if (value.size < DIGEST) {

@@ -81,6 +81,8 @@ struct wf_options {
     /* Called at named instants (wf_points()), so that a harness can kill its own run there. */
     void (*on_point)(void *ctx, const char *point);
     void *point_ctx;
+    bool background_timers; /* a thread of the engine's own fires timers as they become due; without
+                               it they fire before the next command, and at wf_tick() */
 };
 
 WF_API void wf_options_init(struct wf_options *options);
@@ -103,9 +105,14 @@ enum wf_command_kind {
     WF_DEFINITION_ADD = 2,  /* text, text_name */
     WF_WORKFLOW_START = 3,  /* id, type, fields */
     WF_WORKFLOW_SUBMIT = 4, /* id, step, fields */
-    WF_WORKFLOW_FAIL = 5,   /* id, stage, reason: an external verdict */
-    WF_WORKFLOW_CANCEL = 6, /* id, reason */
-    WF_CLOCK_ADVANCE = 7,   /* duration_ms; test-clock stores only */
+    WF_WORKFLOW_FAIL = 5,   /* id, stage, reason: an external verdict; its strategy is followed */
+    WF_WORKFLOW_CANCEL = 6, /* id, reason, rollback */
+    WF_CLOCK_ADVANCE = 7,   /* duration_ms; test-clock stores only: every deadline on the way fires,
+                               in   order, with the clock at that deadline */
+    WF_WORKFLOW_ROLLBACK = 10, /* id, stage, reason, actor: undo what came after the stage, and the
+                                  stage, which then is active again */
+    WF_REVIEW_APPROVE = 11,    /* id, stage, actor, role, [reason, attempt]: carry on */
+    WF_REVIEW_REJECT = 12,     /* likewise: the rollback stops; a stage that failed fails it all */
 };
 
 struct wf_field {
@@ -130,19 +137,27 @@ struct wf_command {
     const char *text_name; /* how errors call it; NULL: "definition" */
     int64_t duration_ms;
     const char *key; /* idempotency key; the same key and body answer as the first time */
+    const char
+        *role;     /* in which the reviewer decides; it must be the one that the stage asks for */
+    bool rollback; /* WF_WORKFLOW_CANCEL: undo all stages first, each by its strategy */
+    /* WF_WORKFLOW_SUBMIT, _FAIL, reviews: the attempt of the stage that this belongs to. Where that
+     * is over (undone, timed out) it is refused, and recorded. 0: whichever is under way. */
+    uint32_t attempt;
 };
 
 /* What a command came to. Strings live until wf_close(). */
 struct wf_result {
-    uint64_t lsn;  /* of its record */
-    bool replayed; /* the key was used before: this is the first outcome again */
-    const char
-        *outcome;      /* label of the first stage that became active, "completed" or "recorded" */
-    const char *stage; /* where the workflow stands after it; NULL: nowhere */
+    uint64_t lsn;        /* of its record */
+    bool replayed;       /* the key was used before: this is the first outcome again */
+    const char *outcome; /* label of the first stage that became active; else "completed", "failed",
+                            "cancelled", "awaiting_review", "recorded" */
+    const char *stage;   /* where the workflow stands after it; NULL: nowhere */
     const char *status; /* "running", "completed", …; NULL where the command concerns no workflow */
     const char *activated[WF_STAGES_MAX]; /* all stages that became active */
     size_t activated_count;
-    uint32_t version; /* of the definition added or used */
+    uint32_t version;        /* of the definition added or used */
+    const char *waits_stage; /* the stage that came to wait for a review; NULL: none */
+    const char *waits_role;  /* who must decide on it */
 };
 
 /* Execute one command and wait until it is durable.
@@ -180,7 +195,25 @@ struct wf_stage_info {
     const char *name;
     const char *status; /* "blocked", "active", "completed", … */
     uint32_t attempt;
-    int64_t deadline_ms; /* 0: none */
+    int64_t deadline_ms;  /* 0: none */
+    int64_t remaining_ms; /* what remains of it while the timer stands still; 0: none */
+};
+
+/* Something that a reviewer must decide on. */
+struct wf_review {
+    const char *id, *type; /* of the workflow */
+    uint32_t version;
+    const char *stage; /* the one that waits */
+    uint32_t attempt;
+    const char *role;     /* who must decide */
+    bool four_eyes;       /* and must not be who asked */
+    const char *proposal; /* "rollback" or "cancel": undo the stage; "timed_out" or "failed": open
+                             it again */
+    const char *target;   /* where a rollback leads to; NULL: none */
+    const char *actor;    /* who asked; NULL: nobody, a timer did */
+    const char *reason;   /* NULL: none was given */
+    int64_t since_ms;
+    uint64_t lsn; /* of the record that asked */
 };
 
 /* A workflow as it was when it was read. Owned by the caller: wf_workflow_free(). */
@@ -199,6 +232,10 @@ struct wf_workflow {
     size_t step_count;
     const struct wf_field *data;
     size_t data_count;
+    const struct wf_review *reviews; /* what waits for a reviewer */
+    size_t review_count;
+    const char *going_back; /* "rollback" or "cancel" where one is under way; NULL: none */
+    const char *target;     /* where the rollback leads to; NULL: none */
 };
 
 /* WF_NOT_FOUND: no workflow of that id. */
@@ -208,6 +245,41 @@ WF_API enum wf_status wf_workflow_get(struct wf_engine *engine, const char *id,
 WF_API enum wf_status wf_workflow_get_as_of(struct wf_engine *engine, const char *id, uint64_t lsn,
                                             struct wf_workflow **out, struct wf_error *err);
 WF_API void wf_workflow_free(struct wf_workflow *workflow);
+
+/* Return false to stop. The review is valid during the call. */
+typedef bool (*wf_review_fn)(void *ctx, const struct wf_review *review);
+/* What waits for a reviewer, in order of the workflows' ids; costs what waits, not what is there.
+ * `after` (NULL: from the first): ids greater than this. */
+WF_API enum wf_status wf_review_list(struct wf_engine *engine, const char *after,
+                                     wf_review_fn on_review, void *ctx, struct wf_error *err);
+
+/* One stage that a rollback would undo. */
+struct wf_plan_stage {
+    const char *stage, *status, *strategy;
+    uint32_t attempt;
+    const char *role; /* who must agree; NULL: nobody */
+    bool four_eyes;
+    const char *step;          /* that is withdrawn; NULL: none is in force */
+    const char *const *fields; /* names of what leaves the data */
+    size_t field_count;
+};
+/* Owned by the caller: wf_plan_free(). */
+struct wf_plan {
+    const char *id;
+    const char *target;                 /* NULL: of a cancellation */
+    const struct wf_plan_stage *stages; /* in the order in which they are undone */
+    size_t stage_count;
+};
+/* What WF_WORKFLOW_ROLLBACK, or WF_WORKFLOW_CANCEL with `rollback`, would do. Writes nothing; the
+ * statuses are those of the command itself. */
+WF_API enum wf_status wf_rollback_plan(struct wf_engine *engine, const struct wf_command *command,
+                                       struct wf_plan **plan, struct wf_error *err);
+WF_API void wf_plan_free(struct wf_plan *plan);
+
+/* Fire every timer whose deadline has passed, in order of (deadline, workflow, stage), and wait
+ * until that is durable. Happens by itself before each command, and with `background_timers`
+ * whenever one is due: for hosts that have neither. `fired` may be NULL. */
+WF_API enum wf_status wf_tick(struct wf_engine *engine, uint64_t *fired, struct wf_error *err);
 
 /* NULL and 0 members do not filter. */
 struct wf_filter {
@@ -245,6 +317,8 @@ struct wf_event {
     const struct wf_field *data;
     size_t data_count;
     size_t index, count; /* which of the record's events this is */
+    const char *role;    /* of a reviewer */
+    int64_t expected_ms; /* of a clock that jumped: what it should have read */
 };
 typedef bool (*wf_event_fn)(void *ctx, const struct wf_event *event);
 /* Everything about one workflow, oldest first, by following the log's links. */
@@ -289,6 +363,7 @@ struct wf_store_status {
     int64_t now_ms;
     char state_hash[65]; /* hex; of the durable state */
     char notes[512];     /* what opening had to do, in words; "" for nothing */
+    int64_t next_due_ms; /* no deadline is earlier than this; 0: there is none */
 };
 /* `with_hash` false leaves state_hash empty and costs nothing. */
 WF_API enum wf_status wf_status_get(struct wf_engine *engine, bool with_hash,

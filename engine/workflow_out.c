@@ -1,50 +1,23 @@
 /* The core's workflow made into the host's. */
 #include "engine/workflow_out.h"
 
+#include "engine/packer.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-/* Hands out pieces of one block; with `base` NULL it only adds up what is needed. */
-struct packer {
-    uint8_t *base;
-    size_t used;
-};
-
-static void *pack(struct packer *packer, size_t size) {
-    size_t at = (packer->used + 7) & ~(size_t)7;
-    packer->used = at + size;
-    return packer->base == NULL ? NULL : packer->base + at;
-}
-
-static const char *pack_text(struct packer *packer, const void *text, size_t size) {
-    size_t at = packer->used; /* strings need no alignment */
-    packer->used += size + 1;
-    if (packer->base == NULL) {
-        return NULL;
-    }
-    char *copy = (char *)packer->base + at;
-    if (size > 0) {
-        memcpy(copy, text, size);
-    }
-    copy[size] = '\0';
-    return copy;
-}
-
-static const char *pack_string(struct packer *packer, const char *text) {
-    return text == NULL ? NULL : pack_text(packer, text, strlen(text));
-}
 
 static const struct wf_stage_info *pack_stages(struct packer *packer,
                                                const struct workflow *workflow) {
     const struct definition *definition = workflow->definition;
-    struct wf_stage_info *stages = pack(packer, definition->stage_count * sizeof(*stages));
+    struct wf_stage_info *stages = packer_take(packer, definition->stage_count * sizeof(*stages));
     for (size_t i = 0; i < definition->stage_count; i++) {
         const struct stage_state *stage = &workflow->stages[i];
         struct wf_stage_info info = {
-            .name = pack_string(packer, definition->stages[i].name),
+            .name = packer_string(packer, definition->stages[i].name),
             .status = stage_status_name(stage->status),
             .attempt = stage->attempt,
-            .deadline_ms = stage->deadline_ms,
+            .deadline_ms = stage->status == STAGE_ACTIVE ? stage->deadline_ms : 0,
+            .remaining_ms = stage->status == STAGE_ACTIVE ? 0 : stage->deadline_ms,
         };
         if (stages != NULL) {
             stages[i] = info;
@@ -54,10 +27,10 @@ static const struct wf_stage_info *pack_stages(struct packer *packer,
 }
 
 static const char *const *pack_steps(struct packer *packer, const struct workflow *workflow) {
-    const char **steps = pack(packer, workflow->step_count * sizeof(*steps));
+    const char **steps = packer_take(packer, workflow->step_count * sizeof(*steps));
     for (size_t i = 0; i < workflow->step_count; i++) {
         const char *name =
-            pack_string(packer, workflow->definition->steps[workflow->steps[i]].name);
+            packer_string(packer, workflow->definition->steps[workflow->steps[i]].name);
         if (steps != NULL) {
             steps[i] = name;
         }
@@ -81,15 +54,15 @@ static const struct wf_field *pack_data(struct packer *packer, const struct work
     while (workflow_field_next(workflow, &at, &step, &field)) {
         total += is_in_force(workflow, &field);
     }
-    struct wf_field *data = pack(packer, total * sizeof(*data));
+    struct wf_field *data = packer_take(packer, total * sizeof(*data));
     *count = 0;
     at = 0;
     while (*count < total && workflow_field_next(workflow, &at, &step, &field)) {
         if (!is_in_force(workflow, &field)) {
             continue;
         }
-        struct wf_field out = {.name = pack_text(packer, field.name.data, field.name.size),
-                               .value = pack_text(packer, field.value.data, field.value.size)};
+        struct wf_field out = {.name = packer_text(packer, field.name.data, field.name.size),
+                               .value = packer_text(packer, field.value.data, field.value.size)};
         if (data != NULL) {
             data[*count] = out;
         }
@@ -98,14 +71,77 @@ static const struct wf_field *pack_data(struct packer *packer, const struct work
     return data;
 }
 
+static const char *proposal_word(const struct proposal *proposal) {
+    switch (proposal->kind) {
+    case PROPOSAL_ROLLBACK:
+        return "rollback";
+    case PROPOSAL_CANCEL:
+        return "cancel";
+    case PROPOSAL_REOPEN:
+        break;
+    }
+    return stage_status_name(proposal->outcome);
+}
+
+static const char *pack_view(struct packer *packer, struct bytes_view view) {
+    return view.size == 0 ? NULL : packer_text(packer, view.data, view.size);
+}
+
+static struct wf_review pack_review(struct packer *packer, const struct workflow *workflow,
+                                    const struct proposal *proposal) {
+    const struct definition *definition = workflow->definition;
+    unsigned index = proposal->kind == PROPOSAL_REOPEN ? proposal->stage : proposal->waiting;
+    const struct definition_stage *stage = &definition->stages[index];
+    return (struct wf_review){
+        .id = packer_text(packer, workflow->id, workflow->id_size),
+        .type = packer_string(packer, definition->name),
+        .version = definition->version,
+        .stage = packer_string(packer, stage->name),
+        .attempt = workflow->stages[index].attempt,
+        .role = packer_string(packer, definition_stage_role(stage)),
+        .four_eyes = stage->four_eyes,
+        .proposal = proposal_word(proposal),
+        .target = proposal->kind == PROPOSAL_ROLLBACK
+                      ? packer_string(packer, definition->stages[proposal->stage].name)
+                      : NULL,
+        .actor = pack_view(packer, proposal_actor(proposal)),
+        .reason = pack_view(packer, proposal_reason(proposal)),
+        .since_ms = proposal->time_ms,
+        .lsn = proposal->lsn,
+    };
+}
+
+/* What can be decided now: while a rollback waits, that and nothing else. */
+static const struct wf_review *pack_reviews(struct packer *packer, const struct workflow *workflow,
+                                            size_t *count) {
+    const struct proposal *rollback = workflow_rollback(workflow);
+    const struct proposal *first = rollback != NULL ? rollback : workflow->proposals;
+    *count = 0;
+    if (!workflow_waits(workflow)) {
+        return NULL;
+    }
+    for (const struct proposal *p = first; p != NULL; p = rollback != NULL ? NULL : p->next) {
+        (*count)++;
+    }
+    struct wf_review *reviews = packer_take(packer, *count * sizeof(*reviews));
+    size_t i = 0;
+    for (const struct proposal *p = first; i < *count; p = p->next, i++) {
+        struct wf_review review = pack_review(packer, workflow, p);
+        if (reviews != NULL) {
+            reviews[i] = review;
+        }
+    }
+    return reviews;
+}
+
 static struct wf_workflow *pack_workflow(struct packer *packer, const struct workflow *workflow) {
-    struct wf_workflow *out = pack(packer, sizeof(*out));
+    struct wf_workflow *out = packer_take(packer, sizeof(*out));
     struct wf_workflow made = {
-        .id = pack_text(packer, workflow->id, workflow->id_size),
-        .type = pack_string(packer, workflow->definition->name),
+        .id = packer_text(packer, workflow->id, workflow->id_size),
+        .type = packer_string(packer, workflow->definition->name),
         .version = workflow->definition->version,
         .status = workflow_status_name(workflow->status),
-        .reason = pack_string(packer, workflow->reason),
+        .reason = packer_string(packer, workflow->reason),
         .lsn = workflow->lsn,
         .started_ms = workflow->started_ms,
         .changed_ms = workflow->changed_ms,
@@ -115,6 +151,15 @@ static struct wf_workflow *pack_workflow(struct packer *packer, const struct wor
     made.stages = pack_stages(packer, workflow);
     made.steps = pack_steps(packer, workflow);
     made.data = pack_data(packer, workflow, &made.data_count);
+    made.reviews = pack_reviews(packer, workflow, &made.review_count);
+    const struct proposal *rollback = workflow_rollback(workflow);
+    if (rollback != NULL) {
+        made.going_back = proposal_word(rollback);
+        made.target =
+            rollback->kind == PROPOSAL_ROLLBACK
+                ? packer_string(packer, workflow->definition->stages[rollback->stage].name)
+                : NULL;
+    }
     int stage = workflow_current_stage(workflow);
     if (out != NULL) {
         made.stage = stage < 0 ? NULL : made.stages[stage].name;

@@ -23,6 +23,8 @@ static enum wf_status reserve_event(struct state *state, const struct record *re
     case EVENT_CLOCK_ADVANCED:
     case EVENT_LOG_REPAIRED:
     case EVENT_COMMAND_REFUSED:
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+    case EVENT_CLOCK_JUMPED:
         return WF_OK;
     case EVENT_DEFINITION_ADDED:
         return catalog_reserve(state, record, event, err);
@@ -34,6 +36,17 @@ static enum wf_status reserve_event(struct state *state, const struct record *re
     case EVENT_WORKFLOW_COMPLETED:
     case EVENT_WORKFLOW_FAILED:
     case EVENT_WORKFLOW_CANCELLED:
+    case EVENT_ROLLBACK_REQUESTED:
+    case EVENT_CANCEL_REQUESTED:
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+    case EVENT_STAGE_UNDONE:
+    case EVENT_STAGE_TIMED_OUT:
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
         return workflow_reserve(state, record, event, room, err);
     }
     return error_set(err, WF_DAMAGE, "record %" PRIu64 " holds an event of unknown kind %d",
@@ -47,6 +60,10 @@ static void find_subject(struct state *state, const struct record *record) {
     case COMMAND_WORKFLOW_SUBMIT:
     case COMMAND_WORKFLOW_FAIL:
     case COMMAND_WORKFLOW_CANCEL:
+    case COMMAND_WORKFLOW_ROLLBACK:
+    case COMMAND_REVIEW_APPROVE:
+    case COMMAND_REVIEW_REJECT:
+    case COMMAND_TIMER_FIRE:
         state->reserved.workflow = state_workflow(state, record->subject);
         return;
     case COMMAND_DEFINITION_ADD:
@@ -55,6 +72,7 @@ static void find_subject(struct state *state, const struct record *record) {
     case COMMAND_STORE_CREATE:
     case COMMAND_CLOCK_ADVANCE:
     case COMMAND_LOG_REPAIR:
+    case COMMAND_CLOCK_JUMP:
         return;
     }
 }
@@ -98,6 +116,8 @@ enum wf_status apply_reserve(struct state *state, const struct record *record,
         else if (status != WF_OK)
             return error_set(err, status, "%s", why.text);
     }
+    if (state->reserved.workflow != NULL && !timers_reserve(&state->timers))
+        return error_set(err, WF_NO_MEMORY, "no memory for another deadline");
     return keys_reserve(state, record, err);
 }
 
@@ -106,6 +126,8 @@ static void apply_event(struct state *state, const struct record *record, struct
     case EVENT_STORE_CREATED:
     case EVENT_CLOCK_ADVANCED:
     case EVENT_LOG_REPAIRED:
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+    case EVENT_CLOCK_JUMPED:
         clock_apply(state, event);
         return;
     case EVENT_DEFINITION_ADDED:
@@ -122,6 +144,17 @@ static void apply_event(struct state *state, const struct record *record, struct
     case EVENT_WORKFLOW_COMPLETED:
     case EVENT_WORKFLOW_FAILED:
     case EVENT_WORKFLOW_CANCELLED:
+    case EVENT_ROLLBACK_REQUESTED:
+    case EVENT_CANCEL_REQUESTED:
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+    case EVENT_STAGE_UNDONE:
+    case EVENT_STAGE_TIMED_OUT:
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
         workflow_apply(state, record, event);
         return;
     }
@@ -133,6 +166,7 @@ static void link_history(struct state *state, const struct record *record) {
     if (state->reserved.workflow != NULL) {
         state_touch(state, &state->reserved.workflow->entity, record->lsn);
         state->reserved.workflow->history = link;
+        timers_follow(&state->timers, state->reserved.workflow);
     } else if (state->reserved.definition != NULL) {
         state_touch(state, &state->reserved.definition->entity, record->lsn);
         state->reserved.definition->history = link;
@@ -144,6 +178,9 @@ void apply(struct state *state, const struct record *record) {
     state_touch(state, &store->entity, record->lsn);
     if (record->time_ms > store->seen_ms)
         store->seen_ms = record->time_ms;
+    /* On its way to where it was told to go, a test clock stands at each deadline. */
+    if (store->test_clock && store->clock_target_ms != 0 && record->time_ms > store->clock_ms)
+        store->clock_ms = record->time_ms;
     for (size_t i = 0; i < record->event_count && !state->reserved.ignored; i++)
         apply_event(state, record, &record->events[i]);
     link_history(state, record);

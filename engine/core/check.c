@@ -1,5 +1,6 @@
 #include "engine/core/check.h"
 
+#include "engine/core/rollback.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
 
@@ -18,8 +19,18 @@ static bool is_known(const struct definition_stage *stage, const struct stage_st
     return stage->name != NULL && stage_status_name(state->status) != NULL;
 }
 
+/* The stage's status; of one that a rollback waits for, what it was before. */
+static enum stage_status status_behind(const struct workflow *workflow, size_t index) {
+    const struct proposal *rollback = workflow_rollback(workflow);
+    if (rollback != NULL && rollback->waiting == index)
+        return rollback->waiting_before;
+    return workflow->stages[index].status;
+}
+
 /* LSNs, attempts and deadlines of a stage fit its status. */
-static const char *stage_figures(const struct workflow *workflow, const struct stage_state *stage) {
+static const char *stage_figures(const struct workflow *workflow, size_t index) {
+    const struct stage_state *stage = &workflow->stages[index];
+    enum stage_status status = status_behind(workflow, index);
     bool was_active = stage->attempt > 0;
     if (was_active != (stage->activated_lsn != 0))
         return "it has an attempt without an activation, or the other way round";
@@ -30,13 +41,15 @@ static const char *stage_figures(const struct workflow *workflow, const struct s
         return "it is blocked and has a deadline";
     if (stage->status != STAGE_BLOCKED && !was_active)
         return "it was never active and is not blocked";
-    if ((stage->status == STAGE_COMPLETED) != (stage->completed_lsn != 0))
+    if ((status == STAGE_COMPLETED) != (stage->completed_lsn != 0))
         return "its status and the LSN of its completion do not fit";
-    if (stage->status == STAGE_COMPLETED &&
+    if (status == STAGE_COMPLETED &&
         (stage->completed_lsn < stage->activated_lsn || stage->completed_lsn > workflow->lsn))
         return "it was completed before it became active or after the last change";
-    if (stage->status == STAGE_COMPLETED && stage->deadline_ms != 0)
-        return "it is completed and has a deadline";
+    bool may_have_deadline = status == STAGE_ACTIVE || status == STAGE_HELD;
+    if (!may_have_deadline && stage->deadline_ms != 0)
+        return status == STAGE_COMPLETED ? "it is completed and has a deadline"
+                                         : "it is neither active nor held and has a deadline";
     if (workflow_has_ended(workflow) && stage->deadline_ms != 0)
         return "it has a deadline after the end";
     return NULL;
@@ -45,13 +58,14 @@ static const char *stage_figures(const struct workflow *workflow, const struct s
 /* The stage's status fits its needs and the steps in force. */
 static const char *stage_needs(const struct workflow *workflow, size_t index) {
     const struct definition_stage *stage = &workflow->definition->stages[index];
-    enum stage_status status = workflow->stages[index].status;
+    enum stage_status status = status_behind(workflow, index);
+    bool goes_on = !workflow_has_ended(workflow) && !workflow_stands_still(workflow);
     bool met = (stage->needs_stages & ~workflow_completed_stages(workflow)) == 0 &&
                (stage->needs_items & ~workflow_items(workflow)) == 0;
     bool waits = status == STAGE_BLOCKED || status == STAGE_ROLLED_BACK;
     if (!waits && !met)
         return "it went on without what it needs";
-    if (waits && met && workflow->status == WORKFLOW_RUNNING)
+    if (waits && met && goes_on)
         return "it waits although its needs are met";
     bool submitted = false;
     for (size_t i = 0; i < workflow->step_count; i++)
@@ -60,6 +74,36 @@ static const char *stage_needs(const struct workflow *workflow, size_t index) {
         return "the step that completes it is in force, and it is not completed";
     if (status == STAGE_COMPLETED && !submitted && !definition_handler_given(&stage->handler))
         return "it is completed, and no step in force completed it";
+    return NULL;
+}
+
+/* What waits, what stands still, and the status of the whole fit together. */
+static const char *stage_waits(const struct workflow *workflow, size_t index) {
+    enum stage_status status = workflow->stages[index].status;
+    const struct proposal *rollback = workflow_rollback(workflow);
+    bool reopening = workflow_reopening(workflow, (unsigned)index) != NULL;
+    bool waits = reopening || (rollback != NULL && rollback->waiting == index);
+    bool still = workflow_stands_still(workflow);
+    if ((status == STAGE_AWAITING_REVIEW) != waits)
+        return waits ? "something is proposed about it, and it does not wait for a review"
+                     : "it waits for a review, and nothing is proposed";
+    if (status == STAGE_HELD && !still)
+        return "it is held in a workflow that goes on";
+    if (status == STAGE_ACTIVE && still)
+        return "it is active in a workflow that stands still";
+    bool over = status == STAGE_TIMED_OUT || status == STAGE_FAILED;
+    if (over && !workflow_has_ended(workflow) && rollback == NULL)
+        return "it failed or timed out, and nobody decides what comes of it";
+    return NULL;
+}
+
+static const char *proposals(const struct workflow *workflow) {
+    if (workflow_has_ended(workflow))
+        return workflow->proposals == NULL ? NULL : "something is proposed after its end";
+    if (workflow->status != rollback_standing(workflow))
+        return "its status and what is proposed do not fit";
+    if (workflow->reason != NULL && workflow_rollback(workflow) == NULL)
+        return "it has the reason of an end";
     return NULL;
 }
 
@@ -92,7 +136,8 @@ static const char *whole_workflow(const struct workflow *workflow) {
         return "its LSNs are out of order";
     if (workflow->changed_ms < workflow->started_ms)
         return "it changed before it was started";
-    return packed_parts(workflow);
+    const char *wrong = proposals(workflow);
+    return wrong != NULL ? wrong : packed_parts(workflow);
 }
 
 enum wf_status check_workflow(const struct workflow *workflow, struct wf_error *err) {
@@ -103,9 +148,11 @@ enum wf_status check_workflow(const struct workflow *workflow, struct wf_error *
         const struct definition_stage *stage = &workflow->definition->stages[i];
         if (!is_known(stage, &workflow->stages[i]))
             return diverges(workflow, NULL, "a stage is malformed", err);
-        wrong = stage_figures(workflow, &workflow->stages[i]);
+        wrong = stage_figures(workflow, i);
         if (wrong == NULL)
             wrong = stage_needs(workflow, i);
+        if (wrong == NULL)
+            wrong = stage_waits(workflow, i);
         if (wrong != NULL)
             return diverges(workflow, stage->name, wrong, err);
     }
@@ -220,9 +267,29 @@ static enum wf_status check_workflows(const struct state *state, bool whole, str
     return WF_OK;
 }
 
+/* Each workflow in memory stands among the timers at its earliest deadline, and nothing else does.
+ */
+static enum wf_status check_timers(const struct state *state, struct wf_error *err) {
+    const struct timers *timers = &state->timers;
+    size_t at = 0, due = 0;
+    for (const struct workflow *w; (w = table_next(&state->workflows, &at)) != NULL;) {
+        unsigned stage;
+        int64_t due_ms = workflow_due(w, &stage);
+        due += due_ms != 0;
+        if (w->timer_at > timers->count || (w->timer_at != 0) != (due_ms != 0) ||
+            (due_ms != 0 && (timers->heap[w->timer_at - 1].workflow != w ||
+                             timers->heap[w->timer_at - 1].due_ms != due_ms)))
+            return diverges(w, NULL, "its place among the timers is wrong", err);
+    }
+    return due == timers->count
+               ? WF_OK
+               : error_set(err, WF_DIVERGENCE, "%zu workflows have a deadline, %zu are in order",
+                           due, timers->count);
+}
+
 enum wf_status check_state(const struct state *state, bool whole, struct wf_error *err) {
     if (check_lists(state, err) != WF_OK || check_definitions(state, err) != WF_OK ||
-        check_keys(state, whole, err) != WF_OK)
+        check_keys(state, whole, err) != WF_OK || check_workflows(state, whole, err) != WF_OK)
         return WF_DIVERGENCE;
-    return check_workflows(state, whole, err);
+    return check_timers(state, err);
 }

@@ -11,9 +11,10 @@ void clock_decide_create(const struct state *state, const struct command *comman
                          struct decision *decision);
 void clock_decide_advance(const struct state *state, const struct command *command,
                           struct decision *decision);
+void clock_decide_jump(const struct command *command, struct decision *decision);
 void clock_decide_repair(const struct command *command, struct decision *decision);
 
-/* Store-created, clock-advanced and log-repaired events; needs nothing reserved. The store was
+/* Store-created, clock and log-repaired events; needs nothing reserved. The store was
  * touched already. */
 void clock_apply(struct state *state, const struct event *event);
 

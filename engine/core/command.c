@@ -18,6 +18,16 @@ const char *command_kind_name(enum command_kind kind) {
         return "clock.advance";
     case COMMAND_LOG_REPAIR:
         return "wal.repair";
+    case COMMAND_WORKFLOW_ROLLBACK:
+        return "workflow.rollback";
+    case COMMAND_REVIEW_APPROVE:
+        return "review.approve";
+    case COMMAND_REVIEW_REJECT:
+        return "review.reject";
+    case COMMAND_TIMER_FIRE:
+        return "timer.fire";
+    case COMMAND_CLOCK_JUMP:
+        return "clock.jump";
     }
     return NULL;
 }

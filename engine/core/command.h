@@ -24,6 +24,11 @@ enum command_kind {
     COMMAND_WORKFLOW_CANCEL = 6,
     COMMAND_CLOCK_ADVANCE = 7,
     COMMAND_LOG_REPAIR = 8,
+    COMMAND_WORKFLOW_ROLLBACK = 10,
+    COMMAND_REVIEW_APPROVE = 11,
+    COMMAND_REVIEW_REJECT = 12,
+    COMMAND_TIMER_FIRE = 13, /* the engine's own: a stage's deadline has passed */
+    COMMAND_CLOCK_JUMP = 14, /* the engine's own: the clock ran back or leaped */
 };
 
 /* "workflow.submit" and the like, as wfctl and the history name them; NULL for an unknown value. */
@@ -58,23 +63,43 @@ struct command {
         } workflow_start;
         struct {
             struct bytes_view step;
+            uint32_t attempt; /* of the stage that it completes; 0: whichever is under way */
             const struct field *fields;
             size_t field_count;
         } workflow_submit;
         struct {
             struct bytes_view stage;
+            uint32_t attempt; /* 0: whichever is under way */
             struct bytes_view reason;
         } workflow_fail;
         struct {
             struct bytes_view reason;
+            bool rollback; /* undo all stages first */
         } workflow_cancel;
         struct {
-            int64_t by_ms; /* > 0 */
+            int64_t by_ms;       /* > 0 */
+            int64_t next_due_ms; /* the earliest deadline in the store; 0: there is none */
         } clock_advance;
         struct {
             uint64_t first_lsn, last_lsn; /* what was lost */
             struct bytes_view copy;       /* name of the file that keeps the damaged bytes */
         } log_repair;
+        struct {
+            struct bytes_view stage; /* where to go back to */
+            struct bytes_view reason;
+        } workflow_rollback;
+        struct {
+            struct bytes_view stage; /* the one that waits */
+            struct bytes_view role;  /* in which the actor decides */
+            struct bytes_view reason;
+            uint32_t attempt; /* of the stage; 0: whichever waits */
+        } review;             /* approve and reject */
+        struct {
+            uint32_t stage; /* its index; now_ms is the clock, or the test clock's step */
+        } timer_fire;
+        struct {
+            int64_t expected_ms; /* what the clock should have read; now_ms is what it reads */
+        } clock_jump;
     } as;
 };
 

@@ -5,6 +5,7 @@
 #include "engine/core/clock.h"
 #include "engine/core/decision.h"
 #include "engine/core/keys.h"
+#include "engine/core/rollback.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
 
@@ -79,11 +80,16 @@ static bool check_subject(const struct command *command, struct decision *decisi
     case COMMAND_WORKFLOW_SUBMIT:
     case COMMAND_WORKFLOW_FAIL:
     case COMMAND_WORKFLOW_CANCEL:
+    case COMMAND_WORKFLOW_ROLLBACK:
+    case COMMAND_REVIEW_APPROVE:
+    case COMMAND_REVIEW_REJECT:
+    case COMMAND_TIMER_FIRE:
         return check_text(command->subject, "the id of a workflow", decision);
     case COMMAND_DEFINITION_ADD:
     case COMMAND_STORE_CREATE:
     case COMMAND_CLOCK_ADVANCE:
     case COMMAND_LOG_REPAIR:
+    case COMMAND_CLOCK_JUMP:
         return true;
     }
     decision_fail(decision, WF_USAGE, "there is no command of kind %d", (int)command->kind);
@@ -132,6 +138,19 @@ static void dispatch(const struct state *state, const struct command *command,
         return;
     case COMMAND_WORKFLOW_CANCEL:
         workflow_decide_cancel(state, command, decision);
+        return;
+    case COMMAND_WORKFLOW_ROLLBACK:
+        rollback_decide(state, command, decision);
+        return;
+    case COMMAND_REVIEW_APPROVE:
+    case COMMAND_REVIEW_REJECT:
+        review_decide(state, command, decision);
+        return;
+    case COMMAND_TIMER_FIRE:
+        timer_decide_fire(state, command, decision);
+        return;
+    case COMMAND_CLOCK_JUMP:
+        clock_decide_jump(command, decision);
         return;
     }
 }

@@ -5,7 +5,7 @@
 
 #include "engine/core/state.h"
 
-enum { DECISION_MESSAGE_MAX = 480 };
+enum { DECISION_MESSAGE_MAX = 480, DECISION_REASON_MAX = 400 };
 
 /* Reused from command to command by its owner. Events borrow from it, from the command and from the
  * state: use them before any of these changes. */
@@ -20,6 +20,7 @@ struct decision {
     size_t event_count;
     int64_t time_ms; /* the record's time: max(seen, now), or the test clock */
     char message[DECISION_MESSAGE_MAX];
+    char reason[DECISION_REASON_MAX]; /* of an end that nobody gave words for */
 };
 
 /* Whatever entities the command names are in memory already, if they exist. WF_USAGE for malformed

@@ -18,6 +18,7 @@
  * What stands behind the bar does not count for the state hash: it says where in the log, not what.
  * An entity's key is a byte for its kind and its name. */
 #include "engine/core/definition_bytes.h"
+#include "engine/core/proposal.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
@@ -28,6 +29,8 @@
 enum {
     LAYOUT_VERSION = 1,
     NUMBERS_MAX = 1 << 20, /* definitions of one store, all versions */
+
+    WORKFLOW_EXTENDED = 0x80, /* with the status: proposals or a verdict follow the reason */
 
     STAGE_STATUS_MASK = 0x0F,
     STAGE_HAS_ATTEMPT = 0x10,
@@ -49,6 +52,8 @@ static void encode_store(const struct store_entity *store, struct bytes_buffer *
         bytes_write_varint(value, store->workflow_counts[i]);
     bytes_write_varint(value, store->refusals);
     bytes_write_varint(value, store->repairs);
+    if (store->clock_target_ms != 0)
+        bytes_write_zigzag(value, store->clock_target_ms);
 }
 
 static bool decode_store(struct store_entity *store, struct bytes_reader *reader) {
@@ -62,6 +67,10 @@ static bool decode_store(struct store_entity *store, struct bytes_reader *reader
         store->workflow_counts[i] = bytes_read_varint(reader);
     store->refusals = bytes_read_varint(reader);
     store->repairs = bytes_read_varint(reader);
+    bool on_its_way = bytes_reader_left(reader) > 0;
+    store->clock_target_ms = on_its_way ? bytes_read_zigzag(reader) : 0;
+    if (on_its_way && store->clock_target_ms == 0)
+        return false;
     return bytes_reader_done(reader) && store->key_next >= store->key_first;
 }
 
@@ -132,6 +141,11 @@ static enum wf_status load_definition(struct state *state, struct bytes_view nam
 
 /* --- workflow --- */
 
+/* A deadline is written as a difference from the start; what remains of one as it is. */
+static int64_t deadline_base(const struct workflow *workflow, enum stage_status status) {
+    return status == STAGE_HELD || status == STAGE_AWAITING_REVIEW ? 0 : workflow->started_ms;
+}
+
 static void encode_stage(const struct workflow *workflow, const struct stage_state *stage,
                          struct bytes_buffer *value) {
     bytes_write_u8(value, (uint8_t)((unsigned)stage->status |
@@ -146,7 +160,7 @@ static void encode_stage(const struct workflow *workflow, const struct stage_sta
     if (stage->completed_lsn != 0)
         bytes_write_varint(value, stage->completed_lsn - workflow->started_lsn);
     if (stage->deadline_ms != 0)
-        bytes_write_zigzag(value, stage->deadline_ms - workflow->started_ms);
+        bytes_write_zigzag(value, stage->deadline_ms - deadline_base(workflow, stage->status));
 }
 
 static int64_t add_ms(int64_t time_ms, int64_t delta_ms) {
@@ -167,7 +181,8 @@ static bool decode_stage(const struct workflow *workflow, struct stage_state *st
     if ((byte & STAGE_HAS_COMPLETED) != 0)
         stage->completed_lsn = workflow->started_lsn + bytes_read_varint(reader);
     if ((byte & STAGE_HAS_DEADLINE) != 0)
-        stage->deadline_ms = add_ms(workflow->started_ms, bytes_read_zigzag(reader));
+        stage->deadline_ms =
+            add_ms(deadline_base(workflow, stage->status), bytes_read_zigzag(reader));
     return stage_status_name(stage->status) != NULL && attempt <= UINT32_MAX &&
            ((byte & STAGE_HAS_ATTEMPT) == 0 || stage->attempt != 0) &&
            ((byte & STAGE_HAS_ACTIVATED) == 0 || stage->activated_lsn != 0) &&
@@ -178,7 +193,9 @@ static bool decode_stage(const struct workflow *workflow, struct stage_state *st
 static void encode_workflow(const struct workflow *workflow, struct bytes_buffer *value,
                             size_t *hashed) {
     bytes_write_varint(value, workflow->definition_number);
-    bytes_write_u8(value, (uint8_t)workflow->status);
+    bool extended = proposal_any(workflow);
+    bytes_write_u8(value,
+                   (uint8_t)((unsigned)workflow->status | (extended ? WORKFLOW_EXTENDED : 0U)));
     bytes_write_varint(value, workflow->started_lsn);
     bytes_write_varint(value, workflow->lsn - workflow->started_lsn);
     bytes_write_zigzag(value, workflow->started_ms);
@@ -192,13 +209,18 @@ static void encode_workflow(const struct workflow *workflow, struct bytes_buffer
     size_t reason_size = workflow->reason != NULL ? strlen(workflow->reason) : 0;
     bytes_write_varint(value, workflow->reason != NULL ? reason_size + 1 : 0);
     bytes_write_run(value, workflow->reason, reason_size);
+    if (extended)
+        proposal_encode(workflow, value);
     *hashed = value->size;
     bytes_write_varint(value, workflow->history.lsn - workflow->started_lsn);
     bytes_write_varint(value, workflow->history.offset);
+    proposal_encode_links(workflow, value);
 }
 
-static bool decode_head(struct workflow *workflow, struct bytes_reader *reader) {
-    workflow->status = (enum workflow_status)bytes_read_u8(reader);
+static bool decode_head(struct workflow *workflow, struct bytes_reader *reader, bool *extended) {
+    unsigned status = bytes_read_u8(reader);
+    *extended = (status & WORKFLOW_EXTENDED) != 0;
+    workflow->status = (enum workflow_status)(status & ~(unsigned)WORKFLOW_EXTENDED);
     workflow->started_lsn = bytes_read_varint(reader);
     workflow->lsn = workflow->started_lsn + bytes_read_varint(reader);
     workflow->started_ms = bytes_read_zigzag(reader);
@@ -263,7 +285,8 @@ static enum wf_status decode_reason(struct workflow *workflow, struct bytes_read
 
 static enum wf_status decode_workflow(struct workflow *workflow, struct bytes_reader *reader,
                                       struct wf_error *err) {
-    bool sound = decode_head(workflow, reader) && decode_steps(workflow, reader);
+    bool extended = false, no_memory = false;
+    bool sound = decode_head(workflow, reader, &extended) && decode_steps(workflow, reader);
     for (size_t i = 0; sound && i < workflow->definition->stage_count; i++)
         sound = decode_stage(workflow, &workflow->stages[i], reader);
     enum wf_status status = WF_OK;
@@ -271,10 +294,16 @@ static enum wf_status decode_workflow(struct workflow *workflow, struct bytes_re
         status = decode_data(workflow, reader, err);
     if (sound && status == WF_OK)
         status = decode_reason(workflow, reader, err);
+    if (sound && status == WF_OK && extended)
+        sound = proposal_decode(workflow, reader, &no_memory);
+    if (no_memory)
+        status = error_set(err, WF_NO_MEMORY, "no memory for the proposals of workflow %s",
+                           workflow->id);
     if (status != WF_OK)
         return status;
     workflow->history.lsn = workflow->started_lsn + bytes_read_varint(reader);
     workflow->history.offset = bytes_read_varint(reader);
+    proposal_decode_links(workflow, reader);
     if (!sound || !bytes_reader_done(reader))
         return error_set(err, WF_DAMAGE, "the value of workflow %s is malformed", workflow->id);
     return WF_OK;
@@ -295,7 +324,7 @@ static enum wf_status load_workflow(struct state *state, struct bytes_view id,
     if (workflow == NULL)
         return error_set(err, WF_NO_MEMORY, "no memory for workflow %.*s", TEXT_ARGS(id));
     enum wf_status status = decode_workflow(workflow, reader, err);
-    if (status == WF_OK && !table_reserve(&state->workflows))
+    if (status == WF_OK && (!table_reserve(&state->workflows) || !timers_reserve(&state->timers)))
         status = error_set(err, WF_NO_MEMORY, "no memory for workflow %.*s", TEXT_ARGS(id));
     if (status != WF_OK) {
         workflow_destroy(workflow);
@@ -303,7 +332,11 @@ static enum wf_status load_workflow(struct state *state, struct bytes_view id,
     }
     workflow->entity.bytes = workflow_bytes(workflow);
     workflow->entity.changed_lsn = workflow->history.lsn;
+    unsigned stage;
+    workflow->pair_due_ms = workflow_due(workflow, &stage);
+    workflow->pair_waits = workflow_waits(workflow);
     table_insert(&state->workflows, workflow);
+    timers_follow(&state->timers, workflow);
     state_adopt(state, &workflow->entity);
     *out = &workflow->entity;
     return WF_OK;

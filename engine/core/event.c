@@ -28,6 +28,32 @@ const char *event_kind_name(enum event_kind kind) {
         return "clock_advanced";
     case EVENT_LOG_REPAIRED:
         return "log_repaired";
+    case EVENT_ROLLBACK_REQUESTED:
+        return "rollback_requested";
+    case EVENT_CANCEL_REQUESTED:
+        return "cancel_requested";
+    case EVENT_REVIEW_REQUESTED:
+        return "review_requested";
+    case EVENT_REVIEW_APPROVED:
+        return "review_approved";
+    case EVENT_REVIEW_REJECTED:
+        return "review_rejected";
+    case EVENT_STAGE_UNDONE:
+        return "stage_undone";
+    case EVENT_STAGE_TIMED_OUT:
+        return "stage_timed_out";
+    case EVENT_TIMERS_STOPPED:
+        return "timers_stopped";
+    case EVENT_TIMERS_RESUMED:
+        return "timers_resumed";
+    case EVENT_ROLLBACK_COMPLETED:
+        return "rollback_completed";
+    case EVENT_ROLLBACK_STOPPED:
+        return "rollback_stopped";
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+        return "clock_advance_begun";
+    case EVENT_CLOCK_JUMPED:
+        return "clock_jumped";
     }
     return NULL;
 }

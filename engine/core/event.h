@@ -24,6 +24,20 @@ enum event_kind {
     EVENT_COMMAND_REFUSED = 11,
     EVENT_CLOCK_ADVANCED = 12,
     EVENT_LOG_REPAIRED = 13,
+    EVENT_ROLLBACK_REQUESTED = 14,
+    EVENT_CANCEL_REQUESTED = 15,
+    EVENT_REVIEW_REQUESTED = 16,
+    EVENT_REVIEW_APPROVED = 17,
+    EVENT_REVIEW_REJECTED = 18,
+    EVENT_STAGE_UNDONE = 19, /* closes its attempt, withdraws its step and that step's fields */
+    EVENT_STAGE_TIMED_OUT = 20,
+    EVENT_TIMERS_STOPPED = 21, /* active stages are held, with what remains of their time */
+    EVENT_TIMERS_RESUMED = 22, /* held stages are active again */
+    EVENT_ROLLBACK_COMPLETED = 23,
+    EVENT_ROLLBACK_STOPPED = 24, /* a reviewer said no */
+    EVENT_CLOCK_ADVANCE_BEGUN =
+        25, /* the test clock goes to its target by way of each deadline on it */
+    EVENT_CLOCK_JUMPED = 26,
 };
 
 /* "stage_activated" and the like; NULL for an unknown value. */
@@ -79,6 +93,32 @@ struct event {
             uint64_t first_lsn, last_lsn;
             struct bytes_view copy;
         } log_repaired;
+        struct {
+            uint32_t stage; /* the target; who asks is the record's actor */
+            struct bytes_view reason;
+        } rollback_requested;
+        struct {
+            struct bytes_view reason;
+        } cancel_requested;
+        struct {
+            uint32_t stage;
+            struct bytes_view role;   /* who must decide, or decided */
+            struct bytes_view reason; /* why the stage failed; why it is rejected */
+        } review;                     /* requested, approved, rejected */
+        struct {
+            uint32_t stage;
+            uint32_t attempt;
+        } stage_undone;
+        struct {
+            uint32_t stage;
+            uint32_t attempt;
+        } stage_timed_out;
+        struct {
+            int64_t to_ms;
+        } clock_advance_begun;
+        struct {
+            int64_t expected_ms, to_ms;
+        } clock_jumped;
     } as;
 };
 

@@ -114,6 +114,9 @@ void state_reserved_release(struct state *state) {
     free(reserved->new_definition);
     free(reserved->new_key);
     free(reserved->reason);
+    free(reserved->request);
+    free(reserved->reopen);
+    free(reserved->verdict);
     *reserved = (struct state_reserved){0};
 }
 
@@ -136,6 +139,7 @@ void state_deinit(struct state *state) {
     table_deinit(&state->keys);
     table_deinit(&state->key_order);
     free(state->numbered);
+    timers_deinit(&state->timers);
     *state = (struct state){0};
 }
 

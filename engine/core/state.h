@@ -13,6 +13,7 @@
 
 #include "base/table.h"
 #include "engine/core/event.h"
+#include "engine/core/timers.h"
 
 enum entity_kind {
     ENTITY_STORE = 1, /* the one entity that holds clock and counters */
@@ -23,7 +24,7 @@ enum entity_kind {
 
 /* The head of every entity; the embedding struct begins with it. */
 struct entity {
-    enum entity_kind kind;
+    enum entity_kind kind : 8;
     bool deleted;        /* a tombstone: kept until a snapshot without it is durable */
     bool digest_current; /* digest[] matches the content */
     bool digest_counted; /* digest[] is part of the state hash's sum */
@@ -70,9 +71,47 @@ const char *stage_status_name(enum stage_status status);
 struct stage_state {
     enum stage_status status;
     uint32_t attempt;    /* of the current or last activation, from 1; 0: never active */
-    int64_t deadline_ms; /* while active; 0: none */
+    int64_t deadline_ms; /* while active; 0: none. While its timer stands still (held, or waiting
+                            for a rollback's review): what remains of it */
     uint64_t activated_lsn;
     uint64_t completed_lsn; /* 0: not completed */
+};
+
+/* What waits to be decided, or is under way. */
+enum proposal_kind {
+    PROPOSAL_ROLLBACK = 1, /* back to a stage */
+    PROPOSAL_CANCEL,       /* undo all stages, then end */
+    PROPOSAL_REOPEN,       /* a stage timed out or failed */
+};
+
+enum { STAGE_NONE = 0xFF };
+
+/* A workflow has at most one rollback or cancellation, and one re-opening for each stage: a list in
+ * order of kind, then stage. */
+struct proposal {
+    struct proposal *next;
+    enum proposal_kind kind;
+    uint8_t stage; /* the target; the one to re-open; a cancellation has 0 */
+    /* Of a rollback or cancellation: the stage that must be decided now, and what it was. */
+    uint8_t waiting; /* STAGE_NONE: none */
+    enum stage_status waiting_before;
+    enum workflow_status before; /* an end that it began from; else WORKFLOW_RUNNING */
+    bool undone;                 /* a stage was undone by it */
+    enum stage_status outcome;   /* of a re-opening: STAGE_TIMED_OUT or STAGE_FAILED */
+    uint64_t lsn;                /* of the record that asked */
+    int64_t time_ms;             /* likewise */
+    uint8_t actor_size;          /* who asked; 0: nobody, a timer */
+    uint16_t reason_size;
+    char text[]; /* the actor, then the reason */
+};
+
+/* The last decision of a reviewer: the same again answers as the first time. */
+struct verdict {
+    uint8_t stage;
+    bool approved;
+    struct record_link link;
+    uint8_t actor_size;
+    char actor[];
 };
 
 enum {
@@ -98,10 +137,17 @@ struct workflow {
     uint8_t *data;
     uint32_t data_size, data_capacity;
     char *reason; /* why it failed or was cancelled; NULL: none */
+    struct proposal *proposals;
+    struct verdict *verdict; /* NULL: none yet */
+    /* The pairs that stand beside it in the snapshot, as encoded last (checkpoint.c), so that the
+     * next deadline, and what waits for a review, are found without reading every workflow. */
+    int64_t pair_due_ms; /* 0: none */
+    uint32_t timer_at;   /* its place in the state's timers, from 1; 0: it has no deadline */
     uint32_t definition_number;
     enum workflow_status status : 8;
     uint8_t step_count;
     uint8_t id_size;
+    bool pair_waits;             /* likewise */
     struct stage_state stages[]; /* definition->stage_count */
 };
 
@@ -134,6 +180,7 @@ struct store_entity {
     bool created;
     bool test_clock;
     int64_t clock_ms;             /* the test clock's reading */
+    int64_t clock_target_ms;      /* where it is on its way to; 0: nowhere */
     int64_t seen_ms;              /* the highest record time */
     uint64_t key_first, key_next; /* sequences of the oldest key in force, and of the next */
     uint64_t workflow_counts[WORKFLOW_STATUS_COUNT];
@@ -150,6 +197,8 @@ struct state_reserved {
     struct definition_entity *new_definition; /* likewise */
     struct idempotency_key *new_key;          /* likewise */
     char *reason;
+    struct proposal *request, *reopen; /* likewise */
+    struct verdict *verdict;
 };
 
 struct state {
@@ -162,6 +211,7 @@ struct state {
     /* The definitions by number - 1; NULL where not loaded yet. */
     struct definition_entity **numbered;
     size_t numbered_count, numbered_capacity;
+    struct timers timers; /* the workflows in memory that have a deadline */
     struct state_reserved reserved;
     bool after_loss;     /* set by the shell when records are missing from the log: what cannot be
                             applied is ignored */
@@ -196,6 +246,17 @@ bool workflow_field_next(const struct workflow *workflow, size_t *at, unsigned *
 /* Index of the stage that best says where the workflow stands: the first active one (in the order
  * of the definition), else the first that waits or failed, else the last completed, else -1. */
 int workflow_current_stage(const struct workflow *workflow);
+/* Its earliest deadline, and whose it is (of several the first stage); 0: it has none. */
+int64_t workflow_due(const struct workflow *workflow, unsigned *stage);
+/* Does a stage wait for a reviewer? */
+bool workflow_waits(const struct workflow *workflow);
+/* The rollback or cancellation under way; the re-opening that a stage waits for; NULL: none. */
+struct proposal *workflow_rollback(const struct workflow *workflow);
+struct proposal *workflow_reopening(const struct workflow *workflow, unsigned stage);
+/* Nothing may be submitted and all timers stand still: it goes back, or a stage holds it. */
+bool workflow_stands_still(const struct workflow *workflow);
+struct bytes_view proposal_actor(const struct proposal *proposal);
+struct bytes_view proposal_reason(const struct proposal *proposal);
 /* The items that the steps in force provide; the stages that are completed: as masks. */
 uint64_t workflow_items(const struct workflow *workflow);
 uint64_t workflow_completed_stages(const struct workflow *workflow);

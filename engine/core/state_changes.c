@@ -97,6 +97,7 @@ void state_evict(struct state *state, struct entity *entity) {
     if (entity->kind == ENTITY_WORKFLOW) {
         struct workflow *workflow = (struct workflow *)entity;
         table_remove(&state->workflows, workflow->id, workflow->id_size);
+        timers_remove(&state->timers, workflow);
         workflow_destroy(workflow);
         return;
     }

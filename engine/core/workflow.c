@@ -1,6 +1,7 @@
 /* One workflow in memory: its allocation, its packed fields, and what can be read off it. */
 #include "engine/core/workflow.h"
 
+#include "engine/core/proposal.h"
 #include "engine/core/text.h"
 
 #include <stdlib.h>
@@ -32,6 +33,8 @@ struct workflow *workflow_create(const struct definition_entity *definition, str
 void workflow_destroy(struct workflow *workflow) {
     free(workflow->data);
     free(workflow->reason);
+    proposal_remove_all(workflow);
+    free(workflow->verdict);
     free(workflow);
 }
 
@@ -43,7 +46,7 @@ uint32_t workflow_bytes(const struct workflow *workflow) {
         bytes += workflow->data_capacity + MALLOC_OVERHEAD;
     if (workflow->reason != NULL)
         bytes += strlen(workflow->reason) + MALLOC_OVERHEAD;
-    return (uint32_t)bytes;
+    return (uint32_t)(bytes + proposal_bytes(workflow));
 }
 
 /* The name's place among the fields that the step requires, or -1. */
@@ -190,6 +193,19 @@ int workflow_current_stage(const struct workflow *workflow) {
     return best;
 }
 
+int64_t workflow_due(const struct workflow *workflow, unsigned *stage) {
+    int64_t due_ms = 0;
+    for (size_t i = 0; i < workflow->definition->stage_count; i++) {
+        int64_t here = workflow->stages[i].deadline_ms;
+        if (here == 0 || workflow->stages[i].status != STAGE_ACTIVE ||
+            (due_ms != 0 && here >= due_ms))
+            continue;
+        due_ms = here;
+        *stage = (unsigned)i;
+    }
+    return due_ms;
+}
+
 uint64_t workflow_items(const struct workflow *workflow) {
     uint64_t items = 0;
     for (size_t i = 0; i < workflow->step_count; i++)
@@ -210,6 +226,24 @@ bool workflow_step_in_force(const struct workflow *workflow, unsigned step) {
         if (workflow->steps[i] == step)
             return true;
     return false;
+}
+
+void workflow_withdraw_step(struct workflow *workflow, unsigned step) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < workflow->step_count; i++)
+        if (workflow->steps[i] != step)
+            workflow->steps[kept++] = workflow->steps[i];
+    workflow->step_count = (uint8_t)kept;
+    size_t to = 0, from = 0, next = 0;
+    unsigned of;
+    struct field field;
+    for (; workflow_field_next(workflow, &next, &of, &field); from = next) {
+        if (of == step)
+            continue;
+        memmove(workflow->data + to, workflow->data + from, next - from);
+        to += next - from;
+    }
+    workflow->data_size = (uint32_t)to;
 }
 
 bool workflow_has_ended(const struct workflow *workflow) {

@@ -20,6 +20,8 @@ bool workflow_reserve_data(struct workflow *workflow, size_t size);
 /* Into the room that was reserved. */
 void workflow_append_fields(struct workflow *workflow, unsigned step, const struct field *fields,
                             size_t count);
+/* Take the step out of those in force, and its fields out of the data. */
+void workflow_withdraw_step(struct workflow *workflow, unsigned step);
 bool workflow_step_in_force(const struct workflow *workflow, unsigned step);
 bool workflow_has_ended(const struct workflow *workflow); /* completed, failed or cancelled */
 
@@ -34,6 +36,20 @@ void workflow_decide_fail(const struct state *state, const struct command *comma
 void workflow_decide_cancel(const struct state *state, const struct command *command,
                             struct decision *decision);
 
+/* What rollback.c and its like share with it: is the stage's every need met by these? */
+bool workflow_needs_met(const struct definition_stage *stage, uint64_t completed, uint64_t items);
+/* The stage becomes active, in this attempt. */
+void workflow_decide_activation(const struct definition *definition, unsigned stage,
+                                uint32_t attempt, struct decision *decision);
+/* The command's workflow; NULL: there is none, and `decision` says so. Then its stage, or -1. */
+const struct workflow *workflow_find(const struct state *state, const struct command *command,
+                                     struct decision *decision);
+int workflow_find_stage(const struct definition *definition, struct bytes_view name,
+                        struct decision *decision);
+bool workflow_check_reason(struct bytes_view reason, struct decision *decision);
+/* Refuse whatever comes after the end. */
+bool workflow_check_goes_on(const struct workflow *workflow, struct decision *decision);
+
 /* --- applying: workflow_apply.c. reserved.workflow is the subject. --- */
 
 /* Reserve what one event of a record needs, in the order of the record. `room` sums up what the
@@ -45,6 +61,11 @@ struct workflow_room {
 enum wf_status workflow_reserve(struct state *state, const struct record *record,
                                 const struct event *event, struct workflow_room *room,
                                 struct wf_error *err);
+/* Another status, counted. */
+void workflow_set_status(struct state *state, struct workflow *workflow,
+                         enum workflow_status status);
+/* It ends: no deadline, no proposal is left, and what stood still or waited is as it was before. */
+void workflow_end(struct state *state, struct workflow *workflow, enum workflow_status status);
 void workflow_apply(struct state *state, const struct record *record, const struct event *event);
 
 #endif

@@ -2,6 +2,8 @@
  * reserved. */
 #include "engine/core/workflow.h"
 
+#include "engine/core/proposal.h"
+#include "engine/core/rollback.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/text.h"
 
@@ -144,6 +146,19 @@ static enum wf_status reserve_change(struct state *state, const struct record *r
     case EVENT_COMMAND_REFUSED:
     case EVENT_CLOCK_ADVANCED:
     case EVENT_LOG_REPAIRED:
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+    case EVENT_CLOCK_JUMPED:
+    case EVENT_ROLLBACK_REQUESTED:
+    case EVENT_CANCEL_REQUESTED:
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+    case EVENT_STAGE_UNDONE:
+    case EVENT_STAGE_TIMED_OUT:
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
         break;
     }
     return WF_OK;
@@ -158,23 +173,39 @@ enum wf_status workflow_reserve(struct state *state, const struct record *record
         return error_set(err, WF_DAMAGE,
                          "record %" PRIu64 " changes workflow %.*s, which is not there",
                          record->lsn, TEXT_ARGS(record->subject));
+    if (rollback_is_event(event->kind))
+        return rollback_reserve(state, record, event, err);
     return reserve_change(state, record, event, room, err);
 }
 
 /* --- applying --- */
 
-static void set_status(struct state *state, struct workflow *workflow,
-                       enum workflow_status status) {
+void workflow_set_status(struct state *state, struct workflow *workflow,
+                         enum workflow_status status) {
     state->store.workflow_counts[workflow->status]--;
     state->store.workflow_counts[status]++;
     workflow->status = status;
 }
 
-/* A workflow that ends leaves no deadline behind. */
-static void end(struct state *state, struct workflow *workflow, enum workflow_status status) {
-    set_status(state, workflow, status);
-    for (size_t i = 0; i < workflow->definition->stage_count; i++)
+/* What waited for a reviewer is what it was before. */
+static void withdraw_proposals(struct workflow *workflow) {
+    const struct proposal *rollback = workflow_rollback(workflow);
+    if (rollback != NULL && rollback->waiting != STAGE_NONE)
+        workflow->stages[rollback->waiting].status = rollback->waiting_before;
+    for (const struct proposal *p = workflow->proposals; p != NULL; p = p->next)
+        if (p->kind == PROPOSAL_REOPEN)
+            workflow->stages[p->stage].status = p->outcome;
+    proposal_remove_all(workflow);
+}
+
+void workflow_end(struct state *state, struct workflow *workflow, enum workflow_status status) {
+    workflow_set_status(state, workflow, status);
+    withdraw_proposals(workflow);
+    for (size_t i = 0; i < workflow->definition->stage_count; i++) {
         workflow->stages[i].deadline_ms = 0;
+        if (workflow->stages[i].status == STAGE_HELD)
+            workflow->stages[i].status = STAGE_ACTIVE;
+    }
     free(workflow->reason);
     workflow->reason = state->reserved.reason;
     state->reserved.reason = NULL;
@@ -225,6 +256,10 @@ void workflow_apply(struct state *state, const struct record *record, const stru
     state_touch(state, &workflow->entity, record->lsn);
     workflow->lsn = record->lsn;
     workflow->changed_ms = record->time_ms;
+    if (rollback_is_event(event->kind)) {
+        rollback_apply(state, record, event);
+        return;
+    }
     switch (event->kind) {
     case EVENT_STEP_SUBMITTED:
         submit(workflow, event);
@@ -240,13 +275,13 @@ void workflow_apply(struct state *state, const struct record *record, const stru
         leave(&workflow->stages[event->as.stage_failed.stage], STAGE_FAILED);
         return;
     case EVENT_WORKFLOW_COMPLETED:
-        end(state, workflow, WORKFLOW_COMPLETED);
+        workflow_end(state, workflow, WORKFLOW_COMPLETED);
         return;
     case EVENT_WORKFLOW_FAILED:
-        end(state, workflow, WORKFLOW_FAILED);
+        workflow_end(state, workflow, WORKFLOW_FAILED);
         return;
     case EVENT_WORKFLOW_CANCELLED:
-        end(state, workflow, WORKFLOW_CANCELLED);
+        workflow_end(state, workflow, WORKFLOW_CANCELLED);
         return;
     case EVENT_WORKFLOW_STARTED:
     case EVENT_STORE_CREATED:
@@ -254,6 +289,19 @@ void workflow_apply(struct state *state, const struct record *record, const stru
     case EVENT_COMMAND_REFUSED:
     case EVENT_CLOCK_ADVANCED:
     case EVENT_LOG_REPAIRED:
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+    case EVENT_CLOCK_JUMPED:
+    case EVENT_ROLLBACK_REQUESTED:
+    case EVENT_CANCEL_REQUESTED:
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+    case EVENT_STAGE_UNDONE:
+    case EVENT_STAGE_TIMED_OUT:
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
         return;
     }
 }

@@ -2,6 +2,7 @@
 #include "engine/core/workflow.h"
 
 #include "engine/core/decision.h"
+#include "engine/core/rollback.h"
 #include "engine/core/text.h"
 
 #include <inttypes.h>
@@ -45,7 +46,7 @@ static bool check_fields(const struct field *fields, size_t count, struct decisi
     return true;
 }
 
-static bool check_reason(struct bytes_view reason, struct decision *decision) {
+bool workflow_check_reason(struct bytes_view reason, struct decision *decision) {
     if (reason.size <= COMMAND_TEXT_MAX && text_is_utf8(reason))
         return true;
     decision_fail(decision, WF_USAGE, "a reason must be UTF-8 text of at most %d bytes",
@@ -55,21 +56,29 @@ static bool check_reason(struct bytes_view reason, struct decision *decision) {
 
 /* --- stages --- */
 
+bool workflow_needs_met(const struct definition_stage *stage, uint64_t completed, uint64_t items) {
+    return (stage->needs_stages & ~completed) == 0 && (stage->needs_items & ~items) == 0;
+}
+
+void workflow_decide_activation(const struct definition *definition, unsigned stage,
+                                uint32_t attempt, struct decision *decision) {
+    struct event *event = decision_add(decision, EVENT_STAGE_ACTIVATED);
+    event->as.stage_activated.stage = stage;
+    event->as.stage_activated.attempt = attempt;
+    event->as.stage_activated.timeout_ms = definition->stages[stage].timeout_ms;
+}
+
 /* Activate all stages that wait and whose needs are met by these. */
 static void activate_ready(const struct definition *definition, const struct stage_state *stages,
                            uint64_t completed, uint64_t items, struct decision *decision) {
-    for (size_t i = 0; i < definition->stage_count; i++) {
-        const struct definition_stage *stage = &definition->stages[i];
+    for (unsigned i = 0; i < definition->stage_count; i++) {
         enum stage_status status = stages != NULL ? stages[i].status : STAGE_BLOCKED;
         if (status != STAGE_BLOCKED && status != STAGE_ROLLED_BACK)
             continue;
-        if ((completed & UINT64_C(1) << i) != 0 || (stage->needs_stages & ~completed) != 0 ||
-            (stage->needs_items & ~items) != 0)
-            continue;
-        struct event *event = decision_add(decision, EVENT_STAGE_ACTIVATED);
-        event->as.stage_activated.stage = (uint32_t)i;
-        event->as.stage_activated.attempt = stages != NULL ? stages[i].attempt + 1 : 1;
-        event->as.stage_activated.timeout_ms = stage->timeout_ms;
+        if ((completed & UINT64_C(1) << i) == 0 &&
+            workflow_needs_met(&definition->stages[i], completed, items))
+            workflow_decide_activation(definition, i, stages != NULL ? stages[i].attempt + 1 : 1,
+                                       decision);
     }
 }
 
@@ -132,9 +141,8 @@ void workflow_decide_start(const struct state *state, const struct command *comm
 
 /* --- what submit, fail and cancel have in common --- */
 
-static const struct workflow *find_workflow(const struct state *state,
-                                            const struct command *command,
-                                            struct decision *decision) {
+const struct workflow *workflow_find(const struct state *state, const struct command *command,
+                                     struct decision *decision) {
     const struct workflow *workflow = state_workflow(state, command->subject);
     if (workflow != NULL && !workflow->entity.deleted)
         return workflow;
@@ -144,7 +152,7 @@ static const struct workflow *find_workflow(const struct state *state,
 }
 
 /* Refuse whatever comes after the end. */
-static bool check_goes_on(const struct workflow *workflow, struct decision *decision) {
+bool workflow_check_goes_on(const struct workflow *workflow, struct decision *decision) {
     if (!workflow_has_ended(workflow))
         return true;
     decision_refuse(decision, "workflow %s is %s: nothing more can happen to it", workflow->id,
@@ -233,19 +241,39 @@ static bool check_required(const struct definition_step *step, const struct fiel
     return complete;
 }
 
+/* Nothing can be submitted to what goes back, or is held. */
+static bool check_moves(const struct workflow *workflow, struct decision *decision) {
+    if (!workflow_stands_still(workflow))
+        return true;
+    decision_refuse(decision, "workflow %s is %s: nothing can be submitted until that is decided",
+                    workflow->id, workflow_status_name(workflow->status));
+    return false;
+}
+
+/* What belongs to an attempt that is over comes too late: it is recorded, and has no effect. */
+static bool check_attempt(const struct workflow *workflow, const struct definition_step *step,
+                          uint32_t attempt, struct decision *decision) {
+    if (attempt == 0)
+        return true;
+    if (step->completes < 0) {
+        decision_fail(decision, WF_USAGE, "step %s completes no stage: it belongs to no attempt",
+                      step->name);
+        return false;
+    }
+    return rollback_check_attempt(workflow, (unsigned)step->completes, attempt, decision);
+}
+
 static bool check_submission(const struct workflow *workflow, unsigned index,
                              const struct command *command, struct decision *decision) {
     const struct definition_step *step = &workflow->definition->steps[index];
     const struct field *fields = command->as.workflow_submit.fields;
     size_t count = command->as.workflow_submit.field_count;
-    if (!check_goes_on(workflow, decision))
+    if (!workflow_check_goes_on(workflow, decision))
         return false;
-    if (workflow->status != WORKFLOW_RUNNING) {
-        decision_refuse(decision,
-                        "workflow %s is %s: nothing can be submitted until that is decided",
-                        workflow->id, workflow_status_name(workflow->status));
+    if (!check_moves(workflow, decision))
         return false;
-    }
+    if (!check_attempt(workflow, step, command->as.workflow_submit.attempt, decision))
+        return false;
     if (workflow_step_in_force(workflow, index)) {
         decision_refuse(decision, "step %s was submitted to workflow %s already", step->name,
                         workflow->id);
@@ -267,7 +295,7 @@ static bool check_submission(const struct workflow *workflow, unsigned index,
 
 void workflow_decide_submit(const struct state *state, const struct command *command,
                             struct decision *decision) {
-    const struct workflow *workflow = find_workflow(state, command, decision);
+    const struct workflow *workflow = workflow_find(state, command, decision);
     if (workflow == NULL)
         return;
     const struct definition *definition = workflow->definition;
@@ -296,8 +324,8 @@ void workflow_decide_submit(const struct state *state, const struct command *com
 
 /* --- fail and cancel --- */
 
-static int find_stage(const struct definition *definition, struct bytes_view name,
-                      struct decision *decision) {
+int workflow_find_stage(const struct definition *definition, struct bytes_view name,
+                        struct decision *decision) {
     int stage = definition_stage_index(definition, (const char *)name.data, name.size);
     if (stage >= 0)
         return stage;
@@ -315,11 +343,16 @@ static int find_stage(const struct definition *definition, struct bytes_view nam
 void workflow_decide_fail(const struct state *state, const struct command *command,
                           struct decision *decision) {
     struct bytes_view reason = command->as.workflow_fail.reason;
-    const struct workflow *workflow = find_workflow(state, command, decision);
+    uint32_t attempt = command->as.workflow_fail.attempt;
+    const struct workflow *workflow = workflow_find(state, command, decision);
     if (workflow == NULL)
         return;
-    int stage = find_stage(workflow->definition, command->as.workflow_fail.stage, decision);
-    if (stage < 0 || !check_reason(reason, decision) || !check_goes_on(workflow, decision))
+    int found =
+        workflow_find_stage(workflow->definition, command->as.workflow_fail.stage, decision);
+    unsigned stage = (unsigned)found;
+    if (found < 0 || !workflow_check_reason(reason, decision) ||
+        !workflow_check_goes_on(workflow, decision) ||
+        (attempt != 0 && !rollback_check_attempt(workflow, stage, attempt, decision)))
         return;
     if (workflow->stages[stage].status != STAGE_ACTIVE) {
         decision_refuse(decision, "stage %s of workflow %s is %s; only an active stage can fail",
@@ -328,16 +361,20 @@ void workflow_decide_fail(const struct state *state, const struct command *comma
         return;
     }
     struct event *event = decision_add(decision, EVENT_STAGE_FAILED);
-    event->as.stage_failed.stage = (uint32_t)stage;
+    event->as.stage_failed.stage = stage;
     event->as.stage_failed.reason = reason;
-    decision_add(decision, EVENT_WORKFLOW_FAILED)->as.workflow_failed.reason = reason;
+    rollback_decide_outcome(workflow, stage, STAGE_FAILED, reason, decision);
 }
 
 void workflow_decide_cancel(const struct state *state, const struct command *command,
                             struct decision *decision) {
     struct bytes_view reason = command->as.workflow_cancel.reason;
-    const struct workflow *workflow = find_workflow(state, command, decision);
-    if (workflow == NULL || !check_reason(reason, decision) || !check_goes_on(workflow, decision))
+    const struct workflow *workflow = workflow_find(state, command, decision);
+    if (workflow == NULL || !workflow_check_reason(reason, decision) ||
+        !workflow_check_goes_on(workflow, decision))
         return;
-    decision_add(decision, EVENT_WORKFLOW_CANCELLED)->as.workflow_cancelled.reason = reason;
+    if (command->as.workflow_cancel.rollback)
+        rollback_decide_cancel(workflow, reason, decision);
+    else
+        decision_add(decision, EVENT_WORKFLOW_CANCELLED)->as.workflow_cancelled.reason = reason;
 }

@@ -173,6 +173,54 @@ enum wf_status core_cancel(struct core_store *store, const char *id, const char 
     return core_store_execute(store, &command);
 }
 
+enum wf_status core_cancel_back(struct core_store *store, const char *id, const char *reason,
+                                const char *actor) {
+    struct command command = {.kind = COMMAND_WORKFLOW_CANCEL, .now_ms = store->now_ms};
+    command.subject = core_view(id);
+    command.actor = core_view(actor);
+    command.as.workflow_cancel.reason = core_view(reason);
+    command.as.workflow_cancel.rollback = true;
+    return core_store_execute(store, &command);
+}
+
+enum wf_status core_rollback(struct core_store *store, const char *id, const char *stage,
+                             const char *actor) {
+    struct command command = {.kind = COMMAND_WORKFLOW_ROLLBACK, .now_ms = store->now_ms};
+    command.subject = core_view(id);
+    command.actor = core_view(actor);
+    command.as.workflow_rollback.stage = core_view(stage);
+    command.as.workflow_rollback.reason = core_view("because");
+    return core_store_execute(store, &command);
+}
+
+enum wf_status core_review(struct core_store *store, enum command_kind verdict, const char *id,
+                           const char *stage, const char *actor, const char *role) {
+    struct command command = {.kind = verdict, .now_ms = store->now_ms};
+    command.subject = core_view(id);
+    command.actor = core_view(actor);
+    command.as.review.stage = core_view(stage);
+    command.as.review.role = core_view(role);
+    command.as.review.reason = core_view("");
+    return core_store_execute(store, &command);
+}
+
+size_t core_fire_due(struct core_store *store) {
+    const struct timer *first;
+    size_t fired = 0;
+    for (; (first = timers_first(&store->state.timers)) != NULL && first->due_ms <= store->now_ms;
+         fired++) {
+        char id[COMMAND_ID_MAX + 1];
+        unsigned stage = 0;
+        snprintf(id, sizeof id, "%s", first->workflow->id);
+        workflow_due(first->workflow, &stage);
+        struct command command = {.kind = COMMAND_TIMER_FIRE, .now_ms = store->now_ms};
+        command.subject = core_view(id);
+        command.as.timer_fire.stage = stage;
+        require(core_store_execute(store, &command) == WF_OK, "fire", NULL);
+    }
+    return fired;
+}
+
 enum wf_status core_advance(struct core_store *store, int64_t by_ms) {
     struct command command = {.kind = COMMAND_CLOCK_ADVANCE, .now_ms = store->now_ms};
     command.as.clock_advance.by_ms = by_ms;

@@ -39,6 +39,15 @@ enum wf_status core_submit(struct core_store *store, const char *id, const char 
 enum wf_status core_fail(struct core_store *store, const char *id, const char *stage,
                          const char *reason);
 enum wf_status core_cancel(struct core_store *store, const char *id, const char *reason);
+enum wf_status core_cancel_back(struct core_store *store, const char *id, const char *reason,
+                                const char *actor); /* with rollback */
+enum wf_status core_rollback(struct core_store *store, const char *id, const char *stage,
+                             const char *actor);
+/* `verdict`: COMMAND_REVIEW_APPROVE or COMMAND_REVIEW_REJECT. */
+enum wf_status core_review(struct core_store *store, enum command_kind verdict, const char *id,
+                           const char *stage, const char *actor, const char *role);
+/* Fire the timers that are due at now_ms, in order; how many there were. */
+size_t core_fire_due(struct core_store *store);
 enum wf_status core_advance(struct core_store *store, int64_t by_ms);
 /* The same with an idempotency key; the body's hash is made of `body`. */
 enum wf_status core_submit_keyed(struct core_store *store, const char *id, const char *step,

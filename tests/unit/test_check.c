@@ -144,6 +144,7 @@ static void test_check_finds_broken_lists(void **state) {
 static void test_check_asks_less_after_a_repair(void **state) {
     struct core_store *store = *state;
     core_workflow(store, "L1")->stages[1] = (struct stage_state){.status = STAGE_BLOCKED};
+    timers_follow(&store->state.timers, core_workflow(store, "L1"));
     store->state.store.repairs = 1;
     finds_nothing(store);
     store->state.store.repairs = 0;

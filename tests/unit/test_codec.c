@@ -104,6 +104,40 @@ static struct event event_of(enum event_kind kind, struct definition *definition
         event.as.log_repaired.last_lsn = 300;
         event.as.log_repaired.copy = view("00000000000000000001.seg.damaged");
         break;
+    case EVENT_ROLLBACK_REQUESTED:
+        event.as.rollback_requested.stage = 2;
+        event.as.rollback_requested.reason = view("wrong income");
+        break;
+    case EVENT_CANCEL_REQUESTED:
+        event.as.cancel_requested.reason = view("withdrawn");
+        break;
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+        event.as.review.stage = 1;
+        event.as.review.role = view("reviewer");
+        event.as.review.reason = view("no answer");
+        break;
+    case EVENT_STAGE_UNDONE:
+        event.as.stage_undone.stage = 3;
+        event.as.stage_undone.attempt = 2;
+        break;
+    case EVENT_STAGE_TIMED_OUT:
+        event.as.stage_timed_out.stage = 3;
+        event.as.stage_timed_out.attempt = 2;
+        break;
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
+        break;
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+        event.as.clock_advance_begun.to_ms = INT64_C(1769817600000);
+        break;
+    case EVENT_CLOCK_JUMPED:
+        event.as.clock_jumped.expected_ms = INT64_C(1767225605000);
+        event.as.clock_jumped.to_ms = INT64_C(1767139205000);
+        break;
     }
     return event;
 }
@@ -204,6 +238,40 @@ static void assert_event(const struct event *a, const struct event *b) {
         assert_int_equal(a->as.log_repaired.last_lsn, b->as.log_repaired.last_lsn);
         assert_view(a->as.log_repaired.copy, b->as.log_repaired.copy);
         return;
+    case EVENT_ROLLBACK_REQUESTED:
+        assert_int_equal(a->as.rollback_requested.stage, b->as.rollback_requested.stage);
+        assert_view(a->as.rollback_requested.reason, b->as.rollback_requested.reason);
+        return;
+    case EVENT_CANCEL_REQUESTED:
+        assert_view(a->as.cancel_requested.reason, b->as.cancel_requested.reason);
+        return;
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+        assert_int_equal(a->as.review.stage, b->as.review.stage);
+        assert_view(a->as.review.role, b->as.review.role);
+        assert_view(a->as.review.reason, b->as.review.reason);
+        return;
+    case EVENT_STAGE_UNDONE:
+        assert_int_equal(a->as.stage_undone.stage, b->as.stage_undone.stage);
+        assert_int_equal(a->as.stage_undone.attempt, b->as.stage_undone.attempt);
+        return;
+    case EVENT_STAGE_TIMED_OUT:
+        assert_int_equal(a->as.stage_timed_out.stage, b->as.stage_timed_out.stage);
+        assert_int_equal(a->as.stage_timed_out.attempt, b->as.stage_timed_out.attempt);
+        return;
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
+        return;
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+        assert_int_equal(a->as.clock_advance_begun.to_ms, b->as.clock_advance_begun.to_ms);
+        return;
+    case EVENT_CLOCK_JUMPED:
+        assert_int_equal(a->as.clock_jumped.expected_ms, b->as.clock_jumped.expected_ms);
+        assert_int_equal(a->as.clock_jumped.to_ms, b->as.clock_jumped.to_ms);
+        return;
     }
 }
 
@@ -253,7 +321,7 @@ static void test_every_kind_of_event_survives_the_way_there_and_back(void **stat
         assert_record(&record, &back);
         codec_release(&back);
     }
-    assert_int_equal(kind, EVENT_LOG_REPAIRED + 1);
+    assert_int_equal(kind, EVENT_CLOCK_JUMPED + 1);
     definition_destroy(definition);
 }
 
@@ -328,6 +396,8 @@ static void fill_event(Wf__Pb__Event *event, ProtobufCBinaryData list[8]) {
     event->test_clock = rand() % 2;
     event->first_lsn = random_number();
     event->last_lsn = random_number();
+    event->role = random_data();
+    event->expected_ms = (int64_t)random_number();
 }
 
 static void assert_data(struct bytes_view a, ProtobufCBinaryData b) {
@@ -347,6 +417,8 @@ static void assert_wire_event(const struct wire_event *a, const Wf__Pb__Event *b
     assert_int_equal(a->first_lsn, b->first_lsn);
     assert_int_equal(a->last_lsn, b->last_lsn);
     assert_data(a->text, b->text);
+    assert_data(a->role, b->role);
+    assert_int_equal(a->expected_ms, b->expected_ms);
     assert_int_equal(a->definition.data != NULL, b->definition != NULL);
     assert_int_equal(a->field_count, b->n_fields);
     for (size_t i = 0; i < b->n_fields; i++)

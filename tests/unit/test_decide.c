@@ -192,6 +192,12 @@ static void test_decide_fail_wants_an_active_stage(void **state) {
     says(store, "no stage \"credit\"; its stages are credit_check, income_verification");
     assert_int_equal(core_fail(store, "L1", "final_approval", "x"), WF_REFUSED);
     says(store, "is blocked; only an active stage can fail");
+    for (uint32_t attempt = 2; attempt <= 3; attempt++) { /* its strategy is automatic */
+        assert_int_equal(core_fail(store, "L1", "credit_check", "score too low"), WF_OK);
+        assert_int_equal(store->decision.events[0].kind, EVENT_STAGE_FAILED);
+        assert_int_equal(store->decision.events[1].kind, EVENT_STAGE_ACTIVATED);
+        assert_int_equal(core_workflow(store, "L1")->stages[0].attempt, attempt);
+    }
     assert_int_equal(core_fail(store, "L1", "credit_check", "score too low"), WF_OK);
     assert_int_equal(store->decision.events[0].kind, EVENT_STAGE_FAILED);
     assert_int_equal(store->decision.events[1].kind, EVENT_WORKFLOW_FAILED);

@@ -33,7 +33,7 @@ _wfctl() {
             dir=(-d "${COMP_WORDS[i + 1]}")
             ((i++))
             ;;
-        --verify | --create | --help | --version | -[cVh]) ;;
+        --verify | --create | --dry-run | --rollback | --help | --version | -[cVh]) ;;
         -*) ((i++)) ;;
         *) place+=("${COMP_WORDS[i]}") ;;
         esac
@@ -48,7 +48,8 @@ _wfctl() {
     *" workflow start" | *" def show") _wfctl_offer type "$current" "${dir[@]}" ;;
     *" workflow "[a-z]*" "*) ;;
     *" workflow list") ;;
-    *" workflow "*) _wfctl_offer id "$current" "${dir[@]}" ;;
+    *" review list" | *" review "[a-z]*" "*) ;;
+    *" workflow "* | *" review "*) _wfctl_offer id "$current" "${dir[@]}" ;;
     *" def add" | *" def validate" | *" replay" | *" wal dump") _wfctl_offer file "$current" ;;
     *" backup" | *" restore") _wfctl_offer folder "$current" ;;
     esac

@@ -342,6 +342,16 @@ bool cli_split(char *text, struct wf_field *field) {
     return true;
 }
 
+enum wf_status cli_option_attempt(struct cli *cli, uint32_t *attempt) {
+    uint64_t value = *attempt;
+    enum wf_status status = cli_option_uint(cli, "attempt", &value);
+    if (status == WF_OK && (value > UINT32_MAX || (value == 0 && cli_option(cli, "attempt"))))
+        return cli_usage(cli, "--attempt '%s' is no attempt: they count from 1",
+                         cli_option(cli, "attempt"));
+    *attempt = (uint32_t)value;
+    return status;
+}
+
 enum wf_status cli_fields(struct cli *cli, size_t first, struct wf_field *fields, size_t *count) {
     *count = 0;
     for (size_t i = first; i < cli->argument_count; i++) {

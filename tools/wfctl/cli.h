@@ -81,6 +81,12 @@ enum wf_status cli_fields(struct cli *cli, size_t first, struct wf_field *fields
 /* Cut NAME=VALUE in two, in place. False: there is no "=" or no name. */
 bool cli_split(char *text, struct wf_field *field);
 
+/* --attempt N; keeps `*attempt` where it is not given. */
+enum wf_status cli_option_attempt(struct cli *cli, uint32_t *attempt);
+/* Execute the command with the options --key and --actor, and tell what it came to. In
+ * cmd_workflow.c. */
+enum wf_status cli_execute(struct cli *cli, struct wf_command *command);
+
 const struct noun *cli_noun_find(const char *name);
 /* `name` NULL: the noun on its own. */
 const struct verb *cli_verb_find(const char *noun, const char *name);
@@ -107,8 +113,13 @@ enum wf_status cmd_workflow_history(struct cli *cli);
 enum wf_status cmd_workflow_list(struct cli *cli);
 enum wf_status cmd_workflow_fail(struct cli *cli);
 enum wf_status cmd_workflow_cancel(struct cli *cli);
+enum wf_status cmd_workflow_rollback(struct cli *cli);
+enum wf_status cmd_review_list(struct cli *cli);
+enum wf_status cmd_review_approve(struct cli *cli);
+enum wf_status cmd_review_reject(struct cli *cli);
 enum wf_status cmd_clock_show(struct cli *cli);
 enum wf_status cmd_clock_advance(struct cli *cli);
+enum wf_status cmd_clock_tick(struct cli *cli);
 enum wf_status cmd_replay(struct cli *cli);
 enum wf_status cmd_wal_status(struct cli *cli);
 enum wf_status cmd_wal_dump(struct cli *cli);

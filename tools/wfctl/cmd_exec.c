@@ -174,8 +174,8 @@ static void answer_now(struct exec *exec) {
     struct bytes_buffer result;
     bytes_buffer_init(&result);
     struct emit result_json = {.to = &result};
-    enum wf_status status =
-        exec->request.kind->answer(exec->cli->engine, &exec->request, &result_json, &lsn, &err);
+    request_answer_fn answer = exec->request.dry_run ? answer_plan : exec->request.kind->answer;
+    enum wf_status status = answer(exec->cli->engine, &exec->request, &result_json, &lsn, &err);
     if (status == WF_OK && result.failed)
         status = error_set(&err, WF_NO_MEMORY, "no memory for the answer");
     if (status == WF_OK) {
@@ -200,7 +200,7 @@ static void take_line(struct exec *exec, const char *line, size_t size) {
     enum wf_status status = request_decode(&exec->request, line, size, &err);
     if (status != WF_OK)
         fail_slot(exec, take_slot(exec, true), status, err.text);
-    else if (exec->request.kind->answer)
+    else if (exec->request.kind->answer || exec->request.dry_run)
         answer_now(exec);
     else
         enqueue(exec);

@@ -23,11 +23,17 @@ static void tell_result_text(struct out *out, const char *id, const struct wf_re
         }
         out_printf(out, ")");
     }
+    if (result->waits_stage) {
+        out_printf(out, ", ");
+        out_text(out, result->waits_stage);
+        out_printf(out, " waits for role ");
+        out_text(out, result->waits_role);
+    }
     out_printf(out, ", record %" PRIu64 "%s\n", result->lsn,
                result->replayed ? "; this key was used before: the first outcome again" : "");
 }
 
-static enum wf_status execute(struct cli *cli, struct wf_command *command) {
+enum wf_status cli_execute(struct cli *cli, struct wf_command *command) {
     command->key = cli_option(cli, "key");
     command->actor = cli_option(cli, "actor");
     struct wf_result result;
@@ -64,7 +70,7 @@ enum wf_status cmd_workflow_start(struct cli *cli) {
     if (status != WF_OK)
         return status;
     command.version = (uint32_t)version;
-    return execute(cli, &command);
+    return cli_execute(cli, &command);
 }
 
 enum wf_status cmd_workflow_submit(struct cli *cli) {
@@ -73,8 +79,10 @@ enum wf_status cmd_workflow_submit(struct cli *cli) {
                                  .id = cli->arguments[0],
                                  .step = cli->arguments[1],
                                  .fields = fields};
-    enum wf_status status = cli_fields(cli, 2, fields, &command.field_count);
-    return status == WF_OK ? execute(cli, &command) : status;
+    enum wf_status status = cli_option_attempt(cli, &command.attempt);
+    if (status == WF_OK)
+        status = cli_fields(cli, 2, fields, &command.field_count);
+    return status == WF_OK ? cli_execute(cli, &command) : status;
 }
 
 enum wf_status cmd_workflow_fail(struct cli *cli) {
@@ -82,13 +90,8 @@ enum wf_status cmd_workflow_fail(struct cli *cli) {
                                  .id = cli->arguments[0],
                                  .stage = cli->arguments[1],
                                  .reason = cli_option(cli, "reason")};
-    return execute(cli, &command);
-}
-
-enum wf_status cmd_workflow_cancel(struct cli *cli) {
-    struct wf_command command = {
-        .kind = WF_WORKFLOW_CANCEL, .id = cli->arguments[0], .reason = cli_option(cli, "reason")};
-    return execute(cli, &command);
+    enum wf_status status = cli_option_attempt(cli, &command.attempt);
+    return status == WF_OK ? cli_execute(cli, &command) : status;
 }
 
 /* --- show --- */
@@ -218,7 +221,7 @@ static void note_activated(struct timeline *timeline, const struct wf_event *eve
 }
 
 static void tell_stage_time(struct timeline *timeline, const struct wf_event *event) {
-    if (!event->stage)
+    if (!event->stage || strncmp(event->event, "stage_", 6) != 0)
         return;
     if (strcmp(event->event, "stage_activated") == 0) {
         note_activated(timeline, event);

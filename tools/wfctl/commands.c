@@ -20,6 +20,20 @@ static const struct option_spec actor_option = {"actor", 'a', "ACTOR",
                                                 "who asks; kept in the history", false};
 static const struct option_spec reason_option = {"reason", 'r', "REASON",
                                                  "why; kept in the history", true};
+static const struct option_spec asker_option = {"actor", 'a', "ACTOR",
+                                                "who asks, or decides; kept in the history", true};
+static const struct option_spec role_option = {"role", 0, "ROLE", "in which the actor decides",
+                                               true};
+static const struct option_spec to_option = {"to", 0, "STAGE", "the stage to go back to", true};
+static const struct option_spec dry_run_option = {
+    "dry-run", 0, NULL, "say what would be undone, and write nothing", false};
+static const struct option_spec rollback_option = {
+    "rollback", 0, NULL, "undo all stages first, the latest first, each by its strategy", false};
+static const struct option_spec verdict_reason_option = {"reason", 'r', "REASON",
+                                                         "why; kept in the history", false};
+static const struct option_spec attempt_option = {
+    "attempt", 0, "N", "the stage's attempt that this belongs to; one that is over is refused",
+    false};
 static const struct option_spec def_version_option = {
     "def-version", 0, "N", "version of the definition (default: the newest)", false};
 static const struct option_spec as_of_option = {"as-of", 0, "LSN", "as it was after this record",
@@ -81,6 +95,7 @@ const struct noun cli_nouns[] = {
     {"doctor", "check everything, and say what to do"},
     {"def", "workflow definitions"},
     {"workflow", "loan applications, and any other workflow"},
+    {"review", "what waits for a person's decision"},
     {"clock", "the store's clock"},
     {"replay", "print the log's records, or prove them"},
     {"wal", "the log itself"},
@@ -168,7 +183,7 @@ const struct verb cli_verbs[] = {
      .run = cmd_workflow_submit,
      .summary = "submit a step with its fields",
      .details = "wfctl workflow submit L1 credit_bureau_response credit_score=750 history=clean",
-     .options = {&key_option, &actor_option}},
+     .options = {&attempt_option, &key_option, &actor_option}},
     {.noun = "workflow",
      .name = "show",
      .arguments = "ID",
@@ -201,8 +216,8 @@ const struct verb cli_verbs[] = {
      .at_most = 2,
      .access = ACCESS_WRITE,
      .run = cmd_workflow_fail,
-     .summary = "an external verdict: the stage failed",
-     .options = {&reason_option, &key_option, &actor_option}},
+     .summary = "an external verdict: the stage failed; its strategy is followed",
+     .options = {&reason_option, &attempt_option, &key_option, &actor_option}},
     {.noun = "workflow",
      .name = "cancel",
      .arguments = "ID",
@@ -211,7 +226,49 @@ const struct verb cli_verbs[] = {
      .access = ACCESS_WRITE,
      .run = cmd_workflow_cancel,
      .summary = "end a workflow where it stands",
-     .options = {&reason_option, &key_option, &actor_option}},
+     .options = {&reason_option, &rollback_option, &dry_run_option, &key_option, &actor_option}},
+    {.noun = "workflow",
+     .name = "rollback",
+     .arguments = "ID",
+     .required = 1,
+     .at_most = 1,
+     .access = ACCESS_WRITE,
+     .run = cmd_workflow_rollback,
+     .summary = "go back to a stage; nothing is erased",
+     .details =
+         "Undoes what was completed or became active after the stage, the latest first, then the\n"
+         "stage itself, which becomes active again. Each is undone by its own strategy; where a\n"
+         "person must agree the rollback waits (see wfctl review).\n"
+         "wfctl workflow rollback L1 --to credit_check --reason 'wrong file' --actor Eve",
+     .options = {&to_option, &reason_option, &asker_option, &dry_run_option, &key_option}},
+
+    {.noun = "review",
+     .name = "list",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_review_list,
+     .summary = "what waits for a decision, and for whose",
+     .options = {&after_option}},
+    {.noun = "review",
+     .name = "approve",
+     .arguments = "ID STAGE",
+     .required = 2,
+     .at_most = 2,
+     .access = ACCESS_WRITE,
+     .run = cmd_review_approve,
+     .summary = "carry on what is proposed: undo the stage, or open it again",
+     .options = {&asker_option, &role_option, &verdict_reason_option, &attempt_option,
+                 &key_option}},
+    {.noun = "review",
+     .name = "reject",
+     .arguments = "ID STAGE",
+     .required = 2,
+     .at_most = 2,
+     .access = ACCESS_WRITE,
+     .run = cmd_review_reject,
+     .summary = "stop the rollback; where the stage failed or timed out, fail the workflow",
+     .options = {&asker_option, &role_option, &verdict_reason_option, &attempt_option,
+                 &key_option}},
 
     {.noun = "clock",
      .name = "show",
@@ -227,8 +284,16 @@ const struct verb cli_verbs[] = {
      .access = ACCESS_WRITE,
      .run = cmd_clock_advance,
      .summary = "move a test clock forward",
-     .details = "DURATION is 30s, 5m, 2h, 30d, 1h30m and the like.",
+     .details =
+         "DURATION is 30s, 5m, 2h, 30d, 1h30m and the like. Every deadline on the way fires, in "
+         "order.",
      .options = {&key_option, &actor_option}},
+    {.noun = "clock",
+     .name = "tick",
+     .arguments = "",
+     .access = ACCESS_WRITE,
+     .run = cmd_clock_tick,
+     .summary = "fire the timers whose deadline has passed"},
 
     {.noun = "replay",
      .arguments = "[FILE]",
@@ -346,9 +411,9 @@ const struct verb cli_verbs[] = {
          "{\"cmd\":\"workflow.submit\",\"id\":\"L1\",\"step\":\"S\",\"data\":{\"k\":\"v\"},\"key\":"
          "\"k-"
          "17\",\"tag\":\"any\"}\n"
-         "Commands: workflow.start|submit|fail|cancel|show|history|list, def.add|list|show, "
-         "clock.show|advance,\n"
-         "status, snapshot.create. \"key\" is the idempotency key, \"tag\" is echoed. A bad line "
+         "Commands: workflow.start|submit|fail|cancel|rollback|show|history|list,\n"
+         "review.list|approve|reject, def.add|list|show, clock.show|advance|tick, status,\n"
+         "snapshot.create. \"key\" is the idempotency key, \"tag\" is echoed. A bad line "
          "gets "
          "an error answer.",
      .options = {&create_option}},

@@ -86,6 +86,38 @@ enum wf_status answer_workflow_list(struct wf_engine *engine, const struct reque
     return status;
 }
 
+enum wf_status answer_plan(struct wf_engine *engine, const struct request *request,
+                           struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)lsn;
+    struct wf_plan *plan;
+    enum wf_status status = wf_rollback_plan(engine, &request->command, &plan, err);
+    if (status != WF_OK)
+        return status;
+    emit_open(json, '{');
+    view_plan_members(json, plan);
+    emit_close(json, '}');
+    wf_plan_free(plan);
+    return WF_OK;
+}
+
+static bool write_review(void *ctx, const struct wf_review *review) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    view_review_members(json, review);
+    emit_close(json, '}');
+    return true;
+}
+
+enum wf_status answer_review_list(struct wf_engine *engine, const struct request *request,
+                                  struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)lsn;
+    list_open(json, "reviews");
+    enum wf_status status =
+        wf_review_list(engine, request_string(request, MEMBER_AFTER), write_review, json, err);
+    list_close(json);
+    return status;
+}
+
 static bool write_definition(void *ctx, const struct wf_definition *definition) {
     struct emit *json = ctx;
     emit_open(json, '{');
@@ -172,6 +204,19 @@ enum wf_status answer_clock_advance(struct wf_engine *engine, const struct reque
         return status;
     *lsn = result.lsn;
     return write_clock(engine, json, err);
+}
+
+enum wf_status answer_clock_tick(struct wf_engine *engine, const struct request *request,
+                                 struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)request, (void)lsn;
+    uint64_t fired = 0;
+    enum wf_status status = wf_tick(engine, &fired, err);
+    if (status != WF_OK)
+        return status;
+    emit_open(json, '{');
+    emit_member_uint(json, "fired", fired);
+    emit_close(json, '}');
+    return WF_OK;
 }
 
 enum wf_status answer_status(struct wf_engine *engine, const struct request *request,

@@ -71,31 +71,56 @@ void request_memory_deinit(void) {
 /* --- the table --- */
 
 static const char *const member_names[MEMBER_COUNT] = {
-    [MEMBER_CMD] = "cmd",           [MEMBER_ID] = "id",
-    [MEMBER_STEP] = "step",         [MEMBER_DATA] = "data",
-    [MEMBER_KEY] = "key",           [MEMBER_TAG] = "tag",
-    [MEMBER_TYPE] = "type",         [MEMBER_WORKFLOW] = "workflow",
-    [MEMBER_VERSION] = "version",   [MEMBER_STAGE] = "stage",
-    [MEMBER_REASON] = "reason",     [MEMBER_ACTOR] = "actor",
-    [MEMBER_TEXT] = "text",         [MEMBER_NAME] = "name",
-    [MEMBER_DURATION] = "duration", [MEMBER_AS_OF] = "as_of",
-    [MEMBER_STATUS] = "status",     [MEMBER_WHERE] = "where",
-    [MEMBER_LIMIT] = "limit",       [MEMBER_AFTER] = "after",
+    [MEMBER_CMD] = "cmd",
+    [MEMBER_ID] = "id",
+    [MEMBER_STEP] = "step",
+    [MEMBER_DATA] = "data",
+    [MEMBER_KEY] = "key",
+    [MEMBER_TAG] = "tag",
+    [MEMBER_TYPE] = "type",
+    [MEMBER_WORKFLOW] = "workflow",
+    [MEMBER_VERSION] = "version",
+    [MEMBER_STAGE] = "stage",
+    [MEMBER_REASON] = "reason",
+    [MEMBER_ACTOR] = "actor",
+    [MEMBER_TEXT] = "text",
+    [MEMBER_NAME] = "name",
+    [MEMBER_DURATION] = "duration",
+    [MEMBER_AS_OF] = "as_of",
+    [MEMBER_STATUS] = "status",
+    [MEMBER_WHERE] = "where",
+    [MEMBER_LIMIT] = "limit",
+    [MEMBER_AFTER] = "after",
+    [MEMBER_TO] = "to",
+    [MEMBER_ROLE] = "role",
+    [MEMBER_ATTEMPT] = "attempt",
+    [MEMBER_ROLLBACK] = "rollback",
+    [MEMBER_DRY_RUN] = "dry_run",
 };
 
 #define BIT(member) (UINT32_C(1) << MEMBER_##member)
 #define COMMAND_BITS (BIT(KEY) | BIT(ACTOR))
+#define REVIEW_BITS (COMMAND_BITS | BIT(ID) | BIT(STAGE) | BIT(ROLE) | BIT(REASON) | BIT(ATTEMPT))
 
 static const struct request_kind kinds[] = {
-    {"workflow.submit", WF_WORKFLOW_SUBMIT, NULL, COMMAND_BITS | BIT(ID) | BIT(STEP) | BIT(DATA),
-     BIT(ID) | BIT(STEP)},
+    {"workflow.submit", WF_WORKFLOW_SUBMIT, NULL,
+     COMMAND_BITS | BIT(ID) | BIT(STEP) | BIT(DATA) | BIT(ATTEMPT), BIT(ID) | BIT(STEP)},
     {"workflow.start", WF_WORKFLOW_START, NULL,
      COMMAND_BITS | BIT(ID) | BIT(TYPE) | BIT(WORKFLOW) | BIT(VERSION) | BIT(DATA), BIT(ID)},
     {"workflow.show", 0, answer_workflow_show, BIT(ID) | BIT(AS_OF), BIT(ID)},
-    {"workflow.fail", WF_WORKFLOW_FAIL, NULL, COMMAND_BITS | BIT(ID) | BIT(STAGE) | BIT(REASON),
+    {"workflow.fail", WF_WORKFLOW_FAIL, NULL,
+     COMMAND_BITS | BIT(ID) | BIT(STAGE) | BIT(REASON) | BIT(ATTEMPT),
      BIT(ID) | BIT(STAGE) | BIT(REASON)},
-    {"workflow.cancel", WF_WORKFLOW_CANCEL, NULL, COMMAND_BITS | BIT(ID) | BIT(REASON),
-     BIT(ID) | BIT(REASON)},
+    {"workflow.cancel", WF_WORKFLOW_CANCEL, NULL,
+     COMMAND_BITS | BIT(ID) | BIT(REASON) | BIT(ROLLBACK) | BIT(DRY_RUN), BIT(ID) | BIT(REASON)},
+    {"workflow.rollback", WF_WORKFLOW_ROLLBACK, NULL,
+     COMMAND_BITS | BIT(ID) | BIT(TO) | BIT(REASON) | BIT(DRY_RUN),
+     BIT(ID) | BIT(TO) | BIT(REASON) | BIT(ACTOR)},
+    {"review.list", 0, answer_review_list, BIT(AFTER), 0},
+    {"review.approve", WF_REVIEW_APPROVE, NULL, REVIEW_BITS,
+     BIT(ID) | BIT(STAGE) | BIT(ACTOR) | BIT(ROLE)},
+    {"review.reject", WF_REVIEW_REJECT, NULL, REVIEW_BITS,
+     BIT(ID) | BIT(STAGE) | BIT(ACTOR) | BIT(ROLE)},
     {"workflow.list", 0, answer_workflow_list,
      BIT(STATUS) | BIT(STAGE) | BIT(TYPE) | BIT(WHERE) | BIT(LIMIT) | BIT(AFTER), 0},
     {"workflow.history", 0, answer_workflow_history, BIT(ID), BIT(ID)},
@@ -104,6 +129,7 @@ static const struct request_kind kinds[] = {
     {"def.show", 0, answer_def_show, BIT(NAME) | BIT(VERSION), BIT(NAME)},
     {"clock.show", 0, answer_clock_show, 0, 0},
     {"clock.advance", 0, answer_clock_advance, COMMAND_BITS | BIT(DURATION), BIT(DURATION)},
+    {"clock.tick", 0, answer_clock_tick, 0, 0},
     {"status", 0, answer_status, 0, 0},
     {"snapshot.create", 0, answer_snapshot_create, 0, 0},
 };
@@ -151,7 +177,14 @@ static enum wf_status check_type(const struct request *request, enum member memb
             !json_is_string(json_object_iter_value(json_object_iter((json_t *)value))))
             return error_set(err, WF_USAGE, "member 'where' must be an object of one string");
         return WF_OK;
+    case MEMBER_ROLLBACK:
+    case MEMBER_DRY_RUN:
+        if (!json_is_boolean(value))
+            return error_set(err, WF_USAGE, "member '%s' must be true or false",
+                             member_names[member]);
+        return WF_OK;
     case MEMBER_VERSION:
+    case MEMBER_ATTEMPT:
     case MEMBER_AS_OF:
     case MEMBER_LIMIT:
         if (!json_is_integer(value) || json_integer_value(value) < 0)
@@ -172,6 +205,8 @@ static enum wf_status check_type(const struct request *request, enum member memb
     case MEMBER_DURATION:
     case MEMBER_STATUS:
     case MEMBER_AFTER:
+    case MEMBER_TO:
+    case MEMBER_ROLE:
     case MEMBER_COUNT:
         if (!json_is_string(value))
             return error_set(err, WF_USAGE, "member '%s' must be a string", member_names[member]);
@@ -295,7 +330,16 @@ static enum wf_status make_command(struct request *request, struct wf_error *err
         .text = request_string(request, MEMBER_TEXT),
         .text_name = request_string(request, MEMBER_NAME),
         .key = request_string(request, MEMBER_KEY),
+        .role = request_string(request, MEMBER_ROLE),
+        .rollback = json_is_true(request->members[MEMBER_ROLLBACK]),
     };
+    if (request->members[MEMBER_TO])
+        request->command.stage = request_string(request, MEMBER_TO);
+    request->dry_run = json_is_true(request->members[MEMBER_DRY_RUN]);
+    uint64_t attempt = request_uint(request, MEMBER_ATTEMPT, 0);
+    if (attempt > UINT32_MAX)
+        return error_set(err, WF_USAGE, "%" PRIu64 " is no attempt", attempt);
+    request->command.attempt = (uint32_t)attempt;
     enum wf_status status = take_type(request, err);
     return status == WF_OK ? take_fields(request, err) : status;
 }
@@ -305,6 +349,7 @@ enum wf_status request_decode(struct request *request, const char *line, size_t 
     reset_memory();
     request->kind = NULL;
     request->unknown = NULL;
+    request->dry_run = false;
     memset(request->members, 0, sizeof request->members);
     if (size == 0)
         return error_set(err, WF_USAGE, "the line is empty");

@@ -30,6 +30,11 @@ enum member {
     MEMBER_WHERE,
     MEMBER_LIMIT,
     MEMBER_AFTER,
+    MEMBER_TO,
+    MEMBER_ROLE,
+    MEMBER_ATTEMPT,
+    MEMBER_ROLLBACK,
+    MEMBER_DRY_RUN,
     MEMBER_COUNT,
 };
 
@@ -54,6 +59,7 @@ struct request {
     struct json_t *members[MEMBER_COUNT]; /* NULL: not given */
     const char *unknown;                  /* name of a member that is none */
     struct wf_command command;            /* where kind->command */
+    bool dry_run;                         /* answer what the command would do */
     struct wf_field fields[WF_FIELDS_MAX];
     char numbers[WF_FIELDS_MAX][32]; /* numbers among the values, as text */
 };
@@ -80,6 +86,10 @@ enum wf_status answer_workflow_history(struct wf_engine *, const struct request 
                                        uint64_t *, struct wf_error *);
 enum wf_status answer_workflow_list(struct wf_engine *, const struct request *, struct emit *,
                                     uint64_t *, struct wf_error *);
+enum wf_status answer_plan(struct wf_engine *, const struct request *, struct emit *, uint64_t *,
+                           struct wf_error *);
+enum wf_status answer_review_list(struct wf_engine *, const struct request *, struct emit *,
+                                  uint64_t *, struct wf_error *);
 enum wf_status answer_def_list(struct wf_engine *, const struct request *, struct emit *,
                                uint64_t *, struct wf_error *);
 enum wf_status answer_def_show(struct wf_engine *, const struct request *, struct emit *,
@@ -88,6 +98,8 @@ enum wf_status answer_clock_show(struct wf_engine *, const struct request *, str
                                  uint64_t *, struct wf_error *);
 enum wf_status answer_clock_advance(struct wf_engine *, const struct request *, struct emit *,
                                     uint64_t *, struct wf_error *);
+enum wf_status answer_clock_tick(struct wf_engine *, const struct request *, struct emit *,
+                                 uint64_t *, struct wf_error *);
 enum wf_status answer_status(struct wf_engine *, const struct request *, struct emit *, uint64_t *,
                              struct wf_error *);
 enum wf_status answer_snapshot_create(struct wf_engine *, const struct request *, struct emit *,

@@ -43,6 +43,7 @@ enum wf_status store_open(struct cli *cli, enum access access, bool long_running
     wf_options_init(&options);
     options.read_only = access == ACCESS_READ;
     options.background_snapshots = long_running;
+    options.background_timers = long_running;
     return hint_at_init(cli, wf_open(cli->dir, &options, &cli->engine, &cli->err));
 }
 

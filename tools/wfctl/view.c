@@ -31,6 +31,8 @@ static void stages_member(struct emit *json, const struct wf_workflow *workflow)
         emit_member_uint(json, "attempt", stage->attempt);
         if (stage->deadline_ms)
             emit_member_time(json, "deadline", stage->deadline_ms);
+        if (stage->remaining_ms)
+            emit_member_uint(json, "remaining_ms", (uint64_t)stage->remaining_ms);
         emit_close(json, '}');
     }
     emit_close(json, ']');
@@ -51,6 +53,70 @@ static void tail_members(struct emit *json, const struct wf_workflow *workflow) 
     emit_member_time(json, "changed", workflow->changed_ms);
 }
 
+void view_review_members(struct emit *json, const struct wf_review *review) {
+    emit_member(json, "id", review->id);
+    emit_member(json, "workflow", review->type);
+    emit_member_uint(json, "version", review->version);
+    emit_member(json, "stage", review->stage);
+    emit_member_uint(json, "attempt", review->attempt);
+    emit_member(json, "role", review->role);
+    if (review->four_eyes)
+        emit_member_bool(json, "four_eyes", true);
+    emit_member(json, "proposal", review->proposal);
+    emit_member_if(json, "to", review->target);
+    emit_member_if(json, "actor", review->actor);
+    emit_member_if(json, "reason", review->reason);
+    emit_member_time(json, "since", review->since_ms);
+    emit_member_uint(json, "lsn", review->lsn);
+}
+
+/* A rollback under way, and what waits; nothing where there is none. */
+static void going_back_members(struct emit *json, const struct wf_workflow *workflow) {
+    if (workflow->going_back) {
+        emit_key(json, "going_back");
+        emit_open(json, '{');
+        emit_member(json, "by", workflow->going_back);
+        emit_member_if(json, "to", workflow->target);
+        emit_close(json, '}');
+    }
+    if (workflow->review_count == 0)
+        return;
+    emit_key(json, "reviews");
+    emit_open(json, '[');
+    for (size_t i = 0; i < workflow->review_count; i++) {
+        emit_open(json, '{');
+        view_review_members(json, &workflow->reviews[i]);
+        emit_close(json, '}');
+    }
+    emit_close(json, ']');
+}
+
+void view_plan_members(struct emit *json, const struct wf_plan *plan) {
+    emit_member(json, "id", plan->id);
+    emit_member_if(json, "to", plan->target);
+    emit_key(json, "plan");
+    emit_open(json, '[');
+    for (size_t i = 0; i < plan->stage_count; i++) {
+        const struct wf_plan_stage *stage = &plan->stages[i];
+        emit_open(json, '{');
+        emit_member(json, "stage", stage->stage);
+        emit_member(json, "status", stage->status);
+        emit_member_uint(json, "attempt", stage->attempt);
+        emit_member(json, "strategy", stage->strategy);
+        emit_member(json, "role", stage->role);
+        if (stage->four_eyes)
+            emit_member_bool(json, "four_eyes", true);
+        emit_member(json, "step", stage->step);
+        emit_key(json, "fields");
+        emit_open(json, '[');
+        for (size_t j = 0; j < stage->field_count; j++)
+            emit_string(json, stage->fields[j]);
+        emit_close(json, ']');
+        emit_close(json, '}');
+    }
+    emit_close(json, ']');
+}
+
 void view_workflow_members(struct emit *json, const struct wf_workflow *workflow) {
     head_members(json, workflow);
     stages_member(json, workflow);
@@ -60,6 +126,7 @@ void view_workflow_members(struct emit *json, const struct wf_workflow *workflow
         emit_string(json, workflow->steps[i]);
     emit_close(json, ']');
     data_member(json, workflow->data, workflow->data_count);
+    going_back_members(json, workflow);
     tail_members(json, workflow);
 }
 
@@ -103,6 +170,9 @@ void view_event_members(struct emit *json, const struct wf_event *event) {
         emit_member_uint(json, "version", event->version);
     if (event->deadline_ms)
         emit_member_time(json, "deadline", event->deadline_ms);
+    emit_member_if(json, "role", event->role);
+    if (event->expected_ms)
+        emit_member_time(json, "expected", event->expected_ms);
     emit_member_if(json, "key", event->key);
     emit_member_if(json, "reason", event->reason);
 }
@@ -200,6 +270,13 @@ void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_r
             emit_string(json, result->activated[i]);
         emit_close(json, ']');
     }
+    if (result->waits_stage) {
+        emit_key(json, "waits");
+        emit_open(json, '{');
+        emit_member(json, "stage", result->waits_stage);
+        emit_member(json, "role", result->waits_role);
+        emit_close(json, '}');
+    }
     if (kind == WF_WORKFLOW_START || kind == WF_DEFINITION_ADD)
         emit_member_uint(json, "version", result->version);
     emit_close(json, '}');
@@ -230,7 +307,7 @@ static size_t longest_stage(const struct wf_workflow *workflow) {
 }
 
 static void stage_line(struct out *out, const struct wf_stage_info *stage, size_t name_width) {
-    char time[FORMAT_TIME_SIZE];
+    char time[FORMAT_TIME_SIZE], duration[FORMAT_DURATION_SIZE];
     enum out_style style = out_status_style(stage->status);
     out_printf(out, "  ");
     out_styled(out, style, stage_mark(out, stage->status));
@@ -242,7 +319,64 @@ static void stage_line(struct out *out, const struct wf_stage_info *stage, size_
         out_printf(out, ", attempt %u", stage->attempt);
     if (stage->deadline_ms)
         out_printf(out, ", until %s", format_time(time, stage->deadline_ms));
+    if (stage->remaining_ms)
+        out_printf(out, ", %s left", format_duration(duration, stage->remaining_ms));
     out_printf(out, "\n");
+}
+
+/* "undoing it", or what else waits for the reviewer. */
+static void review_words(struct out *out, const struct wf_review *review) {
+    out_printf(out, "waits    ");
+    out_text(out, review->stage);
+    out_printf(out, " for role ");
+    out_styled(out, STYLE_BOLD, review->role);
+    if (review->four_eyes)
+        out_printf(out, " (another than who asked)");
+    bool undo =
+        strcmp(review->proposal, "rollback") == 0 || strcmp(review->proposal, "cancel") == 0;
+    out_printf(out, undo ? ": to undo it, for a %s" : ": to open it again; it %s",
+               strcmp(review->proposal, "timed_out") == 0 ? "timed out" : review->proposal);
+    if (review->target) {
+        out_printf(out, " to ");
+        out_text(out, review->target);
+    }
+    if (review->actor) {
+        out_printf(out, ", asked by ");
+        out_text(out, review->actor);
+    }
+    if (review->reason) {
+        out_printf(out, ": ");
+        out_text(out, review->reason);
+    }
+    out_printf(out, "\n");
+}
+
+void view_plan_text(struct out *out, const struct wf_plan *plan) {
+    out_styled(out, STYLE_BOLD, plan->id);
+    out_printf(out, plan->target ? "  back to " : "  to be cancelled");
+    out_text(out, plan->target ? plan->target : "");
+    out_printf(out, "; nothing is written\n");
+    for (size_t i = 0; i < plan->stage_count; i++) {
+        const struct wf_plan_stage *stage = &plan->stages[i];
+        out_printf(out, "%3zu. undo ", i + 1);
+        out_styled(out, STYLE_BOLD, stage->stage);
+        out_printf(out, " (%s, attempt %u): ", stage->status, stage->attempt);
+        if (stage->role) {
+            out_printf(out, "%s, waits for role ", stage->strategy);
+            out_text(out, stage->role);
+        } else {
+            out_printf(out, "%s, at once", stage->strategy);
+        }
+        if (stage->step) {
+            out_printf(out, "; withdraws ");
+            out_text(out, stage->step);
+        }
+        for (size_t j = 0; j < stage->field_count; j++) {
+            out_printf(out, j == 0 ? " with " : ", ");
+            out_text(out, stage->fields[j]);
+        }
+        out_printf(out, "\n");
+    }
 }
 
 static void workflow_facts(struct out *out, const struct wf_workflow *workflow) {
@@ -251,6 +385,14 @@ static void workflow_facts(struct out *out, const struct wf_workflow *workflow) 
         out_text(out, workflow->reason);
         out_printf(out, "\n");
     }
+    if (workflow->going_back) {
+        out_printf(out, "going    ");
+        out_printf(out, workflow->target ? "back to " : "back, to be cancelled");
+        out_text(out, workflow->target ? workflow->target : "");
+        out_printf(out, "\n");
+    }
+    for (size_t i = 0; i < workflow->review_count; i++)
+        review_words(out, &workflow->reviews[i]);
     for (size_t i = 0; i < workflow->step_count; i++) {
         out_printf(out, i == 0 ? "steps    " : ", ");
         out_text(out, workflow->steps[i]);
@@ -290,9 +432,10 @@ static enum out_style event_style(const struct wf_event *event) {
     static const struct {
         const char *ending;
         enum out_style style;
-    } styles[] = {{"_completed", STYLE_GOOD}, {"_failed", STYLE_BAD},
-                  {"_lost", STYLE_BAD},       {"_refused", STYLE_BAD},
-                  {"_activated", STYLE_BUSY}, {"_cancelled", STYLE_BAD}};
+    } styles[] = {{"_completed", STYLE_GOOD}, {"_failed", STYLE_BAD},     {"_lost", STYLE_BAD},
+                  {"_refused", STYLE_BAD},    {"_activated", STYLE_BUSY}, {"_cancelled", STYLE_BAD},
+                  {"_timed_out", STYLE_BAD},  {"_rejected", STYLE_BAD},   {"_approved", STYLE_GOOD},
+                  {"_requested", STYLE_BUSY}};
     size_t size = strlen(event->event);
     for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++) {
         size_t ending = strlen(styles[i].ending);
@@ -308,6 +451,10 @@ static void event_words(struct out *out, const struct wf_event *event) {
     const char *name = event->stage ? event->stage : event->step;
     const char *verb = event->event;
     if (name) {
+        if (strncmp(verb, "rollback_", 9) == 0)
+            out_printf(out, "rollback to ");
+        else if (strncmp(verb, "review_", 7) == 0)
+            out_printf(out, "review of ");
         out_text(out, name);
         out_printf(out, " ");
         const char *underscore = strchr(verb, '_');
@@ -330,6 +477,14 @@ void view_event_text(struct out *out, const struct wf_event *event) {
         out_printf(out, ", version %u", event->version);
     if (event->deadline_ms)
         out_printf(out, ", until %s", format_time(time, event->deadline_ms));
+    if (event->role) {
+        out_printf(out, ", role ");
+        out_text(out, event->role);
+    }
+    if (event->expected_ms)
+        out_printf(out, ", from %s", format_time(time, event->expected_ms));
+    if (event->clock_ms)
+        out_printf(out, ", to %s", format_time(time, event->clock_ms));
     for (size_t i = 0; i < event->data_count; i++) {
         out_printf(out, i == 0 ? ": " : ", ");
         out_text(out, event->data[i].name);

@@ -1,0 +1,96 @@
+#include "engine/core/timers.h"
+
+#include "engine/core/state.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Four children share a cache line, and the heap is half as deep as with two. */
+enum { CHILDREN = 4, FIRST_CAPACITY = 64 };
+
+void timers_deinit(struct timers *timers) {
+    free(timers->heap);
+    *timers = (struct timers){0};
+}
+
+bool timers_reserve(struct timers *timers) {
+    if (timers->count < timers->capacity)
+        return true;
+    size_t capacity = timers->capacity == 0 ? FIRST_CAPACITY : timers->capacity * 2;
+    struct timer *heap = realloc(timers->heap, capacity * sizeof *heap);
+    if (heap == NULL)
+        return false;
+    timers->heap = heap;
+    timers->capacity = capacity;
+    return true;
+}
+
+static bool before(const struct timer *one, const struct timer *other) {
+    if (one->due_ms != other->due_ms)
+        return one->due_ms < other->due_ms;
+    const struct workflow *a = one->workflow, *b = other->workflow;
+    int order = memcmp(a->id, b->id, a->id_size < b->id_size ? a->id_size : b->id_size);
+    return order != 0 ? order < 0 : a->id_size < b->id_size;
+}
+
+static void put(struct timers *timers, size_t at, struct timer timer) {
+    timers->heap[at] = timer;
+    timer.workflow->timer_at = (uint32_t)at + 1;
+}
+
+/* Find the place of `timer` from the empty one at `at`, upwards and then downwards. */
+static void sift(struct timers *timers, size_t at, struct timer timer) {
+    struct timer *heap = timers->heap;
+    while (at > 0 && before(&timer, &heap[(at - 1) / CHILDREN])) {
+        put(timers, at, heap[(at - 1) / CHILDREN]);
+        at = (at - 1) / CHILDREN;
+    }
+    for (;;) {
+        size_t first = at * CHILDREN + 1, best = first;
+        if (first >= timers->count)
+            break;
+        for (size_t i = first + 1; i < first + CHILDREN && i < timers->count; i++)
+            if (before(&heap[i], &heap[best]))
+                best = i;
+        if (!before(&heap[best], &timer))
+            break;
+        put(timers, at, heap[best]);
+        at = best;
+    }
+    put(timers, at, timer);
+}
+
+void timers_remove(struct timers *timers, struct workflow *workflow) {
+    if (workflow->timer_at == 0)
+        return;
+    size_t at = workflow->timer_at - 1;
+    workflow->timer_at = 0;
+    struct timer last = timers->heap[--timers->count];
+    if (at < timers->count)
+        sift(timers, at, last);
+}
+
+void timers_follow(struct timers *timers, struct workflow *workflow) {
+    unsigned stage;
+    struct timer timer = {workflow_due(workflow, &stage), workflow};
+    if (timer.due_ms == 0) {
+        timers_remove(timers, workflow);
+        return;
+    }
+    if (workflow->timer_at != 0) {
+        if (timers->heap[workflow->timer_at - 1].due_ms != timer.due_ms)
+            sift(timers, workflow->timer_at - 1, timer);
+        return;
+    }
+    assert(timers->count < timers->capacity);
+    sift(timers, timers->count++, timer);
+}
+
+const struct timer *timers_first(const struct timers *timers) {
+    return timers->count == 0 ? NULL : &timers->heap[0];
+}
+
+size_t timers_memory(const struct timers *timers) {
+    return timers->capacity * sizeof *timers->heap;
+}

@@ -1,0 +1,388 @@
+/* Timers that are due: the next one in memory or in the snapshot, fired in order of (deadline, id,
+ * stage), each as a record of its own.
+ *
+ * The core keeps the workflows in memory in order of their deadlines. Those that are not in memory
+ * stand in the snapshot as pairs "order byte, deadline big-endian, id", so neither opening nor a
+ * tick reads every workflow. `engine->due` is the place in that order behind which nobody has
+ * looked yet: what is before it is in memory. It is a lower bound, and moves on only when it is
+ * due. */
+#include "engine/engine.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    SLICE = 4096,          /* timers fired between two syncs */
+    TICK_MS_MAX = 250,     /* the thread looks at the clock at least this often */
+    WALK_STEP_MAX = 65536, /* pairs looked at in one walk */
+};
+
+void checkpoint_due_order(int64_t due_ms, uint8_t order[8]) {
+    checkpoint_key_order((uint64_t)due_ms ^ (UINT64_C(1) << 63), order); /* negative ones first */
+}
+
+int64_t checkpoint_due_ms(const uint8_t order[8]) {
+    uint64_t number = 0;
+    for (int i = 0; i < 8; i++) {
+        number = number << 8 | order[i];
+    }
+    return (int64_t)(number ^ (UINT64_C(1) << 63));
+}
+
+/* --- the snapshot's next pair --- */
+
+struct pair_walk {
+    struct wf_engine *engine;
+    bool skip_resident;
+    bool found;
+    size_t looked_at;
+};
+
+static enum wf_status see_pair(void *ctx, struct bytes_view key, struct bytes_view value,
+                               struct wf_error *err) {
+    (void)value;
+    struct pair_walk *walk = ctx;
+    struct due_place *due = &walk->engine->due;
+    if (key.size < DUE_KEY_HEAD + 1 || key.size > DUE_KEY_HEAD + COMMAND_ID_MAX) {
+        return error_set(err, WF_DAMAGE, "snapshot: a deadline's key of %zu bytes", key.size);
+    }
+    struct bytes_view id = {key.data + DUE_KEY_HEAD, key.size - DUE_KEY_HEAD};
+    bool passed = walk->skip_resident && state_workflow(&walk->engine->state, id) != NULL &&
+                  ++walk->looked_at < WALK_STEP_MAX;
+    memcpy(due->key, key.data, key.size);
+    due->key_size = key.size;
+    due->due_ms = checkpoint_due_ms(key.data + 1);
+    walk->found = !passed;
+    return passed ? WF_OK : WF_CONFLICT; /* any status but WF_OK ends the walk */
+}
+
+/* Move to the first pair at or behind the place, or (`skip_resident`) to the first one that is not
+ * in memory. */
+static enum wf_status walk_pairs(struct wf_engine *engine, bool skip_resident,
+                                 struct wf_error *err) {
+    static const uint8_t prefix = CHECKPOINT_DUE_ORDER;
+    struct due_place *due = &engine->due;
+    struct pair_walk walk = {.engine = engine, .skip_resident = skip_resident};
+    uint8_t from[sizeof(due->key)];
+    size_t size = due->key_size;
+    memcpy(from, due->key, size);
+    enum wf_status status = WF_OK;
+    due->known = true;
+    due->none = true;
+    if (engine->snapshot != NULL && engine->snapshot_lsn > 0) {
+        status = engine->snapshot->ops->walk(engine->snapshot, (struct bytes_view){from, size},
+                                             (struct bytes_view){&prefix, 1}, see_pair, &walk, err);
+    }
+    due->none = !walk.found;
+    if (status != WF_OK && status != WF_CONFLICT) {
+        due->known = false;
+        return error_wrap(err, status, "snapshot");
+    }
+    return WF_OK;
+}
+
+void due_forget(struct wf_engine *engine) {
+    engine->due = (struct due_place){.key = {CHECKPOINT_DUE_ORDER}, .key_size = 1};
+}
+
+/* A lower bound, without looking further than the place. */
+static enum wf_status know_place(struct wf_engine *engine, struct wf_error *err) {
+    return engine->due.known ? WF_OK : walk_pairs(engine, false, err);
+}
+
+static struct bytes_view place_id(const struct due_place *due) {
+    return (struct bytes_view){due->key + DUE_KEY_HEAD, due->key_size - DUE_KEY_HEAD};
+}
+
+/* Move on until the place is a workflow that is not in memory, or none is left. */
+static enum wf_status settle_place(struct wf_engine *engine, struct wf_error *err) {
+    enum wf_status status = know_place(engine, err);
+    while (status == WF_OK && !engine->due.none &&
+           state_workflow(&engine->state, place_id(&engine->due)) != NULL) {
+        status = walk_pairs(engine, true, err);
+    }
+    return status;
+}
+
+static void make_key(int64_t due_ms, struct bytes_view id, struct due_place *place) {
+    place->key[0] = CHECKPOINT_DUE_ORDER;
+    checkpoint_due_order(due_ms, place->key + 1);
+    memcpy(place->key + DUE_KEY_HEAD, id.data, id.size);
+    place->key_size = DUE_KEY_HEAD + id.size;
+    place->due_ms = due_ms;
+}
+
+static bool is_before(const struct due_place *one, const struct due_place *other) {
+    size_t size = one->key_size < other->key_size ? one->key_size : other->key_size;
+    int order = memcmp(one->key, other->key, size);
+    return order != 0 ? order < 0 : one->key_size < other->key_size;
+}
+
+void due_evicted(struct wf_engine *engine, const struct workflow *workflow) {
+    struct due_place place = {.known = true};
+    unsigned stage;
+    int64_t due_ms = workflow_due(workflow, &stage);
+    if (due_ms == 0 || !engine->due.known) {
+        return;
+    }
+    make_key(due_ms, (struct bytes_view){(const uint8_t *)workflow->id, workflow->id_size}, &place);
+    if (engine->due.none || is_before(&place, &engine->due)) {
+        engine->due = place;
+    }
+}
+
+/* --- what is next --- */
+
+int64_t due_bound_ms(const struct wf_engine *engine) {
+    const struct timer *first = timers_first(&engine->state.timers);
+    int64_t bound_ms = first != NULL ? first->due_ms : INT64_MAX;
+    if (!engine->due.known) {
+        return engine->snapshot_lsn > 0 ? INT64_MIN : bound_ms;
+    }
+    return !engine->due.none && engine->due.due_ms < bound_ms ? engine->due.due_ms : bound_ms;
+}
+
+/* The workflow whose deadline is the earliest of all, in memory; NULL: no deadline is left. */
+static enum wf_status find_next(struct wf_engine *engine, struct workflow **next,
+                                struct wf_error *err) {
+    *next = NULL;
+    for (;;) {
+        enum wf_status status = settle_place(engine, err);
+        if (status != WF_OK) {
+            return status;
+        }
+        const struct timer *first = timers_first(&engine->state.timers);
+        struct due_place place = {0};
+        if (first != NULL) {
+            const struct workflow *workflow = first->workflow;
+            make_key(first->due_ms,
+                     (struct bytes_view){(const uint8_t *)workflow->id, workflow->id_size}, &place);
+        }
+        if (engine->due.none || (first != NULL && is_before(&place, &engine->due))) {
+            *next = first != NULL ? first->workflow : NULL;
+            return WF_OK;
+        }
+        struct due_place here = engine->due;
+        status = cache_load(engine, ENTITY_WORKFLOW, place_id(&here), err);
+        if (status != WF_OK) {
+            return status;
+        }
+        if (state_workflow(&engine->state, place_id(&here)) == NULL) {
+            return error_set(err, WF_DAMAGE,
+                             "snapshot: a deadline of workflow %.*s, which is not there",
+                             (int)place_id(&here).size, (const char *)place_id(&here).data);
+        }
+    }
+}
+
+/* The same, of those due by `until_ms` only. A damaged snapshot is dropped and the state rebuilt,
+ * once. */
+static enum wf_status find_due(struct wf_engine *engine, int64_t until_ms, struct workflow **next,
+                               struct wf_error *err) {
+    unsigned stage;
+    *next = NULL;
+    for (int attempt = 0;; attempt++) {
+        struct wf_error why = {0};
+        enum wf_status status = know_place(engine, &why);
+        if (status == WF_OK && due_bound_ms(engine) <= until_ms) {
+            status = find_next(engine, next, &why);
+        }
+        if (status == WF_DAMAGE && attempt == 0) {
+            status = engine_replace_snapshot(engine, why.text, &why);
+            if (status == WF_OK) {
+                continue;
+            }
+        }
+        if (*next != NULL && workflow_due(*next, &stage) > until_ms) {
+            *next = NULL;
+        }
+        return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
+    }
+}
+
+enum wf_status due_next_ms(struct wf_engine *engine, int64_t *due_ms, struct wf_error *err) {
+    struct workflow *next = NULL;
+    unsigned stage;
+    enum wf_status status = find_due(engine, INT64_MAX, &next, err);
+    *due_ms = next != NULL ? workflow_due(next, &stage) : 0;
+    return status;
+}
+
+/* --- firing --- */
+
+/* How far the deadlines have passed: a test clock on its way has passed all up to its target. */
+static int64_t passed_ms(const struct wf_engine *engine, int64_t now_ms) {
+    const struct store_entity *store = &engine->state.store;
+    if (store->test_clock) {
+        return store->clock_target_ms != 0 ? store->clock_target_ms : store->clock_ms;
+    }
+    return now_ms > store->seen_ms ? now_ms : store->seen_ms;
+}
+
+static enum wf_status fire(struct wf_engine *engine, const struct workflow *workflow,
+                           int64_t now_ms, struct wf_error *err) {
+    char id[COMMAND_ID_MAX];
+    unsigned stage = 0;
+    int64_t due_ms = workflow_due(workflow, &stage);
+    memcpy(id, workflow->id, workflow->id_size);
+    struct command command = {
+        .kind = COMMAND_TIMER_FIRE,
+        .now_ms = engine->state.store.test_clock ? due_ms : now_ms,
+        .subject = {(const uint8_t *)id, workflow->id_size},
+    };
+    command.as.timer_fire.stage = stage;
+    decide(&engine->state, &command, &engine->decision);
+    if (engine->decision.status != WF_OK) {
+        return error_set(err, WF_DIVERGENCE, "a timer that is due cannot fire: %s",
+                         engine->decision.message);
+    }
+    struct wal_ticket ticket;
+    enum wf_status status = engine_append_decision(engine, &command, &ticket, err);
+    engine->counters.timers_fired += status == WF_OK;
+    return status;
+}
+
+/* Every deadline on the way has fired: the test clock arrives. */
+static enum wf_status arrive(struct wf_engine *engine, struct wf_error *err) {
+    struct event event = {.kind = EVENT_CLOCK_ADVANCED};
+    event.as.clock_advanced.to_ms = engine->state.store.clock_target_ms;
+    struct record record = {
+        .time_ms = engine->state.store.clock_target_ms,
+        .command = COMMAND_CLOCK_ADVANCE,
+        .events = &event,
+        .event_count = 1,
+    };
+    return engine_append_record(engine, &record, err);
+}
+
+static enum wf_status fire_slice(struct wf_engine *engine, int64_t now_ms, bool *more,
+                                 struct wf_error *err) {
+    for (int i = 0; i < SLICE; i++) {
+        struct workflow *next = NULL;
+        *more = false;
+        enum wf_status status = find_due(engine, passed_ms(engine, now_ms), &next, err);
+        if (status != WF_OK) {
+            return status;
+        }
+        if (next == NULL) {
+            return engine->state.store.clock_target_ms != 0 ? arrive(engine, err) : WF_OK;
+        }
+        status = fire(engine, next, now_ms, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    *more = true;
+    return WF_OK;
+}
+
+bool due_any(const struct wf_engine *engine, int64_t now_ms) {
+    return engine->state.store.clock_target_ms != 0 ||
+           due_bound_ms(engine) <= passed_ms(engine, now_ms);
+}
+
+enum wf_status due_catch_up(struct wf_engine *engine, int64_t now_ms, struct wf_error *err) {
+    bool more = due_any(engine, now_ms);
+    enum wf_status status = WF_OK;
+    while (more && status == WF_OK) {
+        status = engine_ensure_state(engine, err);
+        if (status == WF_OK) {
+            status = fire_slice(engine, now_ms, &more, err);
+        }
+        if (status == WF_OK && more) {
+            /* The log's buffer and the memory stay bounded, however many are due. */
+            struct wal_ticket ticket = engine_last_ticket(engine);
+            status = wal_wait(engine->wal, &ticket, err);
+            engine_look_after_memory(engine);
+        }
+    }
+    return status;
+}
+
+enum wf_status wf_tick(struct wf_engine *engine, uint64_t *fired, struct wf_error *err) {
+    pthread_mutex_lock(&engine->mutex);
+    uint64_t before = engine->counters.timers_fired;
+    enum wf_status status = engine_refuse_commands(engine, err);
+    for (int attempt = 0; status == WF_OK; attempt++) {
+        status = engine_ensure_state(engine, err);
+        if (status == WF_OK) {
+            status = engine_let_time_pass(engine, engine_now_ms(engine), err);
+        }
+        /* A cut in between: what was decided is gone. */
+        if (status != WF_CONFLICT || attempt > 0) {
+            break;
+        }
+        status = WF_OK;
+    }
+    if (fired != NULL) {
+        *fired = engine->counters.timers_fired - before;
+    }
+    struct wal_ticket ticket = engine_last_ticket(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    return status == WF_OK ? engine_wait_durable(engine, &ticket, err) : status;
+}
+
+/* --- the optional thread --- */
+
+/* One look at the clock; how long until the next one. The mutex is held, and may be given up for a
+ * while. */
+static int64_t look(struct wf_engine *engine) {
+    int64_t now_ms = engine_now_ms(engine);
+    if (wal_halted(engine->wal) || engine->state.store.test_clock) {
+        return TICK_MS_MAX;
+    }
+    if (due_any(engine, now_ms)) {
+        enum wf_status status = due_catch_up(engine, now_ms, NULL);
+        struct wal_ticket ticket = engine_last_ticket(engine);
+        pthread_mutex_unlock(&engine->mutex);
+        if (status == WF_OK) {
+            (void)wal_wait(engine->wal, &ticket,
+                           NULL); /* a failure halts the log: others tell it */
+        }
+        pthread_mutex_lock(&engine->mutex);
+        if (status != WF_OK) {
+            return TICK_MS_MAX; /* a full disk, say: again later */
+        }
+    }
+    int64_t bound_ms = due_bound_ms(engine);
+    int64_t wait_ms = bound_ms > now_ms + TICK_MS_MAX ? TICK_MS_MAX : bound_ms - now_ms;
+    return wait_ms < 1 ? 1 : wait_ms;
+}
+
+static void *timers_main(void *ctx) {
+    struct wf_engine *engine = ctx;
+    pthread_mutex_lock(&engine->mutex);
+    while (!engine->timers_stopping) {
+        int64_t wait_ms = look(engine);
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        int64_t ns = until.tv_nsec + wait_ms * 1000000;
+        until.tv_sec += ns / 1000000000;
+        until.tv_nsec = ns % 1000000000;
+        if (!engine->timers_stopping) {
+            pthread_cond_timedwait(&engine->timers_wanted, &engine->mutex, &until);
+        }
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    return NULL;
+}
+
+enum wf_status due_start_thread(struct wf_engine *engine, struct wf_error *err) {
+    if (pthread_create(&engine->timers_thread, NULL, timers_main, engine) != 0) {
+        return error_set(err, WF_NO_MEMORY, "the timers' thread cannot be started");
+    }
+    engine->timers_running = true;
+    return WF_OK;
+}
+
+void due_stop_thread(struct wf_engine *engine) {
+    if (!engine->timers_running) {
+        return;
+    }
+    pthread_mutex_lock(&engine->mutex);
+    engine->timers_stopping = true;
+    pthread_cond_signal(&engine->timers_wanted);
+    pthread_mutex_unlock(&engine->mutex);
+    pthread_join(engine->timers_thread, NULL);
+    engine->timers_running = false;
+}
