@@ -7,18 +7,24 @@
 
 enum { MALLOC_OVERHEAD = 16 };
 
-struct proposal *proposal_create(struct bytes_view actor, struct bytes_view reason) {
-    struct proposal *proposal = calloc(1, sizeof *proposal + actor.size + reason.size);
-    if (proposal == NULL)
-        return NULL;
-    proposal->waiting = STAGE_NONE;
-    proposal->before = WORKFLOW_RUNNING;
+/* The texts begin within the struct's last padding: they are written after everything else. */
+static void set_texts(struct proposal *proposal, struct bytes_view actor,
+                      struct bytes_view reason) {
     proposal->actor_size = (uint8_t)actor.size;
     proposal->reason_size = (uint16_t)reason.size;
     if (actor.size > 0)
         memcpy(proposal->text, actor.data, actor.size);
     if (reason.size > 0)
         memcpy(proposal->text + actor.size, reason.data, reason.size);
+}
+
+struct proposal *proposal_create(struct bytes_view actor, struct bytes_view reason) {
+    struct proposal *proposal = calloc(1, sizeof *proposal + actor.size + reason.size);
+    if (proposal == NULL)
+        return NULL;
+    proposal->waiting = STAGE_NONE;
+    proposal->before = WORKFLOW_RUNNING;
+    set_texts(proposal, actor, reason);
     return proposal;
 }
 
@@ -191,9 +197,8 @@ static bool decode_proposal(struct workflow *workflow, struct bytes_reader *read
         *no_memory = true;
         return false;
     }
-    read.actor_size = proposal->actor_size;
-    read.reason_size = proposal->reason_size;
-    *proposal = read; /* the texts stand behind it */
+    *proposal = read;
+    set_texts(proposal, actor, reason);
     proposal_insert(workflow, proposal);
     return true;
 }

@@ -83,6 +83,12 @@ static const char *command_word(enum wf_command_kind kind) {
         return "workflow.cancel";
     case WF_CLOCK_ADVANCE:
         return "clock.advance";
+    case WF_WORKFLOW_ROLLBACK:
+        return "workflow.rollback";
+    case WF_REVIEW_APPROVE:
+        return "review.approve";
+    case WF_REVIEW_REJECT:
+        return "review.reject";
     }
     return "";
 }

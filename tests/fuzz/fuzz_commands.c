@@ -18,6 +18,7 @@ struct model {
     struct loan {
         enum phase phase;
         int steps;
+        int failures; /* of the credit check */
     } loans[LOANS];
     struct used_key {
         bool used;
@@ -81,6 +82,13 @@ static enum wf_status end(struct loan *loan, bool possible, enum phase phase) {
     return WF_OK;
 }
 
+/* The credit check, while it is under way: opened again, until its attempts are used up. */
+static enum wf_status fail_step(struct loan *loan) {
+    bool under_way = loan->phase == RUNNING && loan->steps == 1;
+    bool last = under_way && ++loan->failures == DEFINITION_ATTEMPTS_DEFAULT;
+    return end(loan, under_way, last ? FAILED : RUNNING);
+}
+
 /* What the command must come to. */
 static enum wf_status predict(struct loan *loan, enum wf_command_kind kind, int step) {
     switch (kind) {
@@ -92,11 +100,14 @@ static enum wf_status predict(struct loan *loan, enum wf_command_kind kind, int 
     case WF_WORKFLOW_SUBMIT:
         return step_of(loan, step);
     case WF_WORKFLOW_FAIL:
-        return end(loan, loan->steps == 1, FAILED); /* the credit check is under way */
+        return fail_step(loan);
     case WF_WORKFLOW_CANCEL:
         return end(loan, true, CANCELLED);
     case WF_DEFINITION_ADD:
     case WF_CLOCK_ADVANCE:
+    case WF_WORKFLOW_ROLLBACK:
+    case WF_REVIEW_APPROVE:
+    case WF_REVIEW_REJECT:
         break;
     }
     return WF_USAGE;

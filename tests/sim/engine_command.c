@@ -34,6 +34,10 @@ static void set_id(struct command_text *text, const struct store_command *comman
     text->command.id = text->id;
 }
 
+static const char *const stages[] = {"credit_check", "income_verification", "collateral_assessment",
+                                     "final_approval"};
+enum { STAGES = sizeof stages / sizeof stages[0] };
+
 void command_text_init(struct command_text *text, const struct store_command *command) {
     *text = (struct command_text){.command = {.kind = command->kind}};
     struct wf_command *out = &text->command;
@@ -57,11 +61,21 @@ void command_text_init(struct command_text *text, const struct store_command *co
         set_fields(text, core_loan_steps[command->step][1], command->value_size);
         break;
     case WF_WORKFLOW_FAIL:
-        out->stage = "credit_check";
+        out->stage = stages[command->step % STAGES];
         out->reason = "the bureau says no";
         break;
     case WF_WORKFLOW_CANCEL:
         out->reason = "the applicant withdrew";
+        out->rollback = command->number % 2 == 0;
+        break;
+    case WF_WORKFLOW_ROLLBACK:
+        out->stage = stages[command->step % STAGES];
+        out->reason = "the papers of another";
+        break;
+    case WF_REVIEW_APPROVE:
+    case WF_REVIEW_REJECT:
+        out->stage = stages[command->step % STAGES];
+        out->role = command->step % STAGES == 3 ? "executive" : "reviewer";
         break;
     case WF_CLOCK_ADVANCE:
         out->duration_ms = 1000;
@@ -86,6 +100,14 @@ static bool pick_repeated(struct store_run *run, struct store_command *out) {
     return false;
 }
 
+/* -1: none. */
+static int stage_that_waits(const struct workflow *loan) {
+    for (int i = 0; i < STAGES; i++)
+        if (loan->stages[i].status == STAGE_AWAITING_REVIEW)
+            return i;
+    return -1;
+}
+
 struct store_command command_some(struct store_run *run, size_t value_size_max) {
     uint64_t random = sim_random_next(&run->random);
     struct store_command command = {.kind = WF_WORKFLOW_SUBMIT,
@@ -107,6 +129,12 @@ struct store_command command_some(struct store_run *run, size_t value_size_max) 
         return command;
     }
     command.step = (uint8_t)(loan->step_count < 5 ? loan->step_count : 4);
+    int waiting = stage_that_waits(loan);
+    if (waiting >= 0 && random / 32768 % 4 > 0) {
+        command.kind = random / 131072 % 4 == 0 ? WF_REVIEW_REJECT : WF_REVIEW_APPROVE;
+        command.step = (uint8_t)waiting;
+        return command;
+    }
     switch (random / 512 % 12) {
     case 0:
         command.kind = WF_CLOCK_ADVANCE;
@@ -116,8 +144,12 @@ struct store_command command_some(struct store_run *run, size_t value_size_max) 
         break;
     case 2:
         command.kind = WF_WORKFLOW_FAIL;
+        command.step = (uint8_t)(command.step > 0 ? command.step - 1 : 0); /* the active one */
         break;
     case 3:
+        command.kind = WF_WORKFLOW_ROLLBACK;
+        command.step = (uint8_t)(random / 32768 % STAGES);
+        break;
     case 4:
         command.kind = WF_WORKFLOW_START;
         command.loan = STORE_LOANS;

@@ -107,6 +107,44 @@ static void test_entity_comes_back_as_it_was(void **state) {
     state_deinit(&loaded);
 }
 
+/* One loan at each place where something waits or stands still. */
+static void test_entity_with_proposals_comes_back_as_it_was(void **state) {
+    struct core_store *store = *state;
+    static const char *const ids[] = {"W1", "W2", "W3", "W4"};
+    for (size_t i = 0; i < 4; i++) {
+        core_start(store, ids[i], "loan_application", NULL);
+        for (size_t step = 0; step < 3; step++)
+            core_submit(store, ids[i], core_loan_steps[step][0], core_loan_steps[step][1]);
+    }
+    store->now_ms += 7000;
+    core_rollback(store, "W1", "credit_check", "eve");
+    core_fail(store, "W2", "collateral_assessment", "no answer");
+    core_cancel_back(store, "W3", "withdrawn", "eve");
+    core_review(store, COMMAND_REVIEW_APPROVE, "W3", "collateral_assessment", "bob", "reviewer");
+    core_rollback(store, "W4", "income_verification", "eve");
+    core_review(store, COMMAND_REVIEW_REJECT, "W4", "collateral_assessment", "bob", "reviewer");
+    state_freeze(&store->state);
+    while (store->state.frozen.first != NULL)
+        state_thaw(&store->state, store->state.frozen.first);
+    for (size_t i = 0; i < 4; i++) {
+        struct entity *entity = &core_workflow(store, ids[i])->entity;
+        struct pair pair = encode(entity);
+        state_evict(&store->state, entity);
+        if (decode(&store->state, &pair, &entity, &store->err) != WF_OK)
+            fail_msg("%s: %s", ids[i], store->err.text);
+        struct pair again = encode(entity);
+        assert_int_equal(again.value.size, pair.value.size);
+        assert_memory_equal(again.value.data, pair.value.data, pair.value.size);
+        release(&pair);
+        release(&again);
+    }
+    if (check_state(&store->state, true, &store->err) != WF_OK)
+        fail_msg("%s", store->err.text);
+    struct bytes_view reason = proposal_reason(core_workflow(store, "W2")->proposals);
+    assert_int_equal(reason.size, 9);
+    assert_memory_equal(reason.data, "no answer", 9);
+}
+
 static void test_entity_loaded_loan_goes_on(void **state) {
     struct core_store *store = *state;
     state_freeze(&store->state);
@@ -331,6 +369,7 @@ static void test_entity_decode_refuses_other_layouts_and_kinds(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         LOANS_TEST(test_entity_comes_back_as_it_was),
+        LOANS_TEST(test_entity_with_proposals_comes_back_as_it_was),
         LOANS_TEST(test_entity_loaded_loan_goes_on),
         LOANS_TEST(test_entity_waiting_loan_is_small),
         LOANS_TEST(test_entity_links_do_not_count_for_the_hash),
