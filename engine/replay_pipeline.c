@@ -6,12 +6,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
     BATCHES = 4,
     BATCH_RECORDS = 256,
     BATCH_BYTES = 1024 * 1024, /* of payload: a batch of huge records is handed on early */
+    GROWTH_BYTES = 120 * 1024, /* of the state in a batch, about; malloc gives a free block of
+                                  128 KiB back to the system */
 };
 
 /* What the record's place holds where a repair dropped it. */
@@ -40,8 +43,26 @@ static struct batch *batch_at(struct replay_pipeline *pipeline, uint64_t number)
     return &pipeline->batches[number % BATCHES];
 }
 
+/* Let malloc take from the system at once what a batch is going to need. It would take it page by
+ * page in a thread that is not the first: two entries into the kernel for each page, a third of the
+ * time of replaying 20,000 records into an empty state. */
+static void grow_heap(void) {
+    char *block = malloc(GROWTH_BYTES);
+    if (block == NULL) {
+        return;
+    }
+#ifdef MADV_POPULATE_WRITE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)block + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)block + GROWTH_BYTES) / page * page;
+    (void)madvise((void *)first, end - first, MADV_POPULATE_WRITE); /* later, one by one, without */
+#endif
+    free(block);
+}
+
 static enum wf_status apply_batch(struct replayer *replayer, struct batch *batch, size_t *done,
                                   struct wf_error *err) {
+    grow_heap();
     for (*done = 0; *done < batch->count; (*done)++) {
         struct record *record = &batch->records[*done];
         if (batch->lost[*done]) {
