@@ -146,7 +146,11 @@ static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
         return add_loss(report, wal_record, err);
     }
     struct wf_error why;
-    if (codec_decode(&report->arena, wal_record->payload, &record, &why) != WF_OK) {
+    enum wf_status status = codec_decode(&report->arena, wal_record->payload, &record, &why);
+    if (status == WF_NO_MEMORY) {
+        return error_set(err, status, "LSN %" PRIu64 ": %s", wal_record->lsn, why.text);
+    }
+    if (status != WF_OK) {
         struct wal_finding finding = {.kind = WAL_FINDING_DAMAGE,
                                       .offset = wal_record->offset,
                                       .size = wal_record->payload.size,

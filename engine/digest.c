@@ -61,35 +61,39 @@ void digest_hex(const struct digest_sum *sum, char hex[65]) {
     hex_encode(hash, sizeof(hash), hex);
 }
 
-/* Replace what `entity` counted for by what it counts for now. */
-static void recount(const struct entity *entity, struct bytes_buffer *key,
+/* Replace what `entity` counted for by what it counts for now. False: no memory. */
+static bool recount(const struct entity *entity, struct bytes_buffer *key,
                     struct bytes_buffer *value, struct digest_sum *sum) {
     if (entity->digest_counted) {
         digest_sum_subtract(sum, entity->digest);
     }
     if (entity->deleted) {
-        return;
+        return true;
     }
     bytes_buffer_clear(key);
     bytes_buffer_clear(value);
     size_t hashed = 0;
     entity_encode_key(entity, key);
     entity_encode(entity, value, &hashed);
-    uint8_t digest[16] = {0};
-    if (bytes_buffer_ok(key) && bytes_buffer_ok(value)) {
-        digest_entity((struct bytes_view){key->data, key->size},
-                      (struct bytes_view){value->data, hashed}, digest);
+    if (!bytes_buffer_ok(key) || !bytes_buffer_ok(value)) {
+        return false;
     }
+    uint8_t digest[16];
+    digest_entity((struct bytes_view){key->data, key->size},
+                  (struct bytes_view){value->data, hashed}, digest);
     digest_sum_add(sum, digest);
+    return true;
 }
 
-static void recount_list(const struct entity_list *list, struct bytes_buffer *key,
+static bool recount_list(const struct entity_list *list, struct bytes_buffer *key,
                          struct bytes_buffer *value, struct digest_sum *sum) {
     const struct entity *entity = list->first;
-    for (size_t i = 0; i < list->count; i++) {
-        recount(entity, key, value, sum);
+    bool ok = true;
+    for (size_t i = 0; ok && i < list->count; i++) {
+        ok = recount(entity, key, value, sum);
         entity = entity->next;
     }
+    return ok;
 }
 
 enum wf_status digest_state(const struct state *state, const struct digest_sum *sum,
@@ -99,9 +103,8 @@ enum wf_status digest_state(const struct state *state, const struct digest_sum *
     bytes_buffer_init(&key);
     bytes_buffer_init(&value);
     *out = *sum;
-    recount_list(&state->changed, &key, &value, out);
-    recount_list(&state->frozen, &key, &value, out);
-    bool ok = bytes_buffer_ok(&key) && bytes_buffer_ok(&value);
+    bool ok = recount_list(&state->changed, &key, &value, out) &&
+              recount_list(&state->frozen, &key, &value, out);
     bytes_buffer_deinit(&key);
     bytes_buffer_deinit(&value);
     return ok ? WF_OK : error_set(err, WF_NO_MEMORY, "no memory for the state hash");

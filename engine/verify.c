@@ -138,12 +138,14 @@ static enum wf_status find_kept(struct wf_engine *engine, const struct entity *r
     return status;
 }
 
-static bool same(const struct entity *a, const struct entity *b, struct bytes_buffer *left,
-                 struct bytes_buffer *right) {
+static enum wf_status compare(const struct entity *a, const struct entity *b,
+                              struct bytes_buffer *left, struct bytes_buffer *right, bool *same,
+                              struct wf_error *err) {
     bool a_is = a != NULL && !a->deleted;
     bool b_is = b != NULL && !b->deleted;
+    *same = a_is == b_is;
     if (!a_is || !b_is) {
-        return a_is == b_is;
+        return WF_OK;
     }
     size_t left_size = 0;
     size_t right_size = 0;
@@ -151,8 +153,11 @@ static bool same(const struct entity *a, const struct entity *b, struct bytes_bu
     bytes_buffer_clear(right);
     entity_encode(a, left, &left_size);
     entity_encode(b, right, &right_size);
-    return bytes_buffer_ok(left) && bytes_buffer_ok(right) && left_size == right_size &&
-           memcmp(left->data, right->data, left_size) == 0;
+    if (!bytes_buffer_ok(left) || !bytes_buffer_ok(right)) {
+        return error_set(err, WF_NO_MEMORY, "no memory to compare the states");
+    }
+    *same = left_size == right_size && memcmp(left->data, right->data, left_size) == 0;
+    return WF_OK;
 }
 
 /* The first, by LSN, of the rebuilt entities that the kept state has otherwise. */
@@ -167,8 +172,12 @@ static enum wf_status first_difference(struct wf_engine *engine, const struct st
     const struct entity *entity = rebuilt->changed.first;
     for (size_t i = 0; status == WF_OK && i < rebuilt->changed.count; i++) {
         struct entity *kept = NULL;
+        bool same = true;
         status = find_kept(engine, entity, &kept, err);
-        if (status == WF_OK && !same(entity, kept, &left, &right) &&
+        if (status == WF_OK) {
+            status = compare(entity, kept, &left, &right, &same, err);
+        }
+        if (status == WF_OK && !same &&
             (*first == NULL || entity->changed_lsn < (*first)->changed_lsn)) {
             *first = entity;
         }
