@@ -282,8 +282,8 @@ int64_t engine_now_ms(const struct wf_engine *engine);
 /* The time that a record written now bears: never less than the one before it. The mutex is held.
  */
 int64_t engine_record_time_ms(const struct wf_engine *engine);
-/* Sync the folder that holds `path`, so that its name is durable. */
-enum wf_status engine_sync_parent(struct io *io, const char *path, struct wf_error *err);
+/* The folder that `path` lies in, heap-allocated; NULL where memory fails. */
+char *engine_parent_path(const char *path);
 /* A ticket for the last appended record. The mutex is held. */
 struct wal_ticket engine_last_ticket(const struct wf_engine *engine);
 /* Wait until what the ticket names is durable, so that it may be shown. */

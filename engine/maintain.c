@@ -417,7 +417,8 @@ enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct 
     }
     size_t name_size = strlen(to) + sizeof(".partial");
     char *partial = malloc(name_size);
-    if (partial == NULL) {
+    char *parent = engine_parent_path(to); /* whatever can fail must fail before the rename */
+    if (partial == NULL || parent == NULL) {
         status = error_set(err, WF_NO_MEMORY, "no memory for a path");
     } else {
         (void)snprintf(partial, name_size, "%s.partial", to);
@@ -431,11 +432,12 @@ enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct 
         status = io->ops->rename(io, partial, to, err);
     }
     if (status == WF_OK) {
-        status = engine_sync_parent(io, to, err);
+        status = io->ops->sync_directory(io, parent, err);
     }
     if (lsn != NULL) {
         *lsn = wal_durable_lsn(reader->wal);
     }
+    free(parent);
     free(partial);
     (void)wf_close(reader, NULL);
     return status;

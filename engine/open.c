@@ -162,22 +162,30 @@ static enum wf_status judge_folder(const struct wf_engine *engine, const struct 
     return WF_OK;
 }
 
-enum wf_status engine_sync_parent(struct io *io, const char *path, struct wf_error *err) {
+char *engine_parent_path(const char *path) {
     char *parent = strdup(path);
     if (parent == NULL) {
-        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+        return NULL;
     }
     size_t size = strlen(parent);
     while (size > 1 && parent[size - 1] == '/') {
         parent[--size] = '\0';
     }
     char *slash = strrchr(parent, '/');
-    const char *name = ".";
     if (slash != NULL) {
         slash[slash == parent ? 1 : 0] = '\0';
-        name = parent;
+        return parent;
     }
-    enum wf_status status = io->ops->sync_directory(io, name, err);
+    free(parent);
+    return strdup(".");
+}
+
+static enum wf_status sync_parent(struct io *io, const char *path, struct wf_error *err) {
+    char *parent = engine_parent_path(path);
+    if (parent == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    enum wf_status status = io->ops->sync_directory(io, parent, err);
     free(parent);
     return status;
 }
@@ -190,7 +198,7 @@ static enum wf_status make_folder(struct wf_engine *engine, const struct folder 
     if (folder->kind != IO_DIRECTORY) {
         status = engine->io->ops->make_directory(engine->io, engine->dir, err);
     }
-    return status == WF_OK ? engine_sync_parent(engine->io, engine->dir, err) : status;
+    return status == WF_OK ? sync_parent(engine->io, engine->dir, err) : status;
 }
 
 static void publish(void *ctx, uint64_t durable_lsn) {
