@@ -33,22 +33,29 @@ enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ct
 
 /* --- repair --- */
 
-/* The snapshot's LSN: what it covers was durable. 0 where there is none. */
-static uint64_t snapshot_lsn_of(struct io *io, const struct snapshot_provider *provider,
-                                const char *dir) {
-    char *path = io_path_join(dir, engine_snapshot_name);
+/* The snapshot's LSN: what it covers was durable. 0 where there is none that can be read; not where
+ * it could not be looked at, for then a lost record might pass for a torn tail. */
+static enum wf_status snapshot_lsn_of(struct io *io, const struct snapshot_provider *provider,
+                                      const char *dir, uint64_t *lsn, struct wf_error *err) {
     struct snapshot *snapshot = NULL;
     struct snapshot_meta meta = {0};
-    if (path != NULL && provider->open(provider, io, path, false, true, &snapshot, NULL) == WF_OK) {
+    char *path = io_path_join(dir, engine_snapshot_name);
+    if (path == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    enum wf_status status = provider->open(provider, io, path, false, true, &snapshot, err);
+    free(path);
+    if (status == WF_OK) {
         (void)snapshot->ops->meta(snapshot, &meta);
         snapshot->ops->close(snapshot);
     }
-    free(path);
-    return meta.lsn;
+    *lsn = meta.lsn;
+    return status == WF_NOT_FOUND || status == WF_DAMAGE ? WF_OK : status;
 }
 
 /* What the log lost, it lost from the state too: a snapshot that still has it would be a state that
- * no log leads to. It is set aside, not removed. */
+ * no log leads to, and no replay could verify. It is set aside, not removed: whoever repairs can
+ * look up in it what the lost records had done. */
 static enum wf_status drop_richer_snapshot(struct io *io, const struct snapshot_provider *provider,
                                            const char *dir, uint64_t snapshot_lsn,
                                            const struct damage_report *repaired,
@@ -75,9 +82,11 @@ static enum wf_status repair_log(struct io *io, const struct snapshot_provider *
     if (wal_dir == NULL) {
         return error_set(err, WF_NO_MEMORY, "no memory for a path");
     }
-    uint64_t snapshot_lsn = snapshot_lsn_of(io, provider, dir);
-    enum wf_status status =
-        wal_repair(io, wal_dir, snapshot_lsn, skip_lsn, damage_add_finding, report, err);
+    uint64_t snapshot_lsn = 0;
+    enum wf_status status = snapshot_lsn_of(io, provider, dir, &snapshot_lsn, err);
+    if (status == WF_OK) {
+        status = wal_repair(io, wal_dir, snapshot_lsn, skip_lsn, damage_add_finding, report, err);
+    }
     if (status == WF_OK) {
         status = damage_read_log(io, wal_dir, snapshot_lsn, repaired, err);
     }

@@ -393,10 +393,31 @@ static void test_verify_tells_its_progress(void **state) {
     assert_string_equal(hash, fixture_hash(f));
 }
 
+/* What the snapshot covers was durable: without a look at it the last record would pass for torn.
+ */
+static void test_repair_wants_to_see_the_snapshot(void **state) {
+    (void)state;
+    struct engine_fixture f;
+    struct wf_log_report report;
+    fixture_init_sim(&f);
+    fixture_loans(&f, 0, 2, 2);
+    struct record_link last = f.engine->last;
+    fixture_close(&f);
+    assert_true(sim_rot(f.sim, "/store/wal/00000000000000000001.seg", last.offset + 50, 1));
+    sim_snapshot_kill(f.snapshots);
+    uint64_t before = sim_hash(f.sim);
+    assert_int_equal(engine_log_repair(sim_io_of(f.sim), sim_snapshot_provider(f.snapshots), f.dir,
+                                       0, NULL, NULL, &report, &f.err),
+                     WF_IO);
+    assert_true(sim_hash(f.sim) == before);
+    fixture_deinit(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define SIMULATED(name) cmocka_unit_test_setup_teardown(name, setup_sim, teardown)
+        cmocka_unit_test(test_repair_wants_to_see_the_snapshot),
         TEST(test_verify_of_a_sound_log_finds_nothing),
         TEST(test_damage_is_named_by_open_and_verify),
         TEST(test_damage_to_a_last_record_is_named_from_the_snapshot),
