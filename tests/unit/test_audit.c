@@ -387,7 +387,7 @@ static void test_audit_show_filters(void **state) {
     struct audited *audited = *state;
     struct engine_fixture *f = &audited->f;
     struct wf_command advance = {
-        .kind = WF_CLOCK_ADVANCE, .duration_ms = 60000, .actor = "operator"};
+        .kind = WF_CLOCK_ADVANCE, .duration_ms = 1000, .actor = "operator"};
     must(f, wf_execute(f->engine, &advance, NULL, &f->err));
     fixture_loan(f, "L9", 1);
     struct seen all = show(f, (struct wf_audit_filter){0});
