@@ -1,0 +1,259 @@
+/* Timers and reviews over the whole engine: in order, once, and found again in the snapshot. */
+#include "tests/lib/engine_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void must(struct engine_fixture *f, enum wf_status status) {
+    if (status != WF_OK)
+        fail_msg("%s: %s", wf_status_code(status), f->err.text);
+}
+
+static int setup(void **state) {
+    struct engine_fixture *f = calloc(1, sizeof *f);
+    fixture_init_sim(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    fixture_deinit(*state);
+    free(*state);
+    return 0;
+}
+
+static void advance(struct engine_fixture *f, int64_t seconds) {
+    struct wf_command command = {.kind = WF_CLOCK_ADVANCE, .duration_ms = seconds * 1000};
+    must(f, wf_execute(f->engine, &command, NULL, &f->err));
+}
+
+/* The records of timers that fired, oldest first: "id@second". */
+struct fired {
+    char text[4096];
+    uint64_t count;
+};
+
+static bool note_fired(void *ctx, const struct wf_event *event) {
+    struct fired *fired = ctx;
+    if (strcmp(event->event, "stage_timed_out") != 0)
+        return true;
+    size_t used = strlen(fired->text);
+    fired->count++;
+    (void)snprintf(fired->text + used, sizeof fired->text - used, "%s%s@%d", used > 0 ? " " : "",
+                   event->subject, (int)((event->time_ms - INT64_C(1767225600000)) / 1000));
+    return true;
+}
+
+static struct fired fired_so_far(struct engine_fixture *f) {
+    struct fired fired = {0};
+    must(f, wf_replay(f->engine, 1, UINT64_MAX, NULL, note_fired, &fired, &f->err));
+    return fired;
+}
+
+/* Deadlines of 30 s, that follow each other, and one of 60 s in the middle. */
+static void test_advance_fires_each_at_its_deadline_in_order(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "B", 1);
+    fixture_loan(f, "A", 1);
+    fixture_loan(f, "C", 2);
+    advance(f, 10);
+    fixture_loan(f, "D", 1);
+    advance(f, 51);
+    assert_string_equal(fired_so_far(f).text, "A@30 B@30 D@40 A@60 B@60 C@60");
+    assert_int_equal(fixture_status(f).now_ms, INT64_C(1767225600000) + 61000);
+    fixture_verify(f);
+}
+
+/* No workflow is in memory: the snapshot's order tells what is next. */
+static void test_timers_fire_from_the_snapshot(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.memory_max = 1;
+    fixture_reopen(f, true);
+    fixture_loans(f, 0, 40, 1);
+    for (int i = 1; i <= 3; i++) {
+        fixture_reopen(f, true);
+        assert_int_equal(fixture_status(f).workflows_in_memory, 0);
+        advance(f, 30);
+        assert_int_equal(fired_so_far(f).count, 40 * i);
+    }
+    assert_int_equal(fixture_status(f).counts[6], 40); /* all failed */
+    fixture_reopen(f, true);
+    advance(f, 86400);
+    assert_int_equal(fired_so_far(f).count, 120); /* and no timer is left */
+    fixture_verify(f);
+}
+
+/* Killed after each record of an advance: the next process goes on, each timer fires once. */
+static void test_timers_fire_once_whoever_restarts_when(void **state) {
+    struct engine_fixture *f = *state;
+    for (int round = 0; round < 3; round++) {
+        fixture_loans(f, round * 10, 10, 1);
+        if (round % 2 == 0)
+            must(f, wf_snapshot(f->engine, &f->err));
+        fixture_crash(f, round == 1 ? SIZE_MAX : 0);
+        fixture_open(f);
+        advance(f, 5);
+    }
+    fixture_crash(f, 0);
+    fixture_open(f);
+    advance(f, 26); /* 41 s: the first two rounds are past 30 s */
+    assert_int_equal(fired_so_far(f).count, 30);
+    fixture_verify(f);
+}
+
+/* The pairs of a checkpoint that failed never came to be. */
+static void test_timers_outlive_a_failed_checkpoint(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 10, 1);
+    must(f, wf_snapshot(f->engine, &f->err));
+    for (int i = 0; i < 10; i += 2) { /* these get other deadlines */
+        char id[16];
+        must(f, fixture_submit(f, fixture_id(i, id), 1, NULL, NULL));
+    }
+    sim_snapshot_fail_commit(f->snapshots, 1, WF_IO);
+    assert_int_equal(wf_snapshot(f->engine, &f->err), WF_IO);
+    fixture_loans(f, 10, 1, 1);
+    must(f, wf_snapshot(f->engine, &f->err));
+    fixture_reopen(f, true);
+    advance(f, 30);
+    assert_int_equal(fired_so_far(f).count, 6); /* the five odd ones and the new one */
+    advance(f, 29);
+    assert_int_equal(fired_so_far(f).count, 6);
+    advance(f, 1);
+    assert_int_equal(fired_so_far(f).count, 17);
+    assert_int_equal(wf_snapshot_verify(f->engine, NULL, &f->err), WF_OK);
+    fixture_verify(f);
+}
+
+/* --- reviews --- */
+
+static bool note_review(void *ctx, const struct wf_review *review) {
+    char *text = ctx;
+    size_t used = strlen(text);
+    (void)snprintf(text + used, 512 - used, "%s%s:%s:%s", used > 0 ? " " : "", review->id,
+                   review->stage, review->proposal);
+    return true;
+}
+
+static const char *reviews(struct engine_fixture *f, char text[512]) {
+    text[0] = '\0';
+    must(f, wf_review_list(f->engine, NULL, note_review, text, &f->err));
+    return text;
+}
+
+static void test_reviews_are_listed_from_memory_and_snapshot(void **state) {
+    struct engine_fixture *f = *state;
+    char text[512];
+    fixture_loans(f, 0, 20, 2);
+    struct wf_command back = {.kind = WF_WORKFLOW_ROLLBACK,
+                              .id = "L0007",
+                              .stage = "credit_check",
+                              .reason = "wrong",
+                              .actor = "eve"};
+    must(f, wf_execute(f->engine, &back, NULL, &f->err));
+    assert_string_equal(reviews(f, text), "L0007:income_verification:rollback");
+    fixture_reopen(f, true);
+    assert_string_equal(reviews(f, text), "L0007:income_verification:rollback");
+    back.id = "L0003";
+    must(f, wf_execute(f->engine, &back, NULL, &f->err));
+    assert_string_equal(reviews(f, text),
+                        "L0003:income_verification:rollback L0007:income_verification:rollback");
+    struct wf_command approve = {.kind = WF_REVIEW_APPROVE,
+                                 .id = "L0007",
+                                 .stage = "income_verification",
+                                 .actor = "bob",
+                                 .role = "reviewer"};
+    must(f, wf_execute(f->engine, &approve, NULL, &f->err));
+    fixture_reopen(f, true);
+    assert_string_equal(reviews(f, text), "L0003:income_verification:rollback");
+    fixture_verify(f);
+}
+
+static void test_dry_run_tells_the_plan_and_writes_nothing(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "L1", 3);
+    uint64_t lsn = fixture_status(f).durable_lsn;
+    struct wf_command back = {.kind = WF_WORKFLOW_ROLLBACK,
+                              .id = "L1",
+                              .stage = "credit_check",
+                              .reason = "wrong",
+                              .actor = "eve"};
+    struct wf_plan *plan = NULL;
+    must(f, wf_rollback_plan(f->engine, &back, &plan, &f->err));
+    assert_int_equal(plan->stage_count, 3);
+    assert_string_equal(plan->stages[0].stage, "collateral_assessment");
+    assert_null(plan->stages[0].step);
+    assert_string_equal(plan->stages[1].role, "reviewer");
+    assert_string_equal(plan->stages[1].step, "employer_verification");
+    assert_int_equal(plan->stages[1].field_count, 2);
+    assert_string_equal(plan->stages[1].fields[0], "salary");
+    assert_null(plan->stages[2].role);
+    wf_plan_free(plan);
+    assert_int_equal(fixture_status(f).durable_lsn, lsn);
+    back.stage = "final_approval";
+    assert_int_equal(wf_rollback_plan(f->engine, &back, &plan, &f->err), WF_REFUSED);
+    assert_null(plan);
+}
+
+/* --- the host's clock --- */
+
+static int64_t host_ms;
+
+static int64_t read_host(void *ctx) {
+    (void)ctx;
+    return host_ms;
+}
+
+static bool note_jump(void *ctx, const struct wf_event *event) {
+    if (strcmp(event->event, "clock_jumped") == 0)
+        ++*(int *)ctx;
+    return true;
+}
+
+static void test_host_clock_fires_before_commands_and_runs_back_on_record(void **unused) {
+    (void)unused;
+    struct engine_fixture f;
+    fixture_prepare_sim(&f);
+    f.options.test_clock = false;
+    f.options.clock = WF_CLOCK_HOST;
+    f.options.now_ms = read_host;
+    host_ms = INT64_C(1767225600000);
+    fixture_open(&f);
+    fixture_define(&f);
+    fixture_loan(&f, "L1", 1);
+    host_ms += 30000;
+    uint64_t fired = 0;
+    must(&f, wf_tick(f.engine, &fired, &f.err));
+    assert_int_equal(fired, 1);
+    host_ms += 30000;
+    fixture_loan(&f, "L2", 1); /* fires by itself before it */
+    assert_int_equal(fired_so_far(&f).count, 2);
+    int jumps = 0;
+    host_ms -= 3600000;
+    fixture_loan(&f, "L3", 1);
+    fixture_loan(&f, "L4", 1);
+    must(&f, wf_replay(f.engine, 1, UINT64_MAX, NULL, note_jump, &jumps, &f.err));
+    assert_int_equal(jumps, 1);
+    fixture_verify(&f);
+    fixture_deinit(&f);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_advance_fires_each_at_its_deadline_in_order),
+        TEST(test_timers_fire_from_the_snapshot),
+        TEST(test_timers_fire_once_whoever_restarts_when),
+        TEST(test_timers_outlive_a_failed_checkpoint),
+        TEST(test_reviews_are_listed_from_memory_and_snapshot),
+        TEST(test_dry_run_tells_the_plan_and_writes_nothing),
+        cmocka_unit_test(test_host_clock_fires_before_commands_and_runs_back_on_record),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
