@@ -11,6 +11,7 @@
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
  *   signature.c   Ed25519 of roots                 hex.c       hashes as text
+ *   thread.c      threads without signals
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -273,6 +274,11 @@ void engine_look_after_memory(struct wf_engine *engine);
 enum wf_status engine_find_workflow(struct wf_engine *engine, struct bytes_view id,
                                     struct workflow **workflow, struct wf_error *err);
 enum wf_status engine_not_found(struct wf_error *err, struct bytes_view id);
+
+/* --- thread.c --- */
+
+/* Start a thread that no signal for the process is handled on. */
+bool engine_start_thread(pthread_t *thread, void *(*run)(void *ctx), void *ctx);
 
 /* --- small things that several files need --- */
 

@@ -148,7 +148,7 @@ struct replay_pipeline *replay_pipeline_create(struct replayer *replayer) {
     pthread_mutex_init(&pipeline->mutex, NULL);
     pthread_cond_init(&pipeline->filled, NULL);
     pthread_cond_init(&pipeline->emptied, NULL);
-    if (pthread_create(&pipeline->thread, NULL, apply_main, pipeline) != 0) {
+    if (!engine_start_thread(&pipeline->thread, apply_main, pipeline)) {
         destroy(pipeline);
         return NULL;
     }

@@ -3,10 +3,12 @@
 #include "tests/lib/engine_fixture.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -252,6 +254,13 @@ static void test_entity_that_changes_while_frozen_is_written_as_it_was(void **st
     assert_snapshot_tells_the_truth(f);
 }
 
+static volatile sig_atomic_t signals_taken;
+
+static void note_signal(int number) {
+    (void)number;
+    signals_taken++;
+}
+
 static void test_background_thread_snapshots_under_load(void **state) {
     struct engine_fixture *f = *state;
     f->options.background_snapshots = true;
@@ -268,6 +277,28 @@ static void test_background_thread_snapshots_under_load(void **state) {
     assert_true(sim_snapshot_commits(f->snapshots) > 3);
     fixture_verify(f);
     assert_snapshot_tells_the_truth(f);
+}
+
+/* The host waits for signals on threads of its own: one that they block for the moment stays
+ * pending, and is not taken by the engine's. */
+static void test_background_thread_takes_no_signal(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.background_snapshots = true;
+    fixture_reopen(f, true);
+    sigset_t usr1, before, pending;
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    struct sigaction action = {.sa_handler = note_signal}, old;
+    assert_int_equal(sigaction(SIGUSR1, &action, &old), 0);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &usr1, &before), 0);
+    assert_int_equal(kill(getpid(), SIGUSR1), 0);
+    fixture_loans(f, 0, 100, 2); /* time for somebody to take it */
+    assert_int_equal(sigpending(&pending), 0);
+    assert_int_equal(sigismember(&pending, SIGUSR1), 1);
+    assert_int_equal(signals_taken, 0);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+    assert_int_equal(signals_taken, 1); /* by us */
+    assert_int_equal(sigaction(SIGUSR1, &old, NULL), 0);
 }
 
 /* --- memory --- */
@@ -670,6 +701,7 @@ int main(void) {
         TEST(test_snapshot_under_load_is_the_state_of_its_lsn),
         TEST(test_entity_that_changes_while_frozen_is_written_as_it_was),
         TEST(test_background_thread_snapshots_under_load),
+        TEST(test_background_thread_takes_no_signal),
         TEST(test_tiny_memory_comes_to_the_same_state),
         TEST(test_long_replay_keeps_within_memory),
         TEST(test_long_replay_goes_on_where_snapshots_fail),
