@@ -172,6 +172,11 @@ $B/testlib.a: $(TESTLIB_OBJECTS)
 	@rm -f $@
 	$(Q_AR)ar qcsD $@ $^
 
+# wfctl's parts, for tests that look at one of them from inside.
+$B/wfctl.a: $(filter-out %/main.o,$(WFCTL_OBJECTS))
+	@rm -f $@
+	$(Q_AR)ar qcsD $@ $^
+
 $B/wfctl: $(WFCTL_OBJECTS) $B/internal.a
 	$(Q_LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
@@ -181,13 +186,14 @@ $B/wfbench: $(WFBENCH_OBJECTS) $B/internal.a
 # A test's own linker flags stand in a comment of its source: /* link: -Wl,--wrap=malloc */
 own_flags = $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $(patsubst $B/%,%.c,$@))
 link_test = $(Q_LD)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(own_flags) \
-	-Wl,--start-group $B/testlib.a $B/internal.a -Wl,--end-group $(TEST_LIBS)
+	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TEST_LIBS)
 
 $(UNIT_PROGRAMS) $(BENCH_PROGRAMS): %: %.o $B/testlib.a $B/internal.a
 	$(link_test)
 
 define suite_rule
-$(filter $B/tests/$1/%,$(SUITE_PROGRAMS)): %: %.o $(call objects,$(filter tests/$1/%,$(SUITE_HELPERS))) $B/testlib.a $B/internal.a
+$(filter $B/tests/$1/%,$(SUITE_PROGRAMS)): %: %.o $(call objects,$(filter tests/$1/%,$(SUITE_HELPERS))) \
+		$(if $(filter cli,$1),$B/wfctl.a) $B/testlib.a $B/internal.a
 	$$(link_test)
 endef
 $(foreach suite,$(SUITES),$(if $(filter $B/tests/$(suite)/%,$(SUITE_PROGRAMS)),$(eval $(call suite_rule,$(suite)))))

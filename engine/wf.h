@@ -78,7 +78,9 @@ struct wf_options {
                                     by itself */
     bool snapshot_on_close;      /* default true: opening again then reads no log record */
     uint64_t keys_max; /* idempotency keys kept; the oldest are forgotten; default 1,000,000 */
-    /* Called at named instants (wf_points()), so that a harness can kill its own run there. */
+    /* Called at named instants (wf_points()), so that a harness can kill its own run there: on the
+     * thread that passes the instant, perhaps with locks of the engine held. It may count and kill
+     * (wf(3) has an example), and must not call the engine. */
     void (*on_point)(void *ctx, const char *point);
     void *point_ctx;
     bool background_timers; /* a thread of the engine's own fires timers as they become due; without

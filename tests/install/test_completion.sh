@@ -32,6 +32,8 @@ expect "--status --stage" workflow list --s
 expect "running rolling_back" workflow list --status r
 expect "text json jsonl" -o ""
 expect "status dump verify repair" help wal ""
+expect "snapshot.before_commit snapshot.after_commit" crash run --at s
+expect "wal.before_sync" exec --crash-at wal.before_sy
 
 mkdir "$store/folder"
 "$wfctl" -d "$store/s" init >/dev/null &&
@@ -44,6 +46,8 @@ expect "L-17 L-18" -d "$store/s" replay --workflow L
 expect "loan_application" -d "$store/s" workflow start lo
 expect "$store/folder" backup "$store/f"
 expect "$store/s" -d "$store/s"
+: >"$store/commands"
+expect "$store/commands" crash run --sweep --exec "$store/c"
 
 # Every noun, verb and option is known to help and to the manual.
 manual=$(sed 's/\\-/-/g; s/\\f[BIR]//g' docs/man/wfctl.1)

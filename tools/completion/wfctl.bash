@@ -33,7 +33,7 @@ _wfctl() {
             dir=(-d "${COMP_WORDS[i + 1]}")
             ((i++))
             ;;
-        --verify | --create | --dry-run | --rollback | --help | --version | -[cVh]) ;;
+        --verify | --create | --sweep | --dry-run | --rollback | --help | --version | -[cVh]) ;;
         -*) ((i++)) ;;
         *) place+=("${COMP_WORDS[i]}") ;;
         esac
@@ -41,9 +41,10 @@ _wfctl() {
 
     case "$previous ${place[*]}" in
     "-d "* | "--dir "*) _wfctl_offer folder "$current" ;;
+    "--exec "*) _wfctl_offer file "$current" ;;
     "--workflow "*) _wfctl_offer id "$current" "${dir[@]}" ;;
     "--type "*) _wfctl_offer type "$current" "${dir[@]}" ;;
-    --verify\ * | --create\ *) ;;
+    --verify\ * | --create\ * | --sweep\ *) ;;
     -*) ;; # some other option's value
     *" workflow start" | *" def show") _wfctl_offer type "$current" "${dir[@]}" ;;
     *" workflow "[a-z]*" "*) ;;

@@ -24,6 +24,7 @@ enum access {
 };
 
 struct cli;
+struct crash_watch;
 
 struct verb {
     const char *noun;
@@ -59,6 +60,7 @@ struct cli {
     bool help, version;                /* asked for instead of a command */
     const char *help_noun, *help_verb; /* what is known of what help was asked for; may be NULL */
     struct wf_engine *engine;
+    struct crash_watch *watch; /* dies at a named instant, see crash.h; NULL: nobody is watching */
     struct wf_error err;
     bool usage_hint; /* the failure is one of the command line: point to the help */
     bool reported;   /* the command told its failure itself */
@@ -129,6 +131,10 @@ enum wf_status cmd_snapshot_create(struct cli *cli);
 enum wf_status cmd_snapshot_list(struct cli *cli);
 enum wf_status cmd_snapshot_verify(struct cli *cli);
 enum wf_status cmd_exec(struct cli *cli);
+/* The stream itself, on a store that is open. */
+enum wf_status exec_stream(struct cli *cli);
+enum wf_status cmd_crash_points(struct cli *cli);
+enum wf_status cmd_crash_run(struct cli *cli);
 enum wf_status cmd_backup(struct cli *cli);
 enum wf_status cmd_restore(struct cli *cli);
 enum wf_status cmd_audit_show(struct cli *cli);

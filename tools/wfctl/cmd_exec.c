@@ -1,6 +1,7 @@
 /* exec: a stream of requests on stdin, each answered on stdout once it is durable. What is waiting
  * is enqueued without waiting, then waited for as one group, and answered with one write. */
 #include "base/error.h"
+#include "tools/wfctl/crash.h"
 #include "tools/wfctl/exec_input.h"
 #include "tools/wfctl/exec_request.h"
 #include "tools/wfctl/store.h"
@@ -290,7 +291,24 @@ static enum wf_status run_exec(struct cli *cli, struct exec *exec) {
     return status == WF_OK && exec->halted ? WF_HALTED : status;
 }
 
+enum wf_status exec_stream(struct cli *cli) {
+    struct exec *exec = calloc(1, sizeof *exec);
+    if (!exec)
+        return error_set(&cli->err, WF_NO_MEMORY, "no memory");
+    enum wf_status status = run_exec(cli, exec);
+    free(exec);
+    return status;
+}
+
 enum wf_status cmd_exec(struct cli *cli) {
+    static struct crash_watch watch;
+    const char *crash_at = cli_option(cli, "crash-at");
+    if (crash_at) {
+        enum wf_status status = crash_point_parse(cli, crash_at, &watch.die_at);
+        if (status != WF_OK)
+            return status;
+        cli->watch = &watch;
+    }
     if (cli_switch(cli, "create")) {
         struct store_created created;
         enum wf_status status = store_create(cli, NULL, &created);
@@ -298,12 +316,5 @@ enum wf_status cmd_exec(struct cli *cli) {
             return status;
     }
     enum wf_status status = store_open(cli, ACCESS_WRITE, true);
-    if (status != WF_OK)
-        return status;
-    struct exec *exec = calloc(1, sizeof *exec);
-    if (!exec)
-        return error_set(&cli->err, WF_NO_MEMORY, "no memory");
-    status = run_exec(cli, exec);
-    free(exec);
-    return status;
+    return status == WF_OK ? exec_stream(cli) : status;
 }

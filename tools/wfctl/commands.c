@@ -88,6 +88,15 @@ static const struct option_spec consistency_option = {
     false};
 static const struct option_spec root_option = {
     "root", 0, "ROOT", "the root that you trust: a file that audit root wrote, or its hex", true};
+static const struct option_spec point_option = {
+    "at", 0, "POINT:N", "die when the point is passed for the N-th time", false};
+static const struct option_spec sweep_option = {
+    "sweep", 0, NULL, "die at every point, each time in the middle of the work", false};
+static const struct option_spec exec_option = {
+    "exec", 0, "FILE", "commands as exec takes them, for a copy of DIR; \"-\" is stdin", false};
+static const struct option_spec crash_at_option = {
+    "crash-at", 0, "POINT:N", "kill this process when it passes the point for the N-th time",
+    false};
 
 const struct noun cli_nouns[] = {
     {"init", "make a store"},
@@ -102,6 +111,7 @@ const struct noun cli_nouns[] = {
     {"snapshot", "snapshots of the state"},
     {"audit", "the audit trail, and proofs that nobody changed it"},
     {"exec", "a stream of commands, one JSON object a line"},
+    {"crash", "kill a process at a named instant, and see its workflows survive"},
     {"backup", "copy the store while it runs"},
     {"restore", "make the store from a copy"},
     {"metrics", "counters for Prometheus"},
@@ -416,7 +426,28 @@ const struct verb cli_verbs[] = {
          "snapshot.create. \"key\" is the idempotency key, \"tag\" is echoed. A bad line "
          "gets "
          "an error answer.",
-     .options = {&create_option}},
+     .options = {&create_option, &crash_at_option}},
+    {.noun = "crash",
+     .name = "points",
+     .arguments = "",
+     .run = cmd_crash_points,
+     .summary = "the named instants at which a process can be killed"},
+    {.noun = "crash",
+     .name = "run",
+     .arguments = "",
+     .run = cmd_crash_run,
+     .summary = "kill a child at a point, open its store again, and check everything",
+     .details =
+         "The child works on loan applications in a store of its own, or on the commands of FILE "
+         "in a\n"
+         "copy of DIR, and kills itself with SIGKILL. Then all that was acknowledged must be "
+         "there, "
+         "replay\n"
+         "must come to the same state, and new commands must work. A kill without a workflow in "
+         "flight\n"
+         "fails too: it would prove nothing. Exit status 1 where something failed; its store is "
+         "kept.",
+     .options = {&point_option, &sweep_option, &exec_option}},
     {.noun = "backup",
      .arguments = "DIR2",
      .required = 1,

@@ -66,6 +66,7 @@ void request_memory_deinit(void) {
     reset_memory();
     free(memory.block);
     memory.block = NULL;
+    json_set_alloc_funcs(malloc, free); /* others may parse after us */
 }
 
 /* --- the table --- */

@@ -173,6 +173,9 @@ static void offer_values(struct out *out, const struct option_spec *option, cons
     if (strcmp(option->name, "status") == 0)
         for (unsigned i = 1; wf_workflow_status_name(i); i++)
             offer(out, "", wf_workflow_status_name(i), typed);
+    if (strcmp(option->value, "POINT:N") == 0)
+        for (size_t i = 0; wf_points()[i]; i++)
+            offer(out, "", wf_points()[i], typed);
 }
 
 static void offer_nouns(struct out *out, const char *typed) {

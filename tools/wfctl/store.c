@@ -1,6 +1,7 @@
 #include "tools/wfctl/store.h"
 
 #include "base/error.h"
+#include "tools/wfctl/crash.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -38,9 +39,18 @@ static enum wf_status hint_at_init(struct cli *cli, enum wf_status status) {
     return status;
 }
 
+/* What every opening begins with; where the process is to die at a named instant, that. */
+static void init_options(const struct cli *cli, struct wf_options *options) {
+    wf_options_init(options);
+    if (cli->watch) {
+        options->on_point = crash_watch_pass;
+        options->point_ctx = cli->watch;
+    }
+}
+
 enum wf_status store_open(struct cli *cli, enum access access, bool long_running) {
     struct wf_options options;
-    wf_options_init(&options);
+    init_options(cli, &options);
     options.read_only = access == ACCESS_READ;
     options.background_snapshots = long_running;
     options.background_timers = long_running;
@@ -125,7 +135,7 @@ enum wf_status store_create(struct cli *cli, const int64_t *test_clock_ms,
     if (status != WF_NOT_FOUND)
         return status;
     struct wf_options options;
-    wf_options_init(&options);
+    init_options(cli, &options);
     options.create = true;
     options.test_clock = test_clock_ms && !store_there;
     options.test_clock_ms = test_clock_ms ? *test_clock_ms : 0;
