@@ -58,8 +58,8 @@ endif
 GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
 NEEDS_LINT := $(filter lint format deps,$(GOALS))
 # lint reads the tests too, and they include cmocka.
-NEEDS_TEST := $(filter test test-long fuzz sim damage bench mutants check lint deps,$(GOALS))
-NEEDS_BUILD := $(filter demo test test-long fuzz sim damage bench mutants check lint deps,$(GOALS))
+NEEDS_TEST := $(filter test test-long fuzz sim syscalls damage bench mutants check lint deps,$(GOALS))
+NEEDS_BUILD := $(filter demo test test-long fuzz sim syscalls damage bench mutants check lint deps,$(GOALS))
 PACKAGES := $(sort $(if $(NEEDS_BUILD),$(BUILD_PACKAGES)) $(if $(NEEDS_TEST),$(TEST_PACKAGES)) \
 	$(if $(NEEDS_LINT),$(LINT_PACKAGES)))
 
@@ -109,7 +109,7 @@ WFCTL := $(if $(WFCTL_SOURCES),$B/wfctl)
 WFBENCH := $(if $(WFBENCH_SOURCES),$B/wfbench)
 LIBRARY := $B/libwf.a $B/libwf.so
 
-.PHONY: all help test test-long check fuzz sim damage bench mutants lint format demo install uninstall deps clean FORCE
+.PHONY: all help test test-long check fuzz sim syscalls damage bench mutants lint format demo install uninstall deps clean FORCE
 
 ## all: the library (libwf.a, libwf.so), wfctl and wfbench, below build/release/
 all: $(LIBRARY) $(WFCTL) $(WFBENCH) $(if $(WFCTL),build/wfctl) $(if $(WFBENCH),build/wfbench)
@@ -264,6 +264,10 @@ fuzz: $(call PICKED,$(FUZZ_PROGRAMS))
 SIM_PROGRAMS := $(filter $B/tests/sim/%,$(SUITE_PROGRAMS))
 sim: $(SIM_PROGRAMS)
 	@set -e; for program in $^; do SAN="$(SAN)" $$program; done
+
+## syscalls: fail the system calls of a store at work one by one (strace); full disks (SYSCALL_RUNS=)
+syscalls: all $B/tests/crash/rotate_stream
+	@$(TEST_ENV) tests/crash/test_syscalls.sh
 
 ## damage: flip, cut, move and drop parts of every file of a store (DAMAGE_FULL=1: all cases)
 DAMAGE_PROGRAMS := $(filter $B/tests/crash/damage_%,$(SUITE_PROGRAMS))
