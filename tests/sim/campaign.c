@@ -116,6 +116,7 @@ int campaign_main(const struct campaign *campaign, int argc, char **argv) {
            " in the recovery from that), %" PRIu64 " failures, %.1f s\n",
            explorer.states, explorer.at_depth[0], explorer.at_depth[1], explorer.at_depth[2],
            explorer.failures, seconds() - start);
+    printf("fingerprint %016" PRIx64 "\n", explorer.fingerprint);
     explorer_deinit(&explorer);
     for (size_t i = 0; only == NULL && i < sizeof lies / sizeof lies[0]; i++) {
         *(finds_planted(campaign, seed, lies[i]) ? &passed : &failed) += 1;

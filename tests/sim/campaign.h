@@ -1,7 +1,7 @@
 /* The program around an explorer: scenarios run again and again, each time with other sizes and
  * choices, until each had its share of crash states. Owns the command line and the report.
  *
- *   SEED=N        repeats a run exactly (the seed is printed)
+ *   SEED=N        repeats a run exactly (the seed is printed, and a fingerprint of all states)
  *   SIM_STATES=N  crash states to explore in all; see states_default
  *   PROGRAM NAME  one scenario only */
 #ifndef TESTS_SIM_CAMPAIGN_H

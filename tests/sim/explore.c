@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 enum {
-    REPORTS_MAX = 5,    /* failures told in full */
-    NESTED_CHANCE = 6,  /* one recovery in so many is crashed itself */
-    NESTED_SAMPLES = 2, /* states at each of its boundaries */
-    SEEN_MIN = 1024,    /* places of the set, a power of two */
+    REPORTS_MAX = 5,     /* failures told in full */
+    NESTED_CHANCE = 6,   /* one recovery in so many is crashed itself */
+    NESTED_SAMPLES = 2,  /* states at each of its boundaries */
+    EXHAUSTIVE_MAX = 16, /* at a boundary with so few choices, each is tried */
+    SEEN_MIN = 1024,     /* places of the set, a power of two */
 };
 
 void explorer_init(struct explorer *explorer, const struct explore_subject *subject,
@@ -68,6 +69,15 @@ bool explore_chance(struct explorer *explorer, uint64_t n) {
     return sim_random_next(&explorer->random) % n == 0;
 }
 
+/* Not the state's bytes: the lock file holds the pid of this very process. */
+static void note_step(struct explorer *explorer, const struct explore_step *step, const void *ctx) {
+    uint64_t place = sim_random_mix(step->boundary, explorer->depth);
+    uint64_t state = sim_random_mix(step->choice, step->rubbish);
+    uint64_t promised = explorer->subject->digest(ctx);
+    explorer->fingerprint = sim_random_mix(sim_random_mix(explorer->fingerprint, place),
+                                           sim_random_mix(state, promised));
+}
+
 /* Crash into one state, and have it recovered where it is a new one. */
 static void explore_state(struct explorer *explorer, struct sim_io *sim, struct explore_step step,
                           const void *ctx) {
@@ -80,6 +90,7 @@ static void explore_state(struct explorer *explorer, struct sim_io *sim, struct 
     key = killed ? sim_random_mix(key, sim_pending_count(after)) : key;
     if (seen_add(explorer, key)) {
         explorer->states++;
+        note_step(explorer, &step, ctx);
         explorer->at_depth[depth]++;
         explorer->steps[depth] = step;
         explorer->depth++;
@@ -119,6 +130,9 @@ static void explore_at(struct explorer *explorer, struct sim_io *sim, uint64_t b
                        const void *ctx) {
     size_t choices = sim_crash_choices(sim);
     size_t count = explorer->depth == 0 ? explorer->samples : NESTED_SAMPLES;
+    if (explorer->depth == 0 && count > 0 && count < choices && choices <= EXHAUSTIVE_MAX) {
+        count = choices;
+    }
     if (choices > 1 && explorer->states < explorer->states_max &&
         (explorer->depth == 0 ? count > 0 : explore_chance(explorer, NESTED_CHANCE))) {
         struct explore_step kill = {.boundary = boundary, .choice = EXPLORE_KILL};

@@ -43,7 +43,8 @@ struct explorer {
     uint64_t states;     /* crash states explored, no two the same */
     uint64_t states_max; /* stop there */
     uint64_t at_depth[EXPLORE_DEPTH_MAX];
-    size_t samples; /* states at each boundary of the scenario itself */
+    uint64_t fingerprint; /* of all of them, in order: the same run has the same one */
+    size_t samples;       /* states at each boundary of the scenario itself */
     unsigned depth;
     struct explore_step steps[EXPLORE_DEPTH_MAX];
     const void *promised[EXPLORE_DEPTH_MAX]; /* the ctx of the machine that runs at each depth */

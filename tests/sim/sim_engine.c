@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LMDB_CHANCE = 10 };
+enum { LMDB_EVERY = 10 };
 
 static char lmdb_folder[64];
 static uint64_t lmdb_states; /* of all that were explored */
@@ -229,10 +229,13 @@ static void run_failed_call(struct store_run *run) {
     }
     sim_trace_start(run->sim);
     for (int i = 0; i < 3 && !run->failed; i++) {
-        meet_fault(run, (struct sim_fault){.op = ops[pick(run, 0, 5)],
-                                           .kind = kinds[pick(run, 0, 2)],
-                                           .nth = pick(run, 1, 2),
-                                           .amount = pick(run, 0, 40)});
+        struct sim_fault fault = {.op = ops[pick(run, 0, 5)],
+                                  .kind = kinds[pick(run, 0, 2)],
+                                  .nth = pick(run, 1, 2),
+                                  .amount = pick(run, 0, 40)};
+        /* An endless row of short writes is no disk. */
+        fault.persistent = fault.kind != SIM_FAULT_SHORT && pick(run, 0, 2) == 0;
+        meet_fault(run, fault);
     }
     store_run_check(run, !sim_trace_resynced(run->sim), "a second sync after one that failed");
 }
@@ -291,6 +294,56 @@ static void run_repair(struct store_run *run) {
     }
 }
 
+/* The first record that a write to these sectors hits; 0: the segment's header. */
+static uint64_t first_hit(const struct store_run *run, size_t first_sector) {
+    uint64_t hit = 0;
+    for (size_t i = 0; i < run->model.count && first_sector > 0; i++) {
+        const struct store_record *record = &run->model.all[i];
+        if (record->lsn != 0 && record->offset <= (uint64_t)first_sector * SIM_SECTOR_SIZE) {
+            hit = record->lsn; /* the one that begins before the sector may end in it */
+        }
+    }
+    return hit;
+}
+
+/* The disk puts a record where older ones are, and says that all went well. Later ones vouch for
+ * what is missing then: a refusal, and a repair that tells all that it loses. */
+static void run_astray(struct store_run *run) {
+    static const char segment[] = "store/wal/00000000000000000001.seg";
+    store_run_unwatch(run);
+    run->options.snapshot_on_close = false;
+    if (!store_run_open(run) || !define(run)) {
+        return;
+    }
+    commands(run, 6);
+    struct sim_fault astray = {.op = SIM_WRITE,
+                               .kind = SIM_FAULT_MISDIRECT,
+                               .path = segment,
+                               .shift_sectors = -(int64_t)pick(run, 1, 2)};
+    uint64_t offset = run->failed ? 0 : run->engine->last.offset;
+    int64_t target = (int64_t)(offset / SIM_SECTOR_SIZE) + astray.shift_sectors;
+    uint64_t first = target < 1 ? 0 : first_hit(run, (size_t)target);
+    if (first < 3 || run->failed) { /* the store's own first records: nothing could be kept */
+        return;
+    }
+    sim_fault_add(run->sim, &astray);
+    struct store_command command = {
+        .kind = WF_WORKFLOW_START, .number = run->next_number++, .loan = STORE_LOANS};
+    store_run_execute(run, &command);
+    sim_fault_clear(run->sim);
+    uint64_t last = run->failed ? 0 : run->engine->last.lsn;
+    commands(run, 2);
+    if (run->failed || run->engine->last.lsn == last || !store_run_close(run)) {
+        return;
+    }
+    sim_drop_caches(run->sim);
+    store_run_lose(run, first, last);
+    store_run_watch(run);
+    if (store_run_open(run)) {
+        commands(run, 2);
+    }
+}
+
 /* Anything, in any order. */
 static void run_mixed(struct store_run *run) {
     sim_set_preallocation(run->sim, pick(run, 0, 3) != 0);
@@ -341,7 +394,7 @@ static const struct campaign_scenario scenarios[] = {
     {"create", 1},     {"append", 2},      {"group", 3},           {"rotate", 2},
     {"checkpoint", 4}, {"recovery", 3},    {"own_checkpoints", 3}, {"lost_snapshot", 2},
     {"full_disk", 3},  {"failed_sync", 3}, {"failed_call", 3},     {"failed_snapshot", 2},
-    {"repair", 3},     {"mixed", 6},
+    {"repair", 3},     {"astray", 2},      {"mixed", 6},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
@@ -349,14 +402,16 @@ enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 static void (*const runs[SCENARIOS])(struct store_run *run) = {
     run_create,      run_append,          run_group,         run_rotate,    run_checkpoint,
     run_recovery,    run_own_checkpoints, run_lost_snapshot, run_full_disk, run_failed_sync,
-    run_failed_call, run_failed_snapshot, run_repair,        run_mixed,
+    run_failed_call, run_failed_snapshot, run_repair,        run_astray,    run_mixed,
 };
 
 static uint64_t run_once(struct explorer *explorer, size_t scenario, uint64_t seed, size_t samples,
                          const struct sim_fault *planted) {
     static struct store_run run;
     struct sim_io *sim = sim_io_create(seed);
-    bool lmdb = planted == NULL && seed % LMDB_CHANCE == 0;
+    static uint64_t rounds; /* each of them twice: without samples, then with */
+    rounds += planted == NULL && samples == 0;
+    bool lmdb = planted == NULL && rounds % LMDB_EVERY == 1;
     uint64_t states = explorer->states;
     struct machine_snapshots *snapshots = machine_snapshots_create(lmdb ? lmdb_folder : NULL);
     store_run_init(&run, explorer, sim, snapshots, seed);

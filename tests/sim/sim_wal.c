@@ -172,10 +172,13 @@ static void run_failed_call(struct log_run *run) {
     sim_trace_start(run->sim);
     commands(run, 1);
     for (int i = 0; i < 3 && !run->failed; i++) {
-        meet_fault(run, (struct sim_fault){.op = ops[pick(run, 0, 5)],
-                                           .kind = kinds[pick(run, 0, 2)],
-                                           .nth = pick(run, 1, 2),
-                                           .amount = pick(run, 0, 40)});
+        struct sim_fault fault = {.op = ops[pick(run, 0, 5)],
+                                  .kind = kinds[pick(run, 0, 2)],
+                                  .nth = pick(run, 1, 2),
+                                  .amount = pick(run, 0, 40)};
+        /* An endless row of short writes is no disk. */
+        fault.persistent = fault.kind != SIM_FAULT_SHORT && pick(run, 0, 2) == 0;
+        meet_fault(run, fault);
     }
     log_run_check(run, !sim_trace_resynced(run->sim), "a second sync after one that failed");
 }
