@@ -239,6 +239,17 @@ static void test_time_out_of_an_automatic_stage_opens_it_again(void **state) {
                         "stage credit_check timed out in attempt 3 of 3");
 }
 
+/* Whoever asks: the deadline is what decides. */
+static void test_time_out_before_the_deadline_is_refused(void **state) {
+    struct core_store *store = *state;
+    loan(store, 1);
+    store->now_ms += 29999;
+    struct command command = {.kind = COMMAND_TIMER_FIRE, .now_ms = store->now_ms};
+    command.subject = (struct bytes_view){(const uint8_t *)"L1", 2};
+    assert_int_equal(core_store_execute(store, &command), WF_REFUSED);
+    stands(store, WORKFLOW_RUNNING, "active blocked blocked blocked");
+}
+
 static void test_time_out_of_a_manual_stage_waits_for_a_reviewer(void **state) {
     struct core_store *store = *state;
     loan(store, 2);
@@ -445,6 +456,7 @@ int main(void) {
         LOAN_TEST(test_rollback_takes_the_place_of_one_under_way),
         LOAN_TEST(test_rollback_undoes_what_one_record_activated_in_order),
         LOAN_TEST(test_time_out_of_an_automatic_stage_opens_it_again),
+        LOAN_TEST(test_time_out_before_the_deadline_is_refused),
         LOAN_TEST(test_time_out_of_a_manual_stage_waits_for_a_reviewer),
         LOAN_TEST(test_time_out_rejected_fails_the_workflow),
         LOAN_TEST(test_failure_keeps_its_reason_through_the_review),
