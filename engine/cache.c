@@ -21,8 +21,14 @@ static struct entity *find_in_memory(const struct state *state, enum entity_kind
         struct idempotency_key *key = state_key(state, name);
         return key == NULL ? NULL : &key->entity;
     }
+    case ENTITY_ACCOUNT: {
+        struct account *account = state_account(state, name);
+        return account == NULL ? NULL : &account->entity;
+    }
     case ENTITY_STORE:
     case ENTITY_DEFINITION:
+    case ENTITY_INTERNAL_ACCOUNT:
+    case ENTITY_REFERENCE:
         break; /* always in memory */
     }
     return NULL;
@@ -122,8 +128,9 @@ enum wf_status cache_load_oldest_keys(struct wf_engine *engine, uint64_t count,
 uint64_t cache_memory(const struct wf_engine *engine) {
     const struct state *state = &engine->state;
     return state->changed.bytes + state->frozen.bytes + state->clean.bytes +
-           table_memory(&state->workflows) + table_memory(&state->keys) +
-           table_memory(&state->key_order) + timers_memory(&state->timers);
+           table_memory(&state->workflows) + table_memory(&state->accounts) +
+           table_memory(&state->keys) + table_memory(&state->key_order) +
+           timers_memory(&state->timers);
 }
 
 void cache_trim(struct wf_engine *engine) {
@@ -136,10 +143,6 @@ void cache_trim(struct wf_engine *engine) {
     size_t most = state->clean.count;
     while (looked_at++ < most && cache_memory(engine) > engine->options.memory_max) {
         struct entity *entity = state->clean.first;
-        if (entity->kind == ENTITY_STORE || entity->kind == ENTITY_DEFINITION) {
-            state_used(state, entity); /* stays */
-            continue;
-        }
         if (entity->kind == ENTITY_WORKFLOW) {
             due_evicted(engine, (const struct workflow *)entity);
         }

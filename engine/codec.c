@@ -33,6 +33,34 @@ static bool fields_to_message(struct codec_arena *arena, const struct field *fie
     return true;
 }
 
+static bool postings_to_message(struct codec_arena *arena, const struct posting *postings,
+                                size_t count, Wf__Pb__Event *message) {
+    if (count == 0) {
+        return true;
+    }
+    message->posting_accounts = codec_arena_alloc(arena, count * sizeof(uint32_t));
+    message->posting_amounts = codec_arena_alloc(arena, count * sizeof(int64_t));
+    if (message->posting_accounts == NULL || message->posting_amounts == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        message->posting_accounts[i] = postings[i].account;
+        message->posting_amounts[i] = postings[i].amount;
+    }
+    message->n_posting_accounts = message->n_posting_amounts = count;
+    return true;
+}
+
+static bool posted_to_message(struct codec_arena *arena, const struct event *event,
+                              Wf__Pb__Event *message) {
+    message->operation = (uint32_t)event->as.operation_posted.operation;
+    message->rules = event->as.operation_posted.rules;
+    return fields_to_message(arena, event->as.operation_posted.fields,
+                             event->as.operation_posted.field_count, message) &&
+           postings_to_message(arena, event->as.operation_posted.postings,
+                               event->as.operation_posted.posting_count, message);
+}
+
 static bool event_to_message(struct codec_arena *arena, const struct event *event,
                              Wf__Pb__Event *message) {
     wf__pb__event__init(message);
@@ -121,6 +149,35 @@ static bool event_to_message(struct codec_arena *arena, const struct event *even
         message->expected_ms = event->as.clock_jumped.expected_ms;
         message->time_ms = event->as.clock_jumped.to_ms;
         return true;
+    case EVENT_ACCOUNT_OPENED:
+        message->account = event->as.account_opened.account;
+        message->text = borrow_view(event->as.account_opened.type);
+        message->name = borrow_view(event->as.account_opened.currency);
+        message->amount = event->as.account_opened.minimum;
+        return true;
+    case EVENT_OPERATION_POSTED:
+        return posted_to_message(arena, event, message);
+    case EVENT_ACCOUNT_STATUS_SET:
+        message->account = event->as.account_status_set.account;
+        message->status = (uint32_t)event->as.account_status_set.status;
+        message->text = borrow_view(event->as.account_status_set.reason);
+        return true;
+    case EVENT_HOLD_PLACED:
+        message->account = event->as.hold_placed.account;
+        message->amount = event->as.hold_placed.amount;
+        message->time_ms = event->as.hold_placed.expires_ms;
+        message->name = borrow_view(event->as.hold_placed.name);
+        message->text = borrow_view(event->as.hold_placed.to);
+        return true;
+    case EVENT_HOLD_ENDED:
+        message->account = event->as.hold_ended.account;
+        message->status = (uint32_t)event->as.hold_ended.end;
+        message->name = borrow_view(event->as.hold_ended.name);
+        return true;
+    case EVENT_REFERENCE_SET:
+        message->status = (uint32_t)event->as.reference_set.kind;
+        return fields_to_message(arena, event->as.reference_set.fields,
+                                 event->as.reference_set.field_count, message);
     }
     return true;
 }
@@ -141,6 +198,33 @@ static Wf__Pb__Event **events_to_messages(struct codec_arena *arena, const struc
     return list;
 }
 
+static bool touches_to_message(struct codec_arena *arena, const struct record *record,
+                               Wf__Pb__Record *message) {
+    size_t count = record->touch_count;
+    if (count == 0) {
+        return true;
+    }
+    Wf__Pb__Touch **list = codec_arena_alloc(arena, count * sizeof(*list));
+    Wf__Pb__Touch *all = codec_arena_alloc(arena, count * sizeof(*all));
+    if (list == NULL || all == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct record_touch *touch = &record->touches[i];
+        wf__pb__touch__init(&all[i]);
+        all[i].kind = (uint32_t)touch->kind;
+        all[i].name = borrow_view(touch->name);
+        all[i].previous_lsn = touch->previous.lsn;
+        all[i].previous_offset = touch->previous.offset / 8;
+        all[i].balance = touch->balance;
+        all[i].currency = borrow_view(touch->currency);
+        list[i] = &all[i];
+    }
+    message->touches = list;
+    message->n_touches = count;
+    return true;
+}
+
 enum wf_status codec_encode(struct codec_arena *arena, const struct record *record,
                             struct bytes_buffer *out, struct wf_error *err) {
     Wf__Pb__Record message = WF__PB__RECORD__INIT;
@@ -158,7 +242,7 @@ enum wf_status codec_encode(struct codec_arena *arena, const struct record *reco
     message.keys_forgotten = record->keys_forgotten;
     message.n_events = record->event_count;
     message.events = events_to_messages(arena, record->events, record->event_count);
-    if (message.events == NULL) {
+    if (message.events == NULL || !touches_to_message(arena, record, &message)) {
         return error_set(err, WF_NO_MEMORY, "no memory to encode a record");
     }
     size_t size = wf__pb__record__get_packed_size(&message);
@@ -232,6 +316,50 @@ static enum wf_status definition_from_bytes(struct codec_arena *arena, struct by
         return damage(err, "its definition cannot be read");
     }
     return codec_definition_from_message(message, out, err);
+}
+
+static enum wf_status postings_from_message(struct codec_arena *arena,
+                                            const struct wire_event *message, struct event *event,
+                                            struct wf_error *err) {
+    struct bytes_reader accounts =
+        bytes_reader_make(message->posting_accounts.data, message->posting_accounts.size);
+    struct bytes_reader amounts =
+        bytes_reader_make(message->posting_amounts.data, message->posting_amounts.size);
+    /* A posting takes at least a byte. */
+    size_t most = message->posting_accounts.size;
+    struct posting *postings =
+        most == 0 || most > RECORD_POSTINGS_MAX * (size_t)BYTES_VARINT_SIZE_MAX
+            ? NULL
+            : codec_arena_alloc(arena, most * sizeof(*postings));
+    if (most > 0 && postings == NULL) {
+        return most > RECORD_POSTINGS_MAX * (size_t)BYTES_VARINT_SIZE_MAX
+                   ? damage(err, "it has too many postings")
+                   : error_set(err, WF_NO_MEMORY, "no memory to decode a record");
+    }
+    size_t count = 0;
+    uint64_t account;
+    uint64_t amount;
+    while (count < most && codec_wire_next(&accounts, &account) &&
+           codec_wire_next(&amounts, &amount)) {
+        postings[count].account = account <= UINT32_MAX ? (uint32_t)account : UINT32_MAX;
+        postings[count++].amount = codec_wire_zigzag(amount);
+    }
+    if (!bytes_reader_done(&accounts) || !bytes_reader_done(&amounts)) {
+        return damage(err, "its postings are malformed");
+    }
+    event->as.operation_posted.postings = postings;
+    event->as.operation_posted.posting_count = count;
+    return WF_OK;
+}
+
+static enum wf_status posted_from_message(struct codec_arena *arena,
+                                          const struct wire_event *message, struct event *event,
+                                          struct wf_error *err) {
+    event->as.operation_posted.operation = (enum operation_kind)message->operation;
+    event->as.operation_posted.rules = message->rules;
+    enum wf_status status = fields_from_message(arena, message, &event->as.operation_posted.fields,
+                                                &event->as.operation_posted.field_count, err);
+    return status == WF_OK ? postings_from_message(arena, message, event, err) : status;
 }
 
 static enum wf_status event_from_message(struct codec_arena *arena,
@@ -339,6 +467,35 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.clock_jumped.expected_ms = message->expected_ms;
         event->as.clock_jumped.to_ms = message->time_ms;
         return WF_OK;
+    case EVENT_ACCOUNT_OPENED:
+        event->as.account_opened.account = message->account;
+        event->as.account_opened.type = message->text;
+        event->as.account_opened.currency = message->name;
+        event->as.account_opened.minimum = message->amount;
+        return WF_OK;
+    case EVENT_OPERATION_POSTED:
+        return posted_from_message(arena, message, event, err);
+    case EVENT_ACCOUNT_STATUS_SET:
+        event->as.account_status_set.account = message->account;
+        event->as.account_status_set.status = (enum account_status)message->status;
+        event->as.account_status_set.reason = message->text;
+        return WF_OK;
+    case EVENT_HOLD_PLACED:
+        event->as.hold_placed.account = message->account;
+        event->as.hold_placed.amount = message->amount;
+        event->as.hold_placed.expires_ms = message->time_ms;
+        event->as.hold_placed.name = message->name;
+        event->as.hold_placed.to = message->text;
+        return WF_OK;
+    case EVENT_HOLD_ENDED:
+        event->as.hold_ended.account = message->account;
+        event->as.hold_ended.end = (enum hold_end)message->status;
+        event->as.hold_ended.name = message->name;
+        return WF_OK;
+    case EVENT_REFERENCE_SET:
+        event->as.reference_set.kind = (enum reference_kind)message->status;
+        return fields_from_message(arena, message, &event->as.reference_set.fields,
+                                   &event->as.reference_set.field_count, err);
     }
     return WF_OK;
 }
@@ -375,6 +532,34 @@ static enum wf_status header_from_message(const struct wire_record *message, str
     return WF_OK;
 }
 
+static enum wf_status touches_from_message(struct codec_arena *arena,
+                                           const struct wire_record *message, struct record *record,
+                                           struct wf_error *err) {
+    if (message->touch_count == 0) {
+        return WF_OK;
+    }
+    struct record_touch *touches =
+        codec_arena_alloc(arena, message->touch_count * sizeof(*touches));
+    if (touches == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory to decode a record");
+    }
+    for (size_t i = 0; i < message->touch_count; i++) {
+        const struct wire_touch *touch = &message->touches[i];
+        touches[i] =
+            (struct record_touch){.kind = (enum entity_kind)touch->kind,
+                                  .name = touch->name,
+                                  .previous = {touch->previous_lsn, touch->previous_offset * 8},
+                                  .balance = touch->balance,
+                                  .currency = touch->currency};
+        if (touch->name.size > ACCOUNT_NUMBER_MAX) {
+            return damage(err, "the number of an account is too long");
+        }
+    }
+    record->touches = touches;
+    record->touch_count = message->touch_count;
+    return WF_OK;
+}
+
 enum wf_status codec_decode(struct codec_arena *arena, struct bytes_view bytes,
                             struct record *record, struct wf_error *err) {
     *record = (struct record){0};
@@ -382,6 +567,9 @@ enum wf_status codec_decode(struct codec_arena *arena, struct bytes_view bytes,
     enum wf_status status = codec_wire_read(arena, bytes, &message, err);
     if (status == WF_OK) {
         status = header_from_message(&message, record, err);
+    }
+    if (status == WF_OK) {
+        status = touches_from_message(arena, &message, record, err);
     }
     if (status != WF_OK) {
         return status;

@@ -101,11 +101,29 @@ static enum wf_status add_field(struct codec_arena *arena, struct bytes_view byt
     return WF_OK;
 }
 
-/* The members of an Event: the highest number, and those that are runs of bytes. */
-enum {
-    LAST_FIELD = 16,
-    BYTES_FIELDS = 1 << 7 | 1 << 8 | 1 << 14 | 1 << 15,
-};
+/* The members of an Event that are known, and those that are runs of bytes. */
+#define EVENT_MEMBER(number) (UINT64_C(1) << (number))
+static const uint64_t known_members =
+    (EVENT_MEMBER(17) - EVENT_MEMBER(1)) | (EVENT_MEMBER(37) - EVENT_MEMBER(30));
+static const uint64_t bytes_members = EVENT_MEMBER(7) | EVENT_MEMBER(8) | EVENT_MEMBER(14) |
+                                      EVENT_MEMBER(15) | EVENT_MEMBER(31) | EVENT_MEMBER(32) |
+                                      EVENT_MEMBER(36);
+
+static bool is_among(uint64_t members, uint32_t number) {
+    return number < 64 && (members >> number & 1) != 0;
+}
+
+bool codec_wire_next(struct bytes_reader *reader, uint64_t *value) {
+    if (reader->at >= reader->end) {
+        return false;
+    }
+    *value = read_varint(reader);
+    return !reader->failed;
+}
+
+int64_t codec_wire_zigzag(uint64_t value) {
+    return (int64_t)(value >> 1 ^ (0 - (value & 1)));
+}
 
 static enum wf_status read_event(struct codec_arena *arena, struct bytes_view bytes,
                                  struct wire_event *event, struct wf_error *err) {
@@ -114,8 +132,8 @@ static enum wf_status read_event(struct codec_arena *arena, struct bytes_view by
     memset(event, 0, sizeof(*event));
     while (next_field(&reader, &field)) {
         bool is_bytes = field.type == WIRE_BYTES;
-        bool known = field.number <= LAST_FIELD;
-        bool wants_bytes = known && (BYTES_FIELDS >> field.number & 1) != 0;
+        bool known = is_among(known_members, field.number);
+        bool wants_bytes = is_among(bytes_members, field.number);
         if (known && (is_bytes != wants_bytes || (!is_bytes && field.type != WIRE_VARINT))) {
             return malformed(err);
         }
@@ -175,6 +193,27 @@ static enum wf_status read_event(struct codec_arena *arena, struct bytes_view by
         case 16:
             event->expected_ms = (int64_t)field.value;
             break;
+        case 30:
+            event->operation = (uint32_t)field.value;
+            break;
+        case 31:
+            event->posting_accounts = field.bytes;
+            break;
+        case 32:
+            event->posting_amounts = field.bytes;
+            break;
+        case 33:
+            event->rules = (uint32_t)field.value;
+            break;
+        case 34:
+            event->account = (uint32_t)field.value;
+            break;
+        case 35:
+            event->amount = codec_wire_zigzag(field.value);
+            break;
+        case 36:
+            event->name = field.bytes;
+            break;
         default:
             break;
         }
@@ -194,6 +233,55 @@ static enum wf_status add_event(struct codec_arena *arena, struct bytes_view byt
     return read_event(arena, bytes, &record->events[record->event_count++], err);
 }
 
+static enum wf_status read_touch(struct bytes_view bytes, struct wire_touch *touch,
+                                 struct wf_error *err) {
+    struct bytes_reader reader = bytes_reader_make(bytes.data, bytes.size);
+    struct wire_field field;
+    *touch = (struct wire_touch){0};
+    while (next_field(&reader, &field)) {
+        bool wants_bytes = field.number == 2 || field.number == 6;
+        if (field.number <= 6 && field.type != (wants_bytes ? WIRE_BYTES : WIRE_VARINT)) {
+            return malformed(err);
+        }
+        switch (field.number) {
+        case 1:
+            touch->kind = (uint32_t)field.value;
+            break;
+        case 2:
+            touch->name = field.bytes;
+            break;
+        case 3:
+            touch->previous_lsn = field.value;
+            break;
+        case 4:
+            touch->previous_offset = field.value;
+            break;
+        case 5:
+            touch->balance = codec_wire_zigzag(field.value);
+            break;
+        case 6:
+            touch->currency = field.bytes;
+            break;
+        default:
+            break;
+        }
+    }
+    return reader.failed ? malformed(err) : WF_OK;
+}
+
+static enum wf_status add_touch(struct codec_arena *arena, struct bytes_view bytes,
+                                struct wire_record *record, struct wf_error *err) {
+    if (record->touch_count == RECORD_TOUCHES_MAX) {
+        return error_set(err, WF_DAMAGE,
+                         "the record's checksum holds, but it touches too many accounts");
+    }
+    record->touches = grow(arena, record->touches, record->touch_count, sizeof(*record->touches));
+    if (record->touches == NULL) {
+        return no_memory(err);
+    }
+    return read_touch(bytes, &record->touches[record->touch_count++], err);
+}
+
 enum wf_status codec_wire_read(struct codec_arena *arena, struct bytes_view bytes,
                                struct wire_record *record, struct wf_error *err) {
     struct bytes_reader reader = bytes_reader_make(bytes.data, bytes.size);
@@ -201,8 +289,9 @@ enum wf_status codec_wire_read(struct codec_arena *arena, struct bytes_view byte
     memset(record, 0, sizeof(*record));
     while (next_field(&reader, &field)) {
         bool is_bytes = field.type == WIRE_BYTES;
-        bool wants_bytes = field.number == 3 || (field.number >= 6 && field.number <= 9);
-        if (field.number <= 10 &&
+        bool wants_bytes =
+            field.number == 3 || (field.number >= 6 && field.number <= 9) || field.number == 13;
+        if ((field.number <= 10 || field.number == 13) &&
             (is_bytes != wants_bytes || (!is_bytes && field.type != WIRE_VARINT))) {
             return malformed(err);
         }
@@ -237,6 +326,9 @@ enum wf_status codec_wire_read(struct codec_arena *arena, struct bytes_view byte
             break;
         case 10:
             record->keys_forgotten = field.value;
+            break;
+        case 13:
+            status = add_touch(arena, field.bytes, record, err);
             break;
         default:
             break;

@@ -17,6 +17,19 @@ struct wire_event {
     struct bytes_view definition; /* a Definition message; data NULL: none */
     struct bytes_view *fields;    /* name, value, name, value, …; in the arena */
     size_t field_count;           /* of the views */
+    uint32_t operation, rules, account;
+    int64_t amount;
+    struct bytes_view name;
+    struct bytes_view posting_accounts; /* packed varints */
+    struct bytes_view posting_amounts;  /* packed zigzag varints */
+};
+
+/* A Touch message as it stands on the wire. */
+struct wire_touch {
+    uint32_t kind;
+    struct bytes_view name, currency;
+    uint64_t previous_lsn, previous_offset;
+    int64_t balance;
 };
 
 /* A Record message as it stands on the wire. */
@@ -27,7 +40,14 @@ struct wire_record {
     struct bytes_view subject, actor, key, body_hash;
     struct wire_event *events; /* in the arena */
     size_t event_count;
+    struct wire_touch *touches; /* in the arena */
+    size_t touch_count;
 };
+
+/* The next number of a packed run; false at its end, or where it is malformed (then the reader has
+ * failed). */
+bool codec_wire_next(struct bytes_reader *reader, uint64_t *value);
+int64_t codec_wire_zigzag(uint64_t value);
 
 /* Fields that this version does not know are passed over. WF_DAMAGE: the bytes are malformed, or
  * hold more events or fields than a record may. WF_NO_MEMORY. */

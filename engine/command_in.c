@@ -50,6 +50,132 @@ static enum wf_status take_fields(struct command_in *in, const struct wf_command
     return WF_OK;
 }
 
+/* Members of an operation are measured only against what a record can bear: what is wrong with them
+ * is a refusal, which names the operation. */
+static enum wf_status take_operation(const struct wf_operation *from, struct bytes_view *rules,
+                                     struct operation *to, struct wf_error *err) {
+    const struct {
+        const char *text;
+        const char *what;
+        struct bytes_view *to;
+    } members[] = {{from->type, "the type", &to->type},
+                   {from->from, "\"from\"", &to->from},
+                   {from->to, "\"to\"", &to->to},
+                   {from->amount, "the amount", &to->amount},
+                   {from->currency, "the currency", &to->currency},
+                   {from->rate, "the rate", &to->rate},
+                   {from->instrument, "the instrument", &to->instrument},
+                   {from->fee_rule, "the fee rule", &to->fee_rule},
+                   {from->hold, "the hold", &to->hold}};
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        enum wf_status status =
+            take_text(members[i].text, members[i].what, COMMAND_ID_MAX, false, members[i].to, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    if (from->expires_in_ms < 0 || from->expires_in_ms > DEFINITION_DURATION_MAX_MS) {
+        return error_set(err, WF_USAGE, "a hold expires within a hundred years");
+    }
+    to->expires_in_ms = from->expires_in_ms;
+    to->rules = rules;
+    to->rule_count = from->rule_count;
+    for (size_t i = 0; i < from->rule_count; i++) {
+        enum wf_status status =
+            take_text(from->rules[i], "a rule", COMMAND_ID_MAX, true, &rules[i], err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    return WF_OK;
+}
+
+static enum wf_status allocate_operations(struct command_in *in, size_t count, size_t rule_count,
+                                          struct wf_error *err) {
+    if (count > COMMAND_IN_OPERATIONS_INLINE) {
+        in->operations = malloc(count * sizeof(*in->operations));
+    }
+    if (rule_count > COMMAND_IN_RULES_INLINE) {
+        in->rules = malloc(rule_count * sizeof(*in->rules));
+    }
+    return in->operations != NULL && in->rules != NULL
+               ? WF_OK
+               : error_set(err, WF_NO_MEMORY, "no memory for the operations of a command");
+}
+
+static enum wf_status take_operations(struct command_in *in, const struct wf_command *from,
+                                      const struct operation **out, size_t *count,
+                                      struct wf_error *err) {
+    size_t rule_count = 0;
+    if (from->operation_count > COMMAND_OPERATIONS_MAX) {
+        return error_set(err, WF_USAGE, "%zu operations are more than the %d of one command",
+                         from->operation_count, COMMAND_OPERATIONS_MAX);
+    }
+    for (size_t i = 0; i < from->operation_count; i++) {
+        if (from->operations[i].rule_count > OPERATION_RULES_MAX) {
+            return error_set(err, WF_USAGE, "operation %zu: more than %d rules", i + 1,
+                             OPERATION_RULES_MAX);
+        }
+        rule_count += from->operations[i].rule_count;
+    }
+    enum wf_status status = allocate_operations(in, from->operation_count, rule_count, err);
+    struct bytes_view *rules = in->rules;
+    for (size_t i = 0; i < from->operation_count && status == WF_OK; i++) {
+        struct wf_error why;
+        status = take_operation(&from->operations[i], rules, &in->operations[i], &why);
+        if (status != WF_OK) {
+            return error_set(err, status, "operation %zu: %s", i + 1, why.text);
+        }
+        rules += from->operations[i].rule_count;
+    }
+    *out = in->operations;
+    *count = from->operation_count;
+    return status;
+}
+
+static enum wf_status take_opening(struct command *command, const struct wf_command *from,
+                                   struct wf_error *err) {
+    enum wf_status status = take_text(from->type, "the account's type", ACCOUNT_TYPE_MAX, true,
+                                      &command->as.account_open.type, err);
+    if (status == WF_OK) {
+        status = take_text(from->currency, "the currency", COMMAND_ID_MAX, true,
+                           &command->as.account_open.currency, err);
+    }
+    if (status == WF_OK) {
+        status = take_text(from->amount, "the balance", COMMAND_ID_MAX, false,
+                           &command->as.account_open.balance, err);
+    }
+    return status != WF_OK ? status
+                           : take_text(from->minimum, "the minimum", COMMAND_ID_MAX, false,
+                                       &command->as.account_open.minimum, err);
+}
+
+/* Of the kinds that concern accounts and what rules look at. */
+static enum wf_status take_account_members(struct command_in *in, const struct wf_command *from,
+                                           struct wf_error *err) {
+    struct command *command = &in->command;
+    if (from->kind == WF_ACCOUNT_TRANSACT) {
+        return take_operations(in, from, &command->as.account_transact.operations,
+                               &command->as.account_transact.count, err);
+    }
+    enum wf_status status =
+        take_text(from->id, "the number or name", COMMAND_ID_MAX, true, &command->subject, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    if (from->kind == WF_ACCOUNT_OPEN) {
+        return take_opening(command, from, err);
+    }
+    if (from->kind <= WF_ACCOUNT_CLOSE) {
+        return take_text(from->reason, "the reason", COMMAND_TEXT_MAX, false,
+                         &command->as.account_status.reason, err);
+    }
+    status = take_fields(in, from, err);
+    command->as.reference_set.fields = in->fields;
+    command->as.reference_set.field_count = from->field_count;
+    return status;
+}
+
 static enum wf_status take_definition(struct command_in *in, const struct wf_command *from,
                                       struct wf_error *err) {
     if (from->text == NULL) {
@@ -110,6 +236,16 @@ static enum wf_status take_members(struct command_in *in, const struct wf_comman
         return from->duration_ms > 0
                    ? WF_OK
                    : error_set(err, WF_USAGE, "the duration must be greater than zero");
+    case WF_ACCOUNT_OPEN:
+    case WF_ACCOUNT_TRANSACT:
+    case WF_ACCOUNT_FREEZE:
+    case WF_ACCOUNT_UNFREEZE:
+    case WF_ACCOUNT_CLOSE:
+    case WF_RATE_SET:
+    case WF_INSTRUMENT_SET:
+    case WF_CALENDAR_SET:
+    case WF_FEE_RULE_SET:
+        return take_account_members(in, from, err);
     case WF_WORKFLOW_START:
     case WF_WORKFLOW_SUBMIT:
     case WF_WORKFLOW_FAIL:
@@ -187,6 +323,32 @@ static void write_fields(struct bytes_buffer *body, const struct wf_command *fro
     }
 }
 
+static void write_operation(struct bytes_buffer *body, const struct wf_operation *operation) {
+    const char *const texts[] = {operation->type,       operation->from,     operation->to,
+                                 operation->amount,     operation->currency, operation->rate,
+                                 operation->instrument, operation->fee_rule, operation->hold};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        write_text(body, texts[i]);
+    }
+    bytes_write_zigzag(body, operation->expires_in_ms);
+    bytes_write_varint(body, operation->rule_count);
+    for (size_t i = 0; i < operation->rule_count; i++) {
+        write_text(body, operation->rules[i]);
+    }
+}
+
+/* What only commands about accounts have: the hash of others is as it was before there were any. */
+static void write_account_members(struct bytes_buffer *body, const struct wf_command *from) {
+    if (from->kind == WF_ACCOUNT_OPEN) {
+        write_text(body, from->currency);
+        write_text(body, from->amount);
+        write_text(body, from->minimum);
+    }
+    for (size_t i = 0; i < from->operation_count; i++) {
+        write_operation(body, &from->operations[i]);
+    }
+}
+
 /* The members that the kind names: the host may leave anything in the others. */
 static struct wf_command without_ignored(const struct wf_command *from) {
     struct wf_command body = {.kind = from->kind, .actor = from->actor};
@@ -198,7 +360,23 @@ static struct wf_command without_ignored(const struct wf_command *from) {
         body.duration_ms = from->duration_ms;
         return body;
     }
+    if (from->kind == WF_ACCOUNT_TRANSACT) {
+        body.operations = from->operations;
+        body.operation_count = from->operation_count;
+        return body;
+    }
     body.id = from->id;
+    if (from->kind == WF_ACCOUNT_OPEN) {
+        body.type = from->type;
+        body.currency = from->currency;
+        body.amount = from->amount;
+        body.minimum = from->minimum;
+        return body;
+    }
+    if (from->kind > WF_ACCOUNT_OPEN && from->kind <= WF_ACCOUNT_CLOSE) {
+        body.reason = from->reason;
+        return body;
+    }
     body.attempt = from->kind == WF_WORKFLOW_SUBMIT || from->kind == WF_WORKFLOW_FAIL ||
                            from->kind == WF_REVIEW_APPROVE || from->kind == WF_REVIEW_REJECT
                        ? from->attempt
@@ -215,7 +393,7 @@ static struct wf_command without_ignored(const struct wf_command *from) {
     if (from->kind == WF_WORKFLOW_START) {
         body.type = from->type;
         body.version = from->version;
-    } else {
+    } else if (from->kind == WF_WORKFLOW_SUBMIT) {
         body.step = from->step;
     }
     body.fields = from->fields;
@@ -245,6 +423,7 @@ static enum wf_status hash_body(struct command_in *in, const struct wf_command *
         bytes_write_u8(&body, from->rollback);
         bytes_write_varint(&body, from->attempt);
     }
+    write_account_members(&body, from);
     bool ok = bytes_buffer_ok(&body);
     if (ok) {
         digest_body((struct bytes_view){body.data, body.size}, in->command.body_hash);
@@ -257,6 +436,8 @@ enum wf_status command_in_make(struct command_in *in, const struct wf_command *f
                                struct wf_error *err) {
     memset(&in->command, 0, sizeof(in->command));
     in->fields = in->inline_fields;
+    in->operations = in->inline_operations;
+    in->rules = in->inline_rules;
     in->command.kind = (enum command_kind)from->kind;
     enum wf_status status =
         take_text(from->key, "the key", COMMAND_ID_MAX, false, &in->command.key, err);
@@ -284,5 +465,13 @@ void command_in_deinit(struct command_in *in) {
     if (in->fields != in->inline_fields) {
         free(in->fields);
         in->fields = in->inline_fields;
+    }
+    if (in->operations != in->inline_operations) {
+        free(in->operations);
+        in->operations = in->inline_operations;
+    }
+    if (in->rules != in->inline_rules) {
+        free(in->rules);
+        in->rules = in->inline_rules;
     }
 }

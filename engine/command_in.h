@@ -6,13 +6,21 @@
 #include "engine/core/command.h"
 #include "engine/wf.h"
 
-enum { COMMAND_IN_FIELDS_INLINE = 16 };
+enum {
+    COMMAND_IN_FIELDS_INLINE = 16,
+    COMMAND_IN_OPERATIONS_INLINE = 4,
+    COMMAND_IN_RULES_INLINE = 16,
+};
 
 struct command_in {
     struct command
         command; /* borrows the host's strings; owns a definition until somebody takes it */
     struct field inline_fields[COMMAND_IN_FIELDS_INLINE];
     struct field *fields; /* inline_fields, or on the heap */
+    struct operation inline_operations[COMMAND_IN_OPERATIONS_INLINE];
+    struct bytes_view inline_rules[COMMAND_IN_RULES_INLINE];
+    struct operation *operations; /* likewise */
+    struct bytes_view *rules;     /* of all operations, likewise */
 };
 
 /* WF_USAGE: a string is missing, empty or too long, a kind unknown, YAML wrong. WF_NO_MEMORY. On

@@ -69,10 +69,14 @@ static void fill_record(const struct wf_engine *engine, const struct command *co
         .keys_forgotten = keys_to_forget(engine, command),
         .events = (struct event *)(uintptr_t)decision->events,
         .event_count = decision->event_count,
+        .touches = decision->touches,
+        .touch_count = decision->touch_count,
     };
     memcpy(record->body_hash, command->body_hash, sizeof(record->body_hash));
-    const struct workflow *workflow = state_workflow(&engine->state, command->subject);
-    if (workflow != NULL && !workflow->entity.deleted && command->kind != COMMAND_DEFINITION_ADD) {
+    const struct workflow *workflow = engine_is_about_workflow(command->kind)
+                                          ? state_workflow(&engine->state, command->subject)
+                                          : NULL;
+    if (workflow != NULL && !workflow->entity.deleted) {
         record->previous = workflow->history;
     }
 }
@@ -128,8 +132,7 @@ static enum wf_status load_for_command(struct wf_engine *engine, const struct co
                                        struct wf_error *err) {
     for (int attempt = 0;; attempt++) {
         struct wf_error why = {0};
-        enum wf_status status =
-            engine_load_entities(engine, command->kind, command->subject, command->key, &why);
+        enum wf_status status = engine_load_for_command(engine, command, &why);
         if (status == WF_OK) {
             uint64_t forget = keys_to_forget(engine, command);
             status = forget == 0 ? WF_OK : cache_load_oldest_keys(engine, forget, &why);

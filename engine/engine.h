@@ -7,6 +7,8 @@
  *   due.c         timers that are due              jump.c        a clock that runs back or leaps
  *   plan.c        what a rollback would do
  *   query.c       workflows and definitions        history.c   records as events with names
+ *   account_query.c  accounts, statements          account_check.c  all postings added up
+ *   listing.c     names in order, from memory and snapshot
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
@@ -17,6 +19,7 @@
 #define ENGINE_ENGINE_H
 
 #include "engine/codec.h"
+#include "engine/core/account.h"
 #include "engine/core/apply.h"
 #include "engine/core/decide.h"
 #include "engine/digest.h"
@@ -147,10 +150,14 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
                                     struct wf_error *err);
 /* Set up an empty state whose frozen entities go to this engine's checkpoint. */
 enum wf_status engine_init_state(struct wf_engine *engine, struct wf_error *err);
-/* What a command of this kind reads and changes, from the snapshot into memory. */
-enum wf_status engine_load_entities(struct wf_engine *engine, enum command_kind kind,
-                                    struct bytes_view subject, struct bytes_view key,
-                                    struct wf_error *err);
+/* Is its subject a workflow? */
+bool engine_is_about_workflow(enum command_kind kind);
+/* What a command reads and changes, from the snapshot into memory. */
+enum wf_status engine_load_for_command(struct wf_engine *engine, const struct command *command,
+                                       struct wf_error *err);
+/* What this record reads and changes, likewise. */
+enum wf_status engine_load_for_record(struct wf_engine *engine, const struct record *record,
+                                      struct wf_error *err);
 /* Throw the state in memory away and build it again from snapshot and durable log. */
 enum wf_status engine_reload(struct wf_engine *engine, struct wf_error *err);
 /* The snapshot turned out to be damaged: set it aside and go on without. The state must be rebuilt
@@ -223,11 +230,13 @@ enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
 enum wf_status engine_read_record(struct wf_engine *engine, struct record_link link,
                                   struct codec_arena *arena, struct bytes_buffer *bytes,
                                   struct record *record, struct wf_error *err);
-/* The links of all records about a workflow up to `last_lsn`, oldest first. The caller frees
- * `*out`. `*lost_lsn`: where a repair broke the chain, else 0. */
-enum wf_status engine_collect_links(struct wf_engine *engine, struct record_link newest,
-                                    uint64_t last_lsn, struct record_link **out, size_t *count,
-                                    uint64_t *lost_lsn, struct wf_error *err);
+/* The links of all records about an account, or where that is empty about the subject of the record
+ * `newest`, up to `last_lsn`, oldest first. The caller frees `*out`. `*lost_lsn`: where a repair
+ * broke the chain, else 0. */
+enum wf_status engine_collect_links(struct wf_engine *engine, struct bytes_view account,
+                                    struct record_link newest, uint64_t last_lsn,
+                                    struct record_link **out, size_t *count, uint64_t *lost_lsn,
+                                    struct wf_error *err);
 /* The workflow as it was after the record `lsn`, in a state of its own that the caller deinits.
  * `*workflow` NULL: it was not there yet. The mutex is not held. */
 enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id, uint64_t lsn,
@@ -274,6 +283,10 @@ void engine_look_after_memory(struct wf_engine *engine);
 enum wf_status engine_find_workflow(struct wf_engine *engine, struct bytes_view id,
                                     struct workflow **workflow, struct wf_error *err);
 enum wf_status engine_not_found(struct wf_error *err, struct bytes_view id);
+/* The same for an account; NULL: there is none. */
+enum wf_status engine_find_account(struct wf_engine *engine, struct bytes_view number,
+                                   struct account **account, struct wf_error *err);
+enum wf_status engine_account_not_found(struct wf_error *err, struct bytes_view number);
 
 /* --- thread.c --- */
 

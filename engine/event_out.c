@@ -1,6 +1,9 @@
 /* Records made into the host's events. */
 #include "engine/event_out.h"
 
+#include "engine/core/ledger.h"
+#include "engine/core/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -57,6 +60,127 @@ static void set_data(struct codec_arena *arena, const struct field *fields, size
     }
     out->data = data;
     out->data_count = count;
+}
+
+static const char *join(struct codec_arena *arena, const char *first, const char *second,
+                        bool *failed) {
+    char text[MONEY_TEXT_SIZE + 8];
+    (void)snprintf(text, sizeof(text), "%s %s", first, second);
+    const char *copy =
+        copy_text(arena, (struct bytes_view){(const uint8_t *)text, strlen(text)}, failed);
+    return copy == NULL ? "" : copy;
+}
+
+/* The account of this index, and an amount in its currency. */
+static struct wf_field amount_field(struct codec_arena *arena, const struct record *record,
+                                    uint32_t account, int64_t amount, bool *failed) {
+    struct wf_field field = {.name = "", .value = ""};
+    if (account >= record->touch_count) {
+        return field;
+    }
+    const struct record_touch *touch = &record->touches[account];
+    const struct currency *currency = currency_find(touch->currency);
+    const char *name = copy_text(arena, touch->name, failed);
+    field.name = name == NULL ? "" : name;
+    if (currency != NULL) {
+        char text[MONEY_TEXT_SIZE];
+        field.value = join(arena, money_print(text, amount, currency), currency->code, failed);
+    }
+    return field;
+}
+
+static const char *rules_text(struct codec_arena *arena, uint32_t rules, bool *failed) {
+    char text[160] = "";
+    for (unsigned i = 0; i < RULE_COUNT; i++) {
+        size_t used = strlen(text);
+        if ((rules >> i & 1) != 0) {
+            (void)snprintf(text + used, sizeof(text) - used, "%s%s", used > 0 ? "," : "",
+                           rule_name((enum rule)i));
+        }
+    }
+    return copy_text(arena, (struct bytes_view){(const uint8_t *)text, strlen(text)}, failed);
+}
+
+/* operation, rules, each posting, then what the operation noted. */
+static void set_posted(struct codec_arena *arena, const struct record *record,
+                       const struct event *event, struct wf_event *out, bool *failed) {
+    set_data(arena, event->as.operation_posted.fields, event->as.operation_posted.field_count, out,
+             failed);
+    size_t postings = event->as.operation_posted.posting_count;
+    struct wf_field *data =
+        codec_arena_alloc(arena, (out->data_count + postings + 2) * sizeof(*data));
+    if (*failed || data == NULL) {
+        *failed = true;
+        return;
+    }
+    const char *name = operation_kind_name(event->as.operation_posted.operation);
+    size_t count = 0;
+    data[count++] = (struct wf_field){"operation", name == NULL ? "" : name};
+    const char *rules = rules_text(arena, event->as.operation_posted.rules, failed);
+    if (rules != NULL) {
+        data[count++] = (struct wf_field){"rules", rules};
+    }
+    for (size_t i = 0; i < postings; i++) {
+        const struct posting *posting = &event->as.operation_posted.postings[i];
+        data[count++] = amount_field(arena, record, posting->account, posting->amount, failed);
+    }
+    for (size_t i = 0; i < out->data_count; i++) {
+        data[count++] = out->data[i];
+    }
+    out->data = data;
+    out->data_count = count;
+}
+
+/* The account, and up to two more things. */
+static void set_account(struct codec_arena *arena, const struct record *record, uint32_t account,
+                        const struct field *more, size_t more_count, struct wf_event *out,
+                        bool *failed) {
+    struct field fields[4];
+    size_t count = 0;
+    if (account < record->touch_count) {
+        fields[count++] = (struct field){text_view("account"), record->touches[account].name};
+    }
+    for (size_t i = 0; i < more_count; i++) {
+        fields[count++] = more[i];
+    }
+    set_data(arena, fields, count, out, failed);
+}
+
+static void set_hold(struct codec_arena *arena, const struct record *record,
+                     const struct event *event, struct wf_event *out, bool *failed) {
+    struct wf_field amount = amount_field(arena, record, event->as.hold_placed.account,
+                                          event->as.hold_placed.amount, failed);
+    const struct field more[] = {{text_view("hold"), event->as.hold_placed.name},
+                                 {text_view("amount"), text_view(amount.value)},
+                                 {text_view("to"), event->as.hold_placed.to}};
+    set_account(arena, record, event->as.hold_placed.account, more, 3, out, failed);
+    out->deadline_ms = event->as.hold_placed.expires_ms;
+}
+
+static void set_ledger_members(struct codec_arena *arena, const struct record *record,
+                               const struct event *event, struct wf_event *out, bool *failed) {
+    if (event->kind == EVENT_OPERATION_POSTED) {
+        set_posted(arena, record, event, out, failed);
+    } else if (event->kind == EVENT_HOLD_PLACED) {
+        set_hold(arena, record, event, out, failed);
+    } else if (event->kind == EVENT_HOLD_ENDED) {
+        const char *end = hold_end_name(event->as.hold_ended.end);
+        const struct field more[] = {{text_view("hold"), event->as.hold_ended.name},
+                                     {text_view("end"), text_view(end)}};
+        set_account(arena, record, event->as.hold_ended.account, more, 2, out, failed);
+    } else if (event->kind == EVENT_ACCOUNT_STATUS_SET) {
+        const char *status = account_status_name(event->as.account_status_set.status);
+        const struct field more[] = {{text_view("status"), text_view(status)}};
+        set_account(arena, record, event->as.account_status_set.account, more, 1, out, failed);
+        out->reason = copy_text(arena, event->as.account_status_set.reason, failed);
+    } else if (event->kind == EVENT_ACCOUNT_OPENED) {
+        const struct field more[] = {{text_view("type"), event->as.account_opened.type},
+                                     {text_view("currency"), event->as.account_opened.currency}};
+        set_account(arena, record, event->as.account_opened.account, more, 2, out, failed);
+    } else if (event->kind == EVENT_REFERENCE_SET) {
+        set_data(arena, event->as.reference_set.fields, event->as.reference_set.field_count, out,
+                 failed);
+    }
 }
 
 static void set_members(struct codec_arena *arena, const struct record *record,
@@ -152,6 +276,14 @@ static void set_members(struct codec_arena *arena, const struct record *record,
     case EVENT_CLOCK_JUMPED:
         out->clock_ms = event->as.clock_jumped.to_ms;
         out->expected_ms = event->as.clock_jumped.expected_ms;
+        return;
+    case EVENT_ACCOUNT_OPENED:
+    case EVENT_OPERATION_POSTED:
+    case EVENT_ACCOUNT_STATUS_SET:
+    case EVENT_HOLD_PLACED:
+    case EVENT_HOLD_ENDED:
+    case EVENT_REFERENCE_SET:
+        set_ledger_members(arena, record, event, out, failed);
         return;
     }
 }

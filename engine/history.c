@@ -2,7 +2,9 @@
  * of an LSN, and the whole log as events. */
 #include "engine/engine.h"
 
+#include "engine/core/text.h"
 #include "engine/event_out.h"
+#include "engine/record_reader.h"
 #include "engine/workflow_out.h"
 
 #include <inttypes.h>
@@ -30,33 +32,6 @@ enum wf_status engine_read_record(struct wf_engine *engine, struct record_link l
     return WF_OK;
 }
 
-/* What reading records one by one needs. */
-struct record_reader {
-    struct wf_engine *engine;
-    struct codec_arena arena;
-    struct bytes_buffer bytes;
-    struct record record;
-};
-
-static void reader_init(struct record_reader *reader, struct wf_engine *engine) {
-    *reader = (struct record_reader){.engine = engine};
-    codec_arena_init(&reader->arena);
-    bytes_buffer_init(&reader->bytes);
-}
-
-static void reader_deinit(struct record_reader *reader) {
-    codec_release(&reader->record);
-    codec_arena_deinit(&reader->arena);
-    bytes_buffer_deinit(&reader->bytes);
-}
-
-static enum wf_status reader_read(struct record_reader *reader, struct record_link link,
-                                  struct wf_error *err) {
-    codec_release(&reader->record);
-    return engine_read_record(reader->engine, link, &reader->arena, &reader->bytes, &reader->record,
-                              err);
-}
-
 static void reverse(struct record_link *links, size_t count) {
     for (size_t i = 0; i < count / 2; i++) {
         struct record_link swap = links[i];
@@ -80,18 +55,32 @@ static bool append_link(struct record_link **links, size_t *count, size_t *capac
     return true;
 }
 
-enum wf_status engine_collect_links(struct wf_engine *engine, struct record_link newest,
-                                    uint64_t last_lsn, struct record_link **out, size_t *count,
-                                    uint64_t *lost_lsn, struct wf_error *err) {
+/* Where the record before this one about the same entity stands. */
+static struct record_link previous_of(const struct record *record, struct bytes_view account) {
+    if (account.size == 0) {
+        return record->previous;
+    }
+    for (size_t i = 0; i < record->touch_count; i++) {
+        if (text_same(record->touches[i].name, account)) {
+            return record->touches[i].previous;
+        }
+    }
+    return (struct record_link){0, 0};
+}
+
+enum wf_status engine_collect_links(struct wf_engine *engine, struct bytes_view account,
+                                    struct record_link newest, uint64_t last_lsn,
+                                    struct record_link **out, size_t *count, uint64_t *lost_lsn,
+                                    struct wf_error *err) {
     *lost_lsn = 0;
     struct record_reader reader;
-    reader_init(&reader, engine);
+    record_reader_init(&reader, engine);
     struct record_link *links = NULL;
     size_t capacity = 0;
     *count = 0;
     enum wf_status status = WF_OK;
-    for (struct record_link link = newest; link.lsn != 0; link = reader.record.previous) {
-        status = reader_read(&reader, link, err);
+    for (struct record_link link = newest, previous; link.lsn != 0; link = previous) {
+        status = record_reader_read(&reader, link, err);
         if (status == WF_NOT_FOUND) {
             *lost_lsn = link.lsn; /* what is before it cannot be reached */
             status = WF_OK;
@@ -104,14 +93,15 @@ enum wf_status engine_collect_links(struct wf_engine *engine, struct record_link
             status = error_set(err, WF_NO_MEMORY, "no memory for a history");
             break;
         }
-        if (reader.record.previous.lsn >= link.lsn) {
+        previous = previous_of(&reader.record, account);
+        if (previous.lsn >= link.lsn) {
             status = error_set(err, WF_DAMAGE,
                                "LSN %" PRIu64 ": its link leads forward, to LSN %" PRIu64, link.lsn,
-                               reader.record.previous.lsn);
+                               previous.lsn);
             break;
         }
     }
-    reader_deinit(&reader);
+    record_reader_deinit(&reader);
     if (status != WF_OK) {
         free(links);
         links = NULL;
@@ -168,19 +158,20 @@ enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_
     uint64_t lost_lsn = 0;
     enum wf_status status = newest_link(engine, engine_view(id), &newest, &definition, err);
     if (status == WF_OK) {
-        status = engine_collect_links(engine, newest, UINT64_MAX, &links, &count, &lost_lsn, err);
+        status = engine_collect_links(engine, engine_view(""), newest, UINT64_MAX, &links, &count,
+                                      &lost_lsn, err);
     }
     struct record_reader reader;
-    reader_init(&reader, engine);
+    record_reader_init(&reader, engine);
     bool more = status != WF_OK || lost_lsn == 0 || event_out_lost(lost_lsn, on_event, ctx);
     for (size_t i = 0; status == WF_OK && more && i < count; i++) {
-        status = reader_read(&reader, links[i], err);
+        status = record_reader_read(&reader, links[i], err);
         if (status == WF_OK) {
             status = event_out_record(&reader.arena, &reader.record, definition, on_event, ctx,
                                       &more, err);
         }
     }
-    reader_deinit(&reader);
+    record_reader_deinit(&reader);
     free(links);
     return status;
 }
@@ -220,10 +211,10 @@ static enum wf_status copy_definitions(struct wf_engine *engine, const char *nam
 static enum wf_status apply_links(struct wf_engine *engine, const struct record_link *links,
                                   size_t count, struct state *state, struct wf_error *err) {
     struct record_reader reader;
-    reader_init(&reader, engine);
+    record_reader_init(&reader, engine);
     enum wf_status status = WF_OK;
     for (size_t i = 0; status == WF_OK && i < count; i++) {
-        status = reader_read(&reader, links[i], err);
+        status = record_reader_read(&reader, links[i], err);
         if (status != WF_OK) {
             break;
         }
@@ -234,7 +225,7 @@ static enum wf_status apply_links(struct wf_engine *engine, const struct record_
             apply(state, &reader.record);
         }
     }
-    reader_deinit(&reader);
+    record_reader_deinit(&reader);
     return status;
 }
 
@@ -257,7 +248,8 @@ enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id
     uint64_t lost_lsn = 0;
     status = copy_definitions(engine, definition->name, state, err);
     if (status == WF_OK) {
-        status = engine_collect_links(engine, newest, lsn, &links, &count, &lost_lsn, err);
+        status = engine_collect_links(engine, engine_view(""), newest, lsn, &links, &count,
+                                      &lost_lsn, err);
     }
     if (status == WF_OK && lost_lsn != 0) {
         status = error_set(err, WF_DAMAGE,
@@ -323,11 +315,12 @@ static const struct definition *definition_in_store(struct wf_engine *engine,
 /* Follow the file's own records as far as they can be followed without what was before them. */
 static const struct definition *definition_in_file(struct state *names, struct record *record) {
     bool is_definition = record->command == COMMAND_DEFINITION_ADD;
+    bool is_workflow = engine_is_about_workflow(record->command);
     if (!is_definition && apply_reserve(names, record, NULL) == WF_OK) {
         apply(names, record);
     }
-    const struct workflow *workflow = state_workflow(names, record->subject);
-    return workflow == NULL || is_definition ? NULL : workflow->definition;
+    const struct workflow *workflow = is_workflow ? state_workflow(names, record->subject) : NULL;
+    return workflow == NULL ? NULL : workflow->definition;
 }
 
 static enum wf_status walk_record(void *ctx, const struct wal_record *wal_record,
@@ -351,7 +344,7 @@ static enum wf_status walk_record(void *ctx, const struct wal_record *wal_record
     const struct definition *definition = NULL;
     if (walk->engine == NULL) {
         definition = definition_in_file(walk->names, &record);
-    } else if (wanted && record.subject.size > 0 && record.command != COMMAND_DEFINITION_ADD) {
+    } else if (wanted && engine_is_about_workflow(record.command)) {
         definition = definition_in_store(walk->engine, &record);
     }
     bool more = true;

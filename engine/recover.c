@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_about_workflow(enum command_kind kind) {
+bool engine_is_about_workflow(enum command_kind kind) {
     switch (kind) {
     case COMMAND_WORKFLOW_START:
     case COMMAND_WORKFLOW_SUBMIT:
@@ -25,21 +25,84 @@ static bool is_about_workflow(enum command_kind kind) {
     case COMMAND_CLOCK_ADVANCE:
     case COMMAND_LOG_REPAIR:
     case COMMAND_CLOCK_JUMP:
+    case COMMAND_ACCOUNT_OPEN:
+    case COMMAND_ACCOUNT_TRANSACT:
+    case COMMAND_ACCOUNT_FREEZE:
+    case COMMAND_ACCOUNT_UNFREEZE:
+    case COMMAND_ACCOUNT_CLOSE:
+    case COMMAND_RATE_SET:
+    case COMMAND_INSTRUMENT_SET:
+    case COMMAND_CALENDAR_SET:
+    case COMMAND_FEE_RULE_SET:
         break;
     }
     return false;
 }
 
-enum wf_status engine_load_entities(struct wf_engine *engine, enum command_kind kind,
-                                    struct bytes_view subject, struct bytes_view key,
-                                    struct wf_error *err) {
-    if (is_about_workflow(kind)) {
-        enum wf_status status = cache_load(engine, ENTITY_WORKFLOW, subject, err);
-        if (status != WF_OK) {
-            return status;
+static bool is_about_account(enum command_kind kind) {
+    return kind >= COMMAND_ACCOUNT_OPEN && kind <= COMMAND_ACCOUNT_CLOSE;
+}
+
+static enum wf_status load_account(struct wf_engine *engine, struct bytes_view number,
+                                   struct wf_error *err) {
+    return number.size == 0 ? WF_OK : cache_load(engine, ENTITY_ACCOUNT, number, err);
+}
+
+/* The accounts that operations name, and those that their holds go to. */
+static enum wf_status load_for_operations(struct wf_engine *engine,
+                                          const struct operation *operations, size_t count,
+                                          struct wf_error *err) {
+    enum wf_status status = WF_OK;
+    for (size_t i = 0; i < count && status == WF_OK; i++) {
+        const struct operation *operation = &operations[i];
+        status = load_account(engine, operation->from, err);
+        if (status == WF_OK) {
+            status = load_account(engine, operation->to, err);
+        }
+        const struct account *from = state_account(&engine->state, operation->from);
+        const struct account_hold *hold = from == NULL || operation->hold.size == 0
+                                              ? NULL
+                                              : account_find_hold(from, operation->hold);
+        if (status == WF_OK && hold != NULL) {
+            status = load_account(engine, engine_view(hold->to), err);
         }
     }
-    return key.size == 0 ? WF_OK : cache_load(engine, ENTITY_KEY, key, err);
+    return status;
+}
+
+enum wf_status engine_load_for_command(struct wf_engine *engine, const struct command *command,
+                                       struct wf_error *err) {
+    enum wf_status status = WF_OK;
+    if (engine_is_about_workflow(command->kind)) {
+        status = cache_load(engine, ENTITY_WORKFLOW, command->subject, err);
+    } else if (is_about_account(command->kind)) {
+        status = load_account(engine, command->subject, err);
+    }
+    if (status == WF_OK && command->kind == COMMAND_ACCOUNT_TRANSACT) {
+        status = load_for_operations(engine, command->as.account_transact.operations,
+                                     command->as.account_transact.count, err);
+    }
+    return status != WF_OK || command->key.size == 0
+               ? status
+               : cache_load(engine, ENTITY_KEY, command->key, err);
+}
+
+enum wf_status engine_load_for_record(struct wf_engine *engine, const struct record *record,
+                                      struct wf_error *err) {
+    /* What a record starts or opens is new: there is nothing to look for. */
+    bool is_start = record->event_count > 0 && record->events[0].kind == EVENT_WORKFLOW_STARTED;
+    enum wf_status status = WF_OK;
+    if (engine_is_about_workflow(record->command) && !is_start) {
+        status = cache_load(engine, ENTITY_WORKFLOW, record->subject, err);
+    }
+    for (size_t i = 0; i < record->touch_count && status == WF_OK; i++) {
+        if (record->touches[i].kind == ENTITY_ACCOUNT && record->touches[i].previous.lsn != 0) {
+            status = load_account(engine, record->touches[i].name, err);
+        }
+    }
+    return status != WF_OK || record->key.size == 0
+               ? status
+               : cache_load(engine, ENTITY_KEY, record->key, err);
 }
 
 static enum wf_status adopt_pair(void *ctx, struct bytes_view key, struct bytes_view value,
@@ -47,9 +110,10 @@ static enum wf_status adopt_pair(void *ctx, struct bytes_view key, struct bytes_
     return cache_adopt(ctx, key, value, err);
 }
 
-/* Store entity and definitions: small, and always in memory. */
+/* What is small and always in memory. */
 static enum wf_status load_fixed_entities(struct wf_engine *engine, struct wf_error *err) {
-    static const uint8_t kinds[] = {ENTITY_STORE, ENTITY_DEFINITION};
+    static const uint8_t kinds[] = {ENTITY_STORE, ENTITY_DEFINITION, ENTITY_INTERNAL_ACCOUNT,
+                                    ENTITY_REFERENCE};
     for (size_t i = 0; i < sizeof(kinds); i++) {
         struct bytes_view prefix = {&kinds[i], 1};
         enum wf_status status =

@@ -10,11 +10,7 @@ enum { PIPELINE_AFTER_RECORDS = 2048 };
 /* Everything that apply() will touch, from the snapshot into memory. */
 static enum wf_status load_for_record(struct wf_engine *engine, const struct record *record,
                                       struct wf_error *err) {
-    /* What a record starts is new: there is nothing to look for. */
-    bool is_start = record->event_count > 0 && record->events[0].kind == EVENT_WORKFLOW_STARTED;
-    struct bytes_view subject = is_start ? (struct bytes_view){NULL, 0} : record->subject;
-    enum wf_status status =
-        engine_load_entities(engine, record->command, subject, record->key, err);
+    enum wf_status status = engine_load_for_record(engine, record, err);
     if (status == WF_OK && record->keys_forgotten > 0) {
         status = cache_load_oldest_keys(engine, record->keys_forgotten, err);
     }

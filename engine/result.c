@@ -15,6 +15,7 @@ void result_clear(struct wf_result *result) {
     result->version = 0;
     result->waits_stage = NULL;
     result->waits_role = NULL;
+    result->balance_count = 0;
 }
 
 void result_copy(struct wf_result *to, const struct wf_result *from) {
@@ -27,6 +28,8 @@ void result_copy(struct wf_result *to, const struct wf_result *from) {
     to->waits_stage = from->waits_stage;
     to->waits_role = from->waits_role;
     to->activated_count = from->activated_count;
+    to->balance_count = from->balance_count;
+    memcpy(to->balances, from->balances, from->balance_count * sizeof(to->balances[0]));
     memcpy(to->activated, from->activated, from->activated_count * sizeof(to->activated[0]));
 }
 
@@ -54,13 +57,33 @@ static void add_activated(const struct definition *definition, uint32_t stage,
     }
 }
 
+/* What became of the customers' accounts, as the record itself says. */
+static void add_balances(const struct record *record, struct wf_result *result) {
+    for (size_t i = 0; i < record->touch_count; i++) {
+        const struct record_touch *touch = &record->touches[i];
+        const struct currency *currency = currency_find(touch->currency);
+        if (touch->kind != ENTITY_ACCOUNT || currency == NULL ||
+            touch->name.size > WF_ACCOUNT_MAX || result->balance_count == WF_RESULT_BALANCES_MAX) {
+            continue;
+        }
+        struct wf_balance *balance = &result->balances[result->balance_count++];
+        memcpy(balance->account, touch->name.data, touch->name.size);
+        balance->account[touch->name.size] = '\0';
+        memcpy(balance->currency, currency->code, sizeof(balance->currency));
+        char text[MONEY_TEXT_SIZE];
+        (void)snprintf(balance->balance, sizeof(balance->balance), "%s",
+                       money_print(text, touch->balance, currency));
+    }
+}
+
 void result_from_events(const struct state *state, const struct record *record,
                         struct wf_result *result) {
     result_clear(result);
     const struct definition *definition = NULL;
-    if (record->command != COMMAND_DEFINITION_ADD) {
+    if (engine_is_about_workflow(record->command)) {
         definition = definition_of(state, record);
     }
+    add_balances(record, result);
     if (definition != NULL) {
         result->version = definition->version;
     }
@@ -87,6 +110,17 @@ void result_from_events(const struct state *state, const struct record *record,
                 result->version = event->as.definition_added.definition->version;
             }
             break;
+        case EVENT_ACCOUNT_OPENED:
+            end = "opened";
+            break;
+        case EVENT_ACCOUNT_STATUS_SET:
+            end = account_status_name(event->as.account_status_set.status);
+            break;
+        case EVENT_OPERATION_POSTED:
+        case EVENT_HOLD_PLACED:
+        case EVENT_HOLD_ENDED:
+            end = record->command == COMMAND_ACCOUNT_TRANSACT ? "posted" : end;
+            break;
         case EVENT_REVIEW_REQUESTED:
             end = "awaiting_review";
             if (definition != NULL && event->as.review.stage < definition->stage_count) {
@@ -107,6 +141,7 @@ void result_from_events(const struct state *state, const struct record *record,
         case EVENT_ROLLBACK_STOPPED:
         case EVENT_CLOCK_ADVANCE_BEGUN:
         case EVENT_CLOCK_JUMPED:
+        case EVENT_REFERENCE_SET:
         case EVENT_STORE_CREATED:
         case EVENT_WORKFLOW_STARTED:
         case EVENT_STEP_SUBMITTED:
@@ -133,7 +168,7 @@ static void stand(const struct workflow *workflow, const struct definition *name
 void result_from_state(const struct state *state, const struct record *record,
                        struct wf_result *result) {
     result->lsn = record->lsn;
-    if (record->command == COMMAND_DEFINITION_ADD) {
+    if (!engine_is_about_workflow(record->command)) {
         return;
     }
     const struct workflow *workflow = state_workflow(state, record->subject);
@@ -177,8 +212,9 @@ static bool was_repaired(struct wf_engine *engine) {
 enum wf_status result_of_record(struct wf_engine *engine, const struct record *record,
                                 struct wf_pending *pending, struct wf_error *err) {
     pthread_mutex_lock(&engine->mutex);
-    (void)engine_load_entities(engine, record->command, record->subject,
-                               (struct bytes_view){NULL, 0}, NULL);
+    struct record without_key = *record;
+    without_key.key = (struct bytes_view){NULL, 0};
+    (void)engine_load_for_record(engine, &without_key, NULL);
     result_from_events(&engine->state, record, &pending->result);
     pthread_mutex_unlock(&engine->mutex);
     pending->result.lsn = record->lsn;
@@ -192,8 +228,8 @@ enum wf_status result_of_record(struct wf_engine *engine, const struct record *r
                            (const char *)message.data);
         }
     }
-    if (record->command == COMMAND_DEFINITION_ADD || record->subject.size == 0) {
-        return WF_OK; /* about no workflow */
+    if (!engine_is_about_workflow(record->command)) {
+        return WF_OK;
     }
     enum wf_status status = stand_as_of(engine, record, &pending->result, err);
     /* Where a repair broke the chain, the outcome is told without where the workflow stood. */

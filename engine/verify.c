@@ -1,6 +1,7 @@
 /* Replay and compare: the state rebuilt from the first record against the state that is kept. */
 #include "engine/engine.h"
 
+#include "engine/core/reference.h"
 #include "engine/replay.h"
 
 #include <inttypes.h>
@@ -79,6 +80,22 @@ static void describe(const struct entity *entity, char text[DESCRIPTION_MAX]) {
                        store->clock_ms, store->seen_ms, store->key_first, store->key_next);
         return;
     }
+    case ENTITY_ACCOUNT:
+    case ENTITY_INTERNAL_ACCOUNT: {
+        const struct account *account = (const struct account *)entity;
+        char balance[MONEY_TEXT_SIZE];
+        (void)snprintf(text, DESCRIPTION_MAX,
+                       "%s, %s %s, %zu holds, version %" PRIu64 ", changed at LSN %" PRIu64,
+                       account_status_name(account->status),
+                       money_print(balance, account->balance, account->currency),
+                       account->currency->code, account->hold_count, account->version,
+                       account->lsn);
+        return;
+    }
+    case ENTITY_REFERENCE:
+        (void)snprintf(text, DESCRIPTION_MAX, "set at LSN %" PRIu64,
+                       ((const struct reference *)entity)->lsn);
+        return;
     }
 }
 
@@ -101,6 +118,16 @@ static void name_entity(const struct entity *entity, char text[DESCRIPTION_MAX])
     case ENTITY_STORE:
         (void)snprintf(text, DESCRIPTION_MAX, "the store's clock and counters");
         return;
+    case ENTITY_ACCOUNT:
+    case ENTITY_INTERNAL_ACCOUNT:
+        (void)snprintf(text, DESCRIPTION_MAX, "account \"%s\"",
+                       ((const struct account *)entity)->number);
+        return;
+    case ENTITY_REFERENCE: {
+        const struct reference *reference = (const struct reference *)entity;
+        (void)snprintf(text, DESCRIPTION_MAX, "%.*s", (int)reference->key_size, reference->key);
+        return;
+    }
     }
 }
 
@@ -133,6 +160,21 @@ static enum wf_status find_kept(struct wf_engine *engine, const struct entity *r
         status = cache_load(engine, ENTITY_KEY, text, err);
         *kept = (struct entity *)state_key(&engine->state, text);
         return status;
+    }
+    case ENTITY_ACCOUNT:
+    case ENTITY_INTERNAL_ACCOUNT: {
+        const struct account *account = (const struct account *)rebuilt;
+        struct bytes_view number = {(const uint8_t *)account->number, account->number_size};
+        if (rebuilt->kind == ENTITY_ACCOUNT) {
+            status = cache_load(engine, ENTITY_ACCOUNT, number, err);
+        }
+        *kept = (struct entity *)state_account(&engine->state, number);
+        return status;
+    }
+    case ENTITY_REFERENCE: {
+        const struct reference *reference = (const struct reference *)rebuilt;
+        *kept = (struct entity *)state_reference(&engine->state, reference->kind, reference->name);
+        return WF_OK;
     }
     }
     return status;
@@ -268,7 +310,8 @@ static enum wf_status check_value(void *ctx, struct bytes_view key, struct bytes
         return error_wrap(err, status, "snapshot");
     }
     status = check_digest(walk, entity, key, value.data, err);
-    if (entity->kind == ENTITY_WORKFLOW || entity->kind == ENTITY_KEY) {
+    if (entity->kind == ENTITY_WORKFLOW || entity->kind == ENTITY_KEY ||
+        entity->kind == ENTITY_ACCOUNT) {
         state_evict(&walk->state, entity);
     }
     return status;

@@ -46,6 +46,10 @@ enum wf_limits {
     WF_FIELDS_MAX = 256,      /* fields of one command */
     WF_VALUE_MAX = 64 * 1024, /* bytes of a field's value */
     WF_STAGES_MAX = 64,       /* stages, and steps, of a definition */
+    WF_OPERATIONS_MAX = 1024, /* operations of one transaction */
+    WF_RULES_MAX = 16,        /* rules of one operation */
+    WF_ACCOUNT_MAX = 64,      /* bytes of an account's number, of a hold's name */
+    WF_RESULT_BALANCES_MAX = 16,      /* accounts that a result tells the balance of */
     WF_RECORD_MAX = 16 * 1024 * 1024, /* bytes of one command with all its fields */
 };
 
@@ -115,11 +119,55 @@ enum wf_command_kind {
                                   stage, which then is active again */
     WF_REVIEW_APPROVE = 11,    /* id, stage, actor, role, [reason, attempt]: carry on */
     WF_REVIEW_REJECT = 12,     /* likewise: the rollback stops; a stage that failed fails it all */
+    WF_ACCOUNT_OPEN = 30,      /* id: the number; type, currency, amount: the balance, minimum */
+    WF_ACCOUNT_TRANSACT = 31,  /* operations: all of them or none */
+    WF_ACCOUNT_FREEZE = 32,    /* id, reason: nothing comes in or goes out */
+    WF_ACCOUNT_UNFREEZE = 33,  /* id, reason */
+    WF_ACCOUNT_CLOSE = 34,     /* id, reason; the account must be empty */
+    WF_RATE_SET = 36,          /* id: "USD_to_EUR"; fields: rate, source, time, max_age, band */
+    WF_INSTRUMENT_SET = 37,    /* id; fields: currency, calendar, status */
+    WF_CALENDAR_SET = 38,      /* id; fields: open, close, days, holidays; all in UTC */
+    WF_FEE_RULE_SET = 39,      /* id; fields: currency, minimum, maximum */
 };
 
 struct wf_field {
     const char *name;
     const char *value;
+};
+
+/* One operation of WF_ACCOUNT_TRANSACT. Amounts are decimal strings. NULL where it does not apply.
+ *
+ *   type                 from      to         currency    more
+ *   transfer             account   account    USD
+ *   currency_exchange    account   account    USD_to_EUR  amount in the first; rate (as quoted)
+ *   investment_purchase  account   MARKET     USD         instrument (default MARKET)
+ *   fee_deduction        account   BANK       USD         fee_rule (default service_fee)
+ *   deposit              CASH      account    USD
+ *   withdrawal           account   CASH       USD
+ *   loan_disbursement    loan      account    USD
+ *   loan_payment         account   loan       USD
+ *   hold                 account   account    USD         hold (its name), expires_in_ms
+ *   post                 account   -          -           hold; amount: a part of it
+ *   void                 account   -          -           hold
+ *
+ * MARKET, BANK and CASH need not be given. Accounts must be active and in the operation's currency,
+ * and keep their minimum: that holds whatever the rules. Rules that may be asked for besides:
+ * sufficient_funds, same_currency (said again), exchange_rate_validation (the rate is there, not
+ * older than its max_age, and a quoted one within its band), market_hours, instrument_available,
+ * service_fee_rules. */
+struct wf_operation {
+    const char *type;
+    const char *from;
+    const char *to;
+    const char *amount;
+    const char *currency;
+    const char *const *rules;
+    size_t rule_count;
+    const char *rate;
+    const char *instrument;
+    const char *fee_rule;
+    const char *hold;
+    int64_t expires_in_ms; /* 0: never */
 };
 
 /* One command; members that its kind does not name are ignored. Zero it first. All strings are
@@ -145,6 +193,18 @@ struct wf_command {
     /* WF_WORKFLOW_SUBMIT, _FAIL, reviews: the attempt of the stage that this belongs to. Where that
      * is over (undone, timed out) it is refused, and recorded. 0: whichever is under way. */
     uint32_t attempt;
+    const struct wf_operation *operations;
+    size_t operation_count;
+    const char *currency;
+    const char *amount;  /* decimal; NULL: 0 */
+    const char *minimum; /* decimal; NULL: 0, of a loan none */
+};
+
+/* An account after a command. */
+struct wf_balance {
+    char account[WF_ACCOUNT_MAX + 1];
+    char currency[4];
+    char balance[28]; /* decimal */
 };
 
 /* What a command came to. Strings live until wf_close(). */
@@ -160,6 +220,8 @@ struct wf_result {
     uint32_t version;        /* of the definition added or used */
     const char *waits_stage; /* the stage that came to wait for a review; NULL: none */
     const char *waits_role;  /* who must decide on it */
+    struct wf_balance balances[WF_RESULT_BALANCES_MAX]; /* customers' accounts that it concerned */
+    size_t balance_count;
 };
 
 /* Execute one command and wait until it is durable.
@@ -333,6 +395,91 @@ WF_API enum wf_status wf_replay(struct wf_engine *engine, uint64_t first_lsn, ui
 /* The same for one segment file, without its store. */
 WF_API enum wf_status wf_replay_file(const char *path, const char *id, wf_event_fn on_event,
                                      void *ctx, struct wf_error *err);
+
+/* --- accounts --- */
+
+struct wf_hold {
+    const char *name;
+    const char *to;
+    const char *amount;
+    int64_t expires_ms; /* 0: never */
+};
+
+/* An account as it was when it was read. Amounts are decimal strings. A balance is what the bank
+ * owes the account's holder; the bank's own accounts ("BANK/USD") are the other side of the same
+ * book, so that all balances of a currency sum to zero. Owned by the caller: wf_account_free(). */
+struct wf_account {
+    const char *number;
+    const char *type;
+    const char *currency;
+    const char *status; /* "active", "frozen", "closed" */
+    const char *balance;
+    const char *held;
+    const char *available; /* balance less held less minimum; NULL: no limit */
+    const char *minimum;   /* NULL: none */
+    bool internal;         /* one of the bank's own */
+    uint64_t version;      /* how many commands changed it */
+    uint64_t opened_lsn, lsn;
+    int64_t opened_ms, changed_ms;
+    const struct wf_hold *holds; /* that have not expired */
+    size_t hold_count;
+};
+/* WF_NOT_FOUND: no account of that number. */
+WF_API enum wf_status wf_account_get(struct wf_engine *engine, const char *number,
+                                     struct wf_account **out, struct wf_error *err);
+WF_API void wf_account_free(struct wf_account *account);
+/* Return false to stop. The account is valid during the call. */
+typedef bool (*wf_account_fn)(void *ctx, const struct wf_account *account);
+/* In order of number; `with_internal`: the bank's own accounts after them. */
+WF_API enum wf_status wf_account_list(struct wf_engine *engine, bool with_internal,
+                                      wf_account_fn on_account, void *ctx, struct wf_error *err);
+
+/* One posting to an account. Valid during the callback. */
+struct wf_statement_line {
+    uint64_t lsn;
+    int64_t time_ms;
+    const char *operation; /* "transfer", … */
+    const char *amount;    /* with a sign */
+    const char *balance;   /* after it */
+    const char *other;     /* the first account on the other side; NULL: none */
+    const char *actor;     /* NULL: none */
+};
+typedef bool (*wf_statement_fn)(void *ctx, const struct wf_statement_line *line);
+/* Every posting to the account up to the record `last_lsn` (UINT64_MAX: all), oldest first, added
+ * up from the log along the account's links. `balance` (32 bytes, may be NULL) receives the sum.
+ * WF_NOT_FOUND, WF_DAMAGE: a repair lost a part of it. */
+WF_API enum wf_status wf_account_statement(struct wf_engine *engine, const char *number,
+                                           uint64_t last_lsn, wf_statement_fn on_line, void *ctx,
+                                           char balance[32], struct wf_error *err);
+/* Everything about one account, refusals too, oldest first. */
+WF_API enum wf_status wf_account_history(struct wf_engine *engine, const char *number,
+                                         wf_event_fn on_event, void *ctx, struct wf_error *err);
+
+struct wf_account_report {
+    uint64_t records, postings, accounts; /* that were added up */
+    uint64_t last_lsn;
+};
+/* Add all postings of the log up, from the first record, archives included: each operation sums to
+ * zero, every record says the balance that it led to, and the accounts that are kept are what comes
+ * out. WF_DIVERGENCE: `err` names the first difference. WF_NOT_FOUND: the log does not reach back
+ * to its first record. */
+WF_API enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
+                                       struct wf_error *err);
+
+/* Reference data that rules look at. Valid during the callback. */
+struct wf_reference {
+    const char *kind; /* "rate", "instrument", "calendar", "fee_rule" */
+    const char *name;
+    uint64_t lsn;
+    int64_t set_ms;
+    const struct wf_field *fields;
+    size_t field_count;
+};
+typedef bool (*wf_reference_fn)(void *ctx, const struct wf_reference *reference);
+/* By name. `kind` NULL: all. */
+WF_API enum wf_status wf_reference_list(struct wf_engine *engine, const char *kind,
+                                        wf_reference_fn on_reference, void *ctx,
+                                        struct wf_error *err);
 
 struct wf_definition {
     const char *name;

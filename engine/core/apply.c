@@ -5,6 +5,7 @@
 #include "engine/core/catalog.h"
 #include "engine/core/clock.h"
 #include "engine/core/keys.h"
+#include "engine/core/ledger.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
@@ -48,6 +49,13 @@ static enum wf_status reserve_event(struct state *state, const struct record *re
     case EVENT_ROLLBACK_COMPLETED:
     case EVENT_ROLLBACK_STOPPED:
         return workflow_reserve(state, record, event, room, err);
+    case EVENT_ACCOUNT_OPENED:
+    case EVENT_OPERATION_POSTED:
+    case EVENT_ACCOUNT_STATUS_SET:
+    case EVENT_HOLD_PLACED:
+    case EVENT_HOLD_ENDED:
+    case EVENT_REFERENCE_SET:
+        return ledger_reserve(state, record, event, err);
     }
     return error_set(err, WF_DAMAGE, "record %" PRIu64 " holds an event of unknown kind %d",
                      record->lsn, (int)event->kind);
@@ -69,6 +77,15 @@ static void find_subject(struct state *state, const struct record *record) {
     case COMMAND_DEFINITION_ADD:
         state->reserved.definition = state_definition(state, record->subject, 0);
         return;
+    case COMMAND_ACCOUNT_OPEN:
+    case COMMAND_ACCOUNT_TRANSACT:
+    case COMMAND_ACCOUNT_FREEZE:
+    case COMMAND_ACCOUNT_UNFREEZE:
+    case COMMAND_ACCOUNT_CLOSE:
+    case COMMAND_RATE_SET:
+    case COMMAND_INSTRUMENT_SET:
+    case COMMAND_CALENDAR_SET:
+    case COMMAND_FEE_RULE_SET:
     case COMMAND_STORE_CREATE:
     case COMMAND_CLOCK_ADVANCE:
     case COMMAND_LOG_REPAIR:
@@ -107,15 +124,17 @@ enum wf_status apply_reserve(struct state *state, const struct record *record,
     if (check_head(state, record, err) != WF_OK)
         return WF_DAMAGE;
     find_subject(state, record);
+    struct wf_error why;
+    enum wf_status status = ledger_reserve_touches(state, record, &why);
     struct workflow_room room = {0, 0};
-    for (size_t i = 0; i < record->event_count && !state->reserved.ignored; i++) {
-        struct wf_error why;
-        enum wf_status status = reserve_event(state, record, &record->events[i], &room, &why);
-        if (status == WF_DAMAGE && state->after_loss)
-            ignore(state);
-        else if (status != WF_OK)
-            return error_set(err, status, "%s", why.text);
-    }
+    for (size_t i = 0; i < record->event_count && status == WF_OK; i++)
+        status = reserve_event(state, record, &record->events[i], &room, &why);
+    if (status == WF_OK)
+        status = ledger_reserve_end(state, record, &why);
+    if (status == WF_DAMAGE && state->after_loss)
+        ignore(state);
+    else if (status != WF_OK)
+        return error_set(err, status, "%s", why.text);
     if (state->reserved.workflow != NULL && !timers_reserve(&state->timers))
         return error_set(err, WF_NO_MEMORY, "no memory for another deadline");
     return keys_reserve(state, record, err);
@@ -157,6 +176,14 @@ static void apply_event(struct state *state, const struct record *record, struct
     case EVENT_ROLLBACK_STOPPED:
         workflow_apply(state, record, event);
         return;
+    case EVENT_ACCOUNT_OPENED:
+    case EVENT_OPERATION_POSTED:
+    case EVENT_ACCOUNT_STATUS_SET:
+    case EVENT_HOLD_PLACED:
+    case EVENT_HOLD_ENDED:
+    case EVENT_REFERENCE_SET:
+        ledger_apply(state, record, event);
+        return;
     }
 }
 
@@ -181,6 +208,7 @@ void apply(struct state *state, const struct record *record) {
     /* On its way to where it was told to go, a test clock stands at each deadline. */
     if (store->test_clock && store->clock_target_ms != 0 && record->time_ms > store->clock_ms)
         store->clock_ms = record->time_ms;
+    ledger_apply_begin(state, record);
     for (size_t i = 0; i < record->event_count && !state->reserved.ignored; i++)
         apply_event(state, record, &record->events[i]);
     link_history(state, record);

@@ -1,5 +1,7 @@
 #include "engine/core/check.h"
 
+#include "engine/core/ledger.h"
+#include "engine/core/reference.h"
 #include "engine/core/rollback.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
@@ -193,9 +195,16 @@ static enum wf_status check_lists(const struct state *state, struct wf_error *er
     size_t at = 0, unlisted = state->store.entity.generation == 0;
     for (const struct definition_entity *d; (d = table_next(&state->definitions, &at)) != NULL;)
         unlisted += d->entity.generation == 0;
+    at = 0;
+    for (const struct account *a; (a = table_next(&state->accounts, &at)) != NULL;)
+        unlisted += a->entity.generation == 0 && account_is_internal(a);
+    at = 0;
+    for (const struct reference *r; (r = table_next(&state->references, &at)) != NULL;)
+        unlisted += r->entity.generation == 0;
     size_t listed = state->clean.count + state->frozen.count + state->changed.count;
     size_t held = 1 + table_count(&state->definitions) + table_count(&state->workflows) +
-                  table_count(&state->keys);
+                  table_count(&state->keys) + table_count(&state->accounts) +
+                  table_count(&state->references);
     if (listed + unlisted != held)
         return error_set(err, WF_DIVERGENCE, "%zu entities are in the tables, %zu in the lists",
                          held, listed + unlisted);
@@ -290,6 +299,8 @@ static enum wf_status check_timers(const struct state *state, struct wf_error *e
 enum wf_status check_state(const struct state *state, bool whole, struct wf_error *err) {
     if (check_lists(state, err) != WF_OK || check_definitions(state, err) != WF_OK ||
         check_keys(state, whole, err) != WF_OK || check_workflows(state, whole, err) != WF_OK)
+        return WF_DIVERGENCE;
+    if (ledger_check(state, whole, err) != WF_OK)
         return WF_DIVERGENCE;
     return check_timers(state, err);
 }

@@ -28,6 +28,24 @@ const char *command_kind_name(enum command_kind kind) {
         return "timer.fire";
     case COMMAND_CLOCK_JUMP:
         return "clock.jump";
+    case COMMAND_ACCOUNT_OPEN:
+        return "account.open";
+    case COMMAND_ACCOUNT_TRANSACT:
+        return "account.transact";
+    case COMMAND_ACCOUNT_FREEZE:
+        return "account.freeze";
+    case COMMAND_ACCOUNT_UNFREEZE:
+        return "account.unfreeze";
+    case COMMAND_ACCOUNT_CLOSE:
+        return "account.close";
+    case COMMAND_RATE_SET:
+        return "rate.set";
+    case COMMAND_INSTRUMENT_SET:
+        return "instrument.set";
+    case COMMAND_CALENDAR_SET:
+        return "calendar.set";
+    case COMMAND_FEE_RULE_SET:
+        return "fee_rule.set";
     }
     return NULL;
 }

@@ -12,6 +12,11 @@ enum {
     COMMAND_FIELDS_MAX = 256, /* fields of one command */
     COMMAND_FIELD_NAME_MAX = 64,
     COMMAND_FIELD_VALUE_MAX = 64 * 1024,
+    COMMAND_OPERATIONS_MAX = 1024, /* operations on accounts */
+    OPERATION_RULES_MAX = 16,      /* rules that one operation names */
+    ACCOUNT_NUMBER_MAX = 64,       /* bytes */
+    ACCOUNT_TYPE_MAX = 32,
+    HOLD_NAME_MAX = 64,
 };
 
 /* Values are on disk: never renumber, append only. */
@@ -29,6 +34,15 @@ enum command_kind {
     COMMAND_REVIEW_REJECT = 12,
     COMMAND_TIMER_FIRE = 13, /* the engine's own: a stage's deadline has passed */
     COMMAND_CLOCK_JUMP = 14, /* the engine's own: the clock ran back or leaped */
+    COMMAND_ACCOUNT_OPEN = 30,
+    COMMAND_ACCOUNT_TRANSACT = 31,
+    COMMAND_ACCOUNT_FREEZE = 32,
+    COMMAND_ACCOUNT_UNFREEZE = 33,
+    COMMAND_ACCOUNT_CLOSE = 34,
+    COMMAND_RATE_SET = 36,
+    COMMAND_INSTRUMENT_SET = 37,
+    COMMAND_CALENDAR_SET = 38,
+    COMMAND_FEE_RULE_SET = 39,
 };
 
 /* "workflow.submit" and the like, as wfctl and the history name them; NULL for an unknown value. */
@@ -39,10 +53,27 @@ struct field {
     struct bytes_view value;
 };
 
+/* One operation on accounts as it was asked for: all text, so that a refusal can name it. Empty
+ * where it is not given. */
+struct operation {
+    struct bytes_view type; /* "transfer", … */
+    struct bytes_view from, to;
+    struct bytes_view amount;   /* decimal, more than 0 */
+    struct bytes_view currency; /* "USD"; of an exchange "USD_to_EUR" */
+    const struct bytes_view *rules;
+    size_t rule_count;
+    struct bytes_view rate;       /* of an exchange, as it was quoted; else the one in force */
+    struct bytes_view instrument; /* of a purchase */
+    struct bytes_view fee_rule;
+    struct bytes_view hold; /* name of the hold on `from` */
+    int64_t expires_in_ms;  /* of a new hold; 0: never */
+};
+
 struct command {
     enum command_kind kind;
     int64_t now_ms;            /* the clock's reading; decide uses max(seen, now) */
-    struct bytes_view subject; /* id of the workflow; name of the definition; else empty */
+    struct bytes_view subject; /* id of the workflow; name of the definition, of a rate or the like;
+                                  number of the account; else empty */
     struct bytes_view actor;   /* who asks; may be empty */
     struct bytes_view key;     /* idempotency key; empty: none */
     uint8_t body_hash[16]; /* of everything in the command but time and key; filled where there is a
@@ -80,6 +111,23 @@ struct command {
             int64_t by_ms;       /* > 0 */
             int64_t next_due_ms; /* the earliest deadline in the store; 0: there is none */
         } clock_advance;
+        struct {
+            struct bytes_view type;
+            struct bytes_view currency;
+            struct bytes_view balance; /* at the beginning, from the bank's own account OPENING */
+            struct bytes_view minimum; /* the least that must remain; empty: 0, for a loan none */
+        } account_open;
+        struct {
+            const struct operation *operations;
+            size_t count;
+        } account_transact;
+        struct {
+            struct bytes_view reason;
+        } account_status; /* freeze, unfreeze, close */
+        struct {
+            const struct field *fields;
+            size_t field_count;
+        } reference_set; /* the subject is the name */
         struct {
             uint64_t first_lsn, last_lsn; /* what was lost */
             struct bytes_view copy;       /* name of the file that keeps the damaged bytes */

@@ -5,6 +5,8 @@
 #include "engine/core/clock.h"
 #include "engine/core/decision.h"
 #include "engine/core/keys.h"
+#include "engine/core/ledger.h"
+#include "engine/core/reference.h"
 #include "engine/core/rollback.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
@@ -85,6 +87,17 @@ static bool check_subject(const struct command *command, struct decision *decisi
     case COMMAND_REVIEW_REJECT:
     case COMMAND_TIMER_FIRE:
         return check_text(command->subject, "the id of a workflow", decision);
+    case COMMAND_ACCOUNT_OPEN:
+    case COMMAND_ACCOUNT_FREEZE:
+    case COMMAND_ACCOUNT_UNFREEZE:
+    case COMMAND_ACCOUNT_CLOSE:
+        return check_text(command->subject, "the number of an account", decision);
+    case COMMAND_RATE_SET:
+    case COMMAND_INSTRUMENT_SET:
+    case COMMAND_CALENDAR_SET:
+    case COMMAND_FEE_RULE_SET:
+        return check_text(command->subject, "a name", decision);
+    case COMMAND_ACCOUNT_TRANSACT:
     case COMMAND_DEFINITION_ADD:
     case COMMAND_STORE_CREATE:
     case COMMAND_CLOCK_ADVANCE:
@@ -152,6 +165,23 @@ static void dispatch(const struct state *state, const struct command *command,
     case COMMAND_CLOCK_JUMP:
         clock_decide_jump(command, decision);
         return;
+    case COMMAND_ACCOUNT_OPEN:
+        ledger_decide_open(state, command, decision);
+        return;
+    case COMMAND_ACCOUNT_TRANSACT:
+        ledger_decide_transact(state, command, decision);
+        return;
+    case COMMAND_ACCOUNT_FREEZE:
+    case COMMAND_ACCOUNT_UNFREEZE:
+    case COMMAND_ACCOUNT_CLOSE:
+        ledger_decide_status(state, command, decision);
+        return;
+    case COMMAND_RATE_SET:
+    case COMMAND_INSTRUMENT_SET:
+    case COMMAND_CALENDAR_SET:
+    case COMMAND_FEE_RULE_SET:
+        reference_decide_set(state, command, decision);
+        return;
     }
 }
 
@@ -160,6 +190,7 @@ void decide(const struct state *state, const struct command *command, struct dec
     decision->repeated = false;
     decision->first = (struct record_link){0, 0};
     decision->event_count = 0;
+    decision->touch_count = 0;
     decision->time_ms = clock_record_time(state, command);
     decision->message[0] = '\0';
     if (!check_common(state, command, decision) || keys_decide(state, command, decision))

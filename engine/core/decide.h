@@ -5,7 +5,21 @@
 
 #include "engine/core/state.h"
 
-enum { DECISION_MESSAGE_MAX = 480, DECISION_REASON_MAX = 400 };
+enum {
+    DECISION_MESSAGE_MAX = 480,
+    DECISION_REASON_MAX = 400,
+    DECISION_NOTES_MAX = 8, /* fields of one operation's event */
+    DECISION_SLOTS = 8192,  /* at least twice RECORD_TOUCHES_MAX, a power of two */
+};
+
+/* An account while a transaction is decided: what the operations so far made of it. The record's
+ * touch of the same index names it. */
+struct ledger_line {
+    const struct account *account; /* NULL: opened by this record */
+    const struct currency *currency;
+    int64_t balance, held, minimum;
+    size_t hold_count; /* in force */
+};
 
 /* Reused from command to command by its owner. Events borrow from it, from the command and from the
  * state: use them before any of these changes. */
@@ -19,6 +33,18 @@ struct decision {
     struct event events[RECORD_EVENTS_MAX];
     size_t event_count;
     int64_t time_ms; /* the record's time: max(seen, now), or the test clock */
+    /* The accounts that the record is about, refused or not. */
+    struct record_touch touches[RECORD_TOUCHES_MAX];
+    struct ledger_line lines[RECORD_TOUCHES_MAX];
+    size_t touch_count;
+    uint16_t slots[DECISION_SLOTS]; /* of touches + 1 by hash of the name, where there are many */
+    struct posting postings[RECORD_POSTINGS_MAX];
+    size_t posting_count;
+    struct field notes[COMMAND_OPERATIONS_MAX * DECISION_NOTES_MAX];
+    size_t note_count;
+    char names[384][16]; /* numbers of the bank's own accounts that are opened: five a currency */
+    size_t name_count;
+    char text[64]; /* of a time that a decision adds */
     char message[DECISION_MESSAGE_MAX];
     char reason[DECISION_REASON_MAX]; /* of an end that nobody gave words for */
 };

@@ -3,7 +3,7 @@
  * start, so that a small loan stays small. Square brackets: there if the flags say so.
  *
  *   store       created u8, test clock u8, clock ms zigzag, seen ms zigzag,
- *               oldest key, keys in force, 7 counts of workflows, refusals, repairs
+ *               oldest key, keys in force, 7 counts of workflows, refusals, repairs, accounts
  *   definition  number, added LSN, the definition (definition_bytes.c)
  *               | history LSN, offset
  *   workflow    definition number, status u8, started LSN, +LSN, started ms zigzag,
@@ -14,11 +14,18 @@
  *               | +history LSN, offset
  *   key         body hash 16 bytes, sequence, LSN
  *               | offset
+ *   account     currency 3 bytes, status u8, type string, balance zigzag, minimum zigzag, version,
+ *               opened LSN, LSN, opened ms zigzag, changed ms zigzag, holds: count, each amount,
+ *               expires ms zigzag, LSN, name string, to string
+ *               | history LSN, offset
+ *   reference   LSN, set ms zigzag, fields: count u8, each name string, value string
  *
  * What stands behind the bar does not count for the state hash: it says where in the log, not what.
  * An entity's key is a byte for its kind and its name. */
 #include "engine/core/definition_bytes.h"
+#include "engine/core/ledger.h"
 #include "engine/core/proposal.h"
+#include "engine/core/reference.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
@@ -27,7 +34,7 @@
 #include <string.h>
 
 enum {
-    LAYOUT_VERSION = 1,
+    LAYOUT_VERSION = 2,
     NUMBERS_MAX = 1 << 20, /* definitions of one store, all versions */
 
     WORKFLOW_EXTENDED = 0x80, /* with the status: proposals or a verdict follow the reason */
@@ -52,6 +59,7 @@ static void encode_store(const struct store_entity *store, struct bytes_buffer *
         bytes_write_varint(value, store->workflow_counts[i]);
     bytes_write_varint(value, store->refusals);
     bytes_write_varint(value, store->repairs);
+    bytes_write_varint(value, store->accounts);
     if (store->clock_target_ms != 0)
         bytes_write_zigzag(value, store->clock_target_ms);
 }
@@ -67,6 +75,7 @@ static bool decode_store(struct store_entity *store, struct bytes_reader *reader
         store->workflow_counts[i] = bytes_read_varint(reader);
     store->refusals = bytes_read_varint(reader);
     store->repairs = bytes_read_varint(reader);
+    store->accounts = bytes_read_varint(reader);
     bool on_its_way = bytes_reader_left(reader) > 0;
     store->clock_target_ms = on_its_way ? bytes_read_zigzag(reader) : 0;
     if (on_its_way && store->clock_target_ms == 0)
@@ -400,6 +409,14 @@ void entity_encode(const struct entity *entity, struct bytes_buffer *value, size
     case ENTITY_KEY:
         encode_idempotency_key((const struct idempotency_key *)entity, value, &end);
         break;
+    case ENTITY_ACCOUNT:
+    case ENTITY_INTERNAL_ACCOUNT:
+        ledger_encode_account((const struct account *)entity, value, &end);
+        break;
+    case ENTITY_REFERENCE:
+        ledger_encode_reference((const struct reference *)entity, value);
+        end = value->size;
+        break;
     }
     if (hashed != NULL)
         *hashed = end - begin;
@@ -421,6 +438,12 @@ void entity_encode_key(const struct entity *entity, struct bytes_buffer *key) {
     } else if (entity->kind == ENTITY_KEY) {
         const struct idempotency_key *used = (const struct idempotency_key *)entity;
         name = (struct bytes_view){(const uint8_t *)used->text, used->size};
+    } else if (entity->kind == ENTITY_ACCOUNT || entity->kind == ENTITY_INTERNAL_ACCOUNT) {
+        const struct account *account = (const struct account *)entity;
+        name = (struct bytes_view){(const uint8_t *)account->number, account->number_size};
+    } else if (entity->kind == ENTITY_REFERENCE) {
+        const struct reference *reference = (const struct reference *)entity;
+        name = (struct bytes_view){(const uint8_t *)reference->key, reference->key_size};
     }
     entity_key(entity->kind, name, key);
 }
@@ -443,6 +466,11 @@ enum wf_status entity_decode(struct state *state, struct bytes_view key, struct 
         return load_workflow(state, rest, &reader, out, err);
     case ENTITY_KEY:
         return load_idempotency_key(state, rest, &reader, out, err);
+    case ENTITY_ACCOUNT:
+    case ENTITY_INTERNAL_ACCOUNT:
+        return ledger_load_account(state, (enum entity_kind)kind, rest, &reader, out, err);
+    case ENTITY_REFERENCE:
+        return ledger_load_reference(state, rest, &reader, out, err);
     }
     return error_set(err, WF_DAMAGE, "an entity's key names no kind: %u", kind);
 }

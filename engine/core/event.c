@@ -1,5 +1,7 @@
 #include "engine/core/event.h"
 
+#include <string.h>
+
 const char *event_kind_name(enum event_kind kind) {
     switch (kind) {
     case EVENT_STORE_CREATED:
@@ -54,6 +56,97 @@ const char *event_kind_name(enum event_kind kind) {
         return "clock_advance_begun";
     case EVENT_CLOCK_JUMPED:
         return "clock_jumped";
+    case EVENT_ACCOUNT_OPENED:
+        return "account_opened";
+    case EVENT_OPERATION_POSTED:
+        return "operation_posted";
+    case EVENT_ACCOUNT_STATUS_SET:
+        return "account_status_set";
+    case EVENT_HOLD_PLACED:
+        return "hold_placed";
+    case EVENT_HOLD_ENDED:
+        return "hold_ended";
+    case EVENT_REFERENCE_SET:
+        return "reference_set";
+    }
+    return NULL;
+}
+
+const char *operation_kind_name(enum operation_kind kind) {
+    switch (kind) {
+    case OPERATION_TRANSFER:
+        return "transfer";
+    case OPERATION_CURRENCY_EXCHANGE:
+        return "currency_exchange";
+    case OPERATION_INVESTMENT_PURCHASE:
+        return "investment_purchase";
+    case OPERATION_FEE_DEDUCTION:
+        return "fee_deduction";
+    case OPERATION_DEPOSIT:
+        return "deposit";
+    case OPERATION_WITHDRAWAL:
+        return "withdrawal";
+    case OPERATION_LOAN_DISBURSEMENT:
+        return "loan_disbursement";
+    case OPERATION_LOAN_PAYMENT:
+        return "loan_payment";
+    case OPERATION_HOLD:
+        return "hold";
+    case OPERATION_POST:
+        return "post";
+    case OPERATION_VOID:
+        return "void";
+    case OPERATION_OPENING:
+        return "opening";
+    case OPERATION_REVERSAL:
+        return "reversal";
+    }
+    return NULL;
+}
+
+enum operation_kind operation_kind_parse(struct bytes_view word) {
+    for (int i = OPERATION_TRANSFER; i <= OPERATION_REVERSAL; i++) {
+        const char *name = operation_kind_name((enum operation_kind)i);
+        if (strlen(name) == word.size && memcmp(name, word.data, word.size) == 0)
+            return (enum operation_kind)i;
+    }
+    return (enum operation_kind)0;
+}
+
+const char *account_status_name(enum account_status status) {
+    switch (status) {
+    case ACCOUNT_ACTIVE:
+        return "active";
+    case ACCOUNT_FROZEN:
+        return "frozen";
+    case ACCOUNT_CLOSED:
+        return "closed";
+    }
+    return NULL;
+}
+
+const char *hold_end_name(enum hold_end end) {
+    switch (end) {
+    case HOLD_POSTED:
+        return "posted";
+    case HOLD_VOIDED:
+        return "voided";
+    case HOLD_EXPIRED:
+        return "expired";
+    }
+    return NULL;
+}
+
+const char *reference_kind_name(enum reference_kind kind) {
+    switch (kind) {
+    case REFERENCE_RATE:
+        return "rate";
+    case REFERENCE_INSTRUMENT:
+        return "instrument";
+    case REFERENCE_CALENDAR:
+        return "calendar";
+    case REFERENCE_FEE_RULE:
+        return "fee_rule";
     }
     return NULL;
 }

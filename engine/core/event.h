@@ -7,7 +7,22 @@
 
 #include "engine/core/command.h"
 
-enum { RECORD_EVENTS_MAX = 512 };
+enum {
+    RECORD_EVENTS_MAX = 4096,
+    RECORD_TOUCHES_MAX = 4096,  /* accounts of one record */
+    RECORD_POSTINGS_MAX = 8192, /* of one record */
+};
+
+/* Values are the first byte of an entity's key in snapshots, and on disk: never renumber. */
+enum entity_kind {
+    ENTITY_STORE = 1, /* the one entity that holds clock and counters */
+    ENTITY_DEFINITION = 2,
+    ENTITY_WORKFLOW = 3,
+    ENTITY_KEY = 4,
+    ENTITY_ACCOUNT = 10,
+    ENTITY_INTERNAL_ACCOUNT = 11, /* the bank's own: always in memory */
+    ENTITY_REFERENCE = 12,        /* a rate, an instrument, a calendar, a fee rule: likewise */
+};
 
 /* Values are on disk: never renumber, append only. */
 enum event_kind {
@@ -38,10 +53,56 @@ enum event_kind {
     EVENT_CLOCK_ADVANCE_BEGUN =
         25, /* the test clock goes to its target by way of each deadline on it */
     EVENT_CLOCK_JUMPED = 26,
+    EVENT_ACCOUNT_OPENED = 40,
+    EVENT_OPERATION_POSTED = 41,
+    EVENT_ACCOUNT_STATUS_SET = 42,
+    EVENT_HOLD_PLACED = 43,
+    EVENT_HOLD_ENDED = 44,
+    EVENT_REFERENCE_SET = 45,
 };
 
 /* "stage_activated" and the like; NULL for an unknown value. */
 const char *event_kind_name(enum event_kind kind);
+
+/* What moved money. Values are on disk. */
+enum operation_kind {
+    OPERATION_TRANSFER = 1,
+    OPERATION_CURRENCY_EXCHANGE = 2,
+    OPERATION_INVESTMENT_PURCHASE = 3,
+    OPERATION_FEE_DEDUCTION = 4,
+    OPERATION_DEPOSIT = 5,
+    OPERATION_WITHDRAWAL = 6,
+    OPERATION_LOAN_DISBURSEMENT = 7,
+    OPERATION_LOAN_PAYMENT = 8,
+    OPERATION_HOLD = 9,     /* places a hold; posts nothing */
+    OPERATION_POST = 10,    /* of what was held */
+    OPERATION_VOID = 11,    /* ends a hold; posts nothing */
+    OPERATION_OPENING = 12, /* the balance at the beginning; not to be asked for */
+    OPERATION_REVERSAL = 13,
+};
+const char *operation_kind_name(enum operation_kind kind); /* "transfer", …; NULL: unknown */
+enum operation_kind operation_kind_parse(struct bytes_view word); /* 0: unknown */
+
+enum account_status { ACCOUNT_ACTIVE = 1, ACCOUNT_FROZEN = 2, ACCOUNT_CLOSED = 3 };
+const char *account_status_name(enum account_status status); /* "active", …; NULL: unknown */
+
+enum hold_end { HOLD_POSTED = 1, HOLD_VOIDED = 2, HOLD_EXPIRED = 3 };
+const char *hold_end_name(enum hold_end end); /* "posted", …; NULL: unknown */
+
+enum reference_kind {
+    REFERENCE_RATE = 1,
+    REFERENCE_INSTRUMENT = 2,
+    REFERENCE_CALENDAR = 3,
+    REFERENCE_FEE_RULE = 4,
+};
+const char *reference_kind_name(enum reference_kind kind); /* "rate", …; NULL: unknown */
+
+/* An amount, in the minor unit of the account's currency, put on one account. A record's accounts
+ * are numbered by its touches. */
+struct posting {
+    uint32_t account;
+    int64_t amount; /* more than 0: the account's balance grows */
+};
 
 struct event {
     enum event_kind kind;
@@ -90,6 +151,42 @@ struct event {
             int64_t to_ms; /* the test clock's new reading */
         } clock_advanced;
         struct {
+            uint32_t account; /* index of its touch, here and below */
+            struct bytes_view type;
+            struct bytes_view currency;
+            int64_t minimum; /* INT64_MIN: none */
+        } account_opened;
+        struct {
+            enum operation_kind operation;
+            uint32_t rules;                 /* that were asked for and held: bits 1 << enum rule */
+            const struct posting *postings; /* sum to zero in each currency */
+            size_t posting_count;
+            const struct field *fields; /* rate and its source, instrument, fee rule, hold */
+            size_t field_count;
+        } operation_posted;
+        struct {
+            uint32_t account;
+            enum account_status status;
+            struct bytes_view reason;
+        } account_status_set;
+        struct {
+            uint32_t account;
+            int64_t amount;
+            int64_t expires_ms; /* 0: never */
+            struct bytes_view name;
+            struct bytes_view to; /* number of the account that a post goes to */
+        } hold_placed;
+        struct {
+            uint32_t account;
+            enum hold_end end;
+            struct bytes_view name;
+        } hold_ended;
+        struct {
+            enum reference_kind kind; /* the record's subject is the name */
+            const struct field *fields;
+            size_t field_count;
+        } reference_set;
+        struct {
             uint64_t first_lsn, last_lsn;
             struct bytes_view copy;
         } log_repaired;
@@ -128,6 +225,15 @@ struct record_link {
     uint64_t offset; /* of its frame in its segment, bytes */
 };
 
+/* An account that a record is about. */
+struct record_touch {
+    enum entity_kind kind;
+    struct bytes_view name;
+    struct record_link previous; /* its record before this one; lsn 0: it is opened here */
+    int64_t balance;             /* after this record */
+    struct bytes_view currency;  /* so that a record can be read on its own */
+};
+
 /* One command and all that it came to: what stands in one frame of the log. */
 struct record {
     uint64_t lsn;    /* set by the log, not part of the encoded bytes */
@@ -142,6 +248,8 @@ struct record {
     uint64_t keys_forgotten; /* how many of the oldest idempotency keys this record drops */
     struct event *events;
     size_t event_count;
+    const struct record_touch *touches;
+    size_t touch_count;
 };
 
 #endif

@@ -2,6 +2,8 @@
  */
 #include "engine/core/state.h"
 
+#include "engine/core/account.h"
+#include "engine/core/reference.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/workflow.h"
 
@@ -87,6 +89,16 @@ static struct table_key key_sequence(const void *entry) {
     return (struct table_key){&key->sequence, sizeof key->sequence};
 }
 
+static struct table_key account_key(const void *entry) {
+    const struct account *account = entry;
+    return (struct table_key){account->number, account->number_size};
+}
+
+static struct table_key reference_key(const void *entry) {
+    const struct reference *reference = entry;
+    return (struct table_key){reference->key, reference->key_size};
+}
+
 enum wf_status state_init(struct state *state, struct wf_error *err) {
     *state = (struct state){.generation = 1};
     table_init(&state->workflows, workflow_key);
@@ -94,13 +106,16 @@ enum wf_status state_init(struct state *state, struct wf_error *err) {
     table_init(&state->newest, newest_key);
     table_init(&state->keys, key_text);
     table_init(&state->key_order, key_sequence);
+    table_init(&state->accounts, account_key);
+    table_init(&state->references, reference_key);
     state->store.entity.kind = ENTITY_STORE;
     state->store.entity.bytes = sizeof state->store;
     state->store.key_first = state->store.key_next = 1;
     /* The first inserts after an open must not be the ones that meet a full memory. */
     if (!table_reserve(&state->workflows) || !table_reserve(&state->definitions) ||
         !table_reserve(&state->newest) || !table_reserve(&state->keys) ||
-        !table_reserve(&state->key_order)) {
+        !table_reserve(&state->key_order) || !table_reserve(&state->accounts) ||
+        !table_reserve(&state->references)) {
         state_deinit(state);
         return error_set(err, WF_NO_MEMORY, "no memory for an empty state");
     }
@@ -117,10 +132,17 @@ void state_reserved_release(struct state *state) {
     free(reserved->request);
     free(reserved->reopen);
     free(reserved->verdict);
-    *reserved = (struct state_reserved){0};
+    for (size_t i = 0; i < reserved->account_count; i++)
+        if (reserved->accounts[i] != NULL && reserved->accounts[i]->opened_lsn == 0)
+            account_destroy(reserved->accounts[i]); /* new, and in no table */
+    reference_destroy(reserved->new_reference);
+    *reserved = (struct state_reserved){.accounts = reserved->accounts,
+                                        .balances = reserved->balances,
+                                        .account_capacity = reserved->account_capacity};
 }
 
 void state_deinit(struct state *state) {
+    state_reserved_release(state);
     size_t at = 0;
     for (struct workflow *w; (w = table_next(&state->workflows, &at)) != NULL;)
         workflow_destroy(w);
@@ -132,7 +154,16 @@ void state_deinit(struct state *state) {
     at = 0;
     for (struct idempotency_key *k; (k = table_next(&state->keys, &at)) != NULL;)
         free(k);
-    state_reserved_release(state);
+    at = 0;
+    for (struct account *a; (a = table_next(&state->accounts, &at)) != NULL;)
+        account_destroy(a);
+    at = 0;
+    for (struct reference *r; (r = table_next(&state->references, &at)) != NULL;)
+        reference_destroy(r);
+    free(state->reserved.accounts);
+    free(state->reserved.balances);
+    table_deinit(&state->accounts);
+    table_deinit(&state->references);
     table_deinit(&state->workflows);
     table_deinit(&state->definitions);
     table_deinit(&state->newest);

@@ -7,20 +7,14 @@
  * before it is "frozen" until the shell has encoded it, and a frozen entity is handed to
  * before_change() before it changes again.
  *
- * The store entity and the definitions stay in memory; while they are clean they are in no list. */
+ * The store entity, the definitions, the bank's own accounts and the reference data stay in memory;
+ * while they are clean they are in no list. */
 #ifndef CORE_STATE_H
 #define CORE_STATE_H
 
 #include "base/table.h"
 #include "engine/core/event.h"
 #include "engine/core/timers.h"
-
-enum entity_kind {
-    ENTITY_STORE = 1, /* the one entity that holds clock and counters */
-    ENTITY_DEFINITION = 2,
-    ENTITY_WORKFLOW = 3,
-    ENTITY_KEY = 4,
-};
 
 /* The head of every entity; the embedding struct begins with it. */
 struct entity {
@@ -185,7 +179,8 @@ struct store_entity {
     uint64_t key_first, key_next; /* sequences of the oldest key in force, and of the next */
     uint64_t workflow_counts[WORKFLOW_STATUS_COUNT];
     uint64_t refusals;
-    uint64_t repairs; /* times that damage took records from the log */
+    uint64_t repairs;  /* times that damage took records from the log */
+    uint64_t accounts; /* customers' accounts that were opened */
 };
 
 /* What apply_reserve() set aside for the apply() that follows; empty in between. */
@@ -196,6 +191,10 @@ struct state_reserved {
     struct definition_entity *definition;     /* the subject */
     struct definition_entity *new_definition; /* likewise */
     struct idempotency_key *new_key;          /* likewise */
+    struct account **accounts;                /* by the record's touches; NULL: not opened yet */
+    int64_t *balances;                        /* theirs after the events so far */
+    size_t account_count, account_capacity;
+    struct reference *new_reference; /* likewise */
     char *reason;
     struct proposal *request, *reopen; /* likewise */
     struct verdict *verdict;
@@ -208,6 +207,8 @@ struct state {
     struct table newest;      /* struct definition_entity by name: the highest version */
     struct table keys;        /* struct idempotency_key by text */
     struct table key_order;   /* the same entries by sequence (the 8 bytes of it) */
+    struct table accounts;    /* struct account by number; see account.h */
+    struct table references;  /* struct reference by "kind/name"; see reference.h */
     /* The definitions by number - 1; NULL where not loaded yet. */
     struct definition_entity **numbered;
     size_t numbered_count, numbered_capacity;

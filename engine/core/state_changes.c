@@ -1,11 +1,12 @@
 /* Which entities changed since when. An entity's generation says which list it is in:
  *
- *     generation == 0                   clean  (store and definitions: no list)
+ *     generation == 0                   clean  (what stays in memory: no list)
  *     generation == state->generation   changed
  *     any other                         frozen: the generation before
  */
 #include "engine/core/state.h"
 
+#include "engine/core/account.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/workflow.h"
 
@@ -13,7 +14,8 @@
 #include <stdlib.h>
 
 static bool stays_in_memory(const struct entity *entity) {
-    return entity->kind == ENTITY_STORE || entity->kind == ENTITY_DEFINITION;
+    return entity->kind == ENTITY_STORE || entity->kind == ENTITY_DEFINITION ||
+           entity->kind == ENTITY_INTERNAL_ACCOUNT || entity->kind == ENTITY_REFERENCE;
 }
 
 /* The list that the entity is in, or NULL. */
@@ -99,6 +101,12 @@ void state_evict(struct state *state, struct entity *entity) {
         table_remove(&state->workflows, workflow->id, workflow->id_size);
         timers_remove(&state->timers, workflow);
         workflow_destroy(workflow);
+        return;
+    }
+    if (entity->kind == ENTITY_ACCOUNT) {
+        struct account *account = (struct account *)entity;
+        table_remove(&state->accounts, account->number, account->number_size);
+        account_destroy(account);
         return;
     }
     struct idempotency_key *key = (struct idempotency_key *)entity;

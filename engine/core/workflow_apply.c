@@ -143,6 +143,12 @@ static enum wf_status reserve_change(struct state *state, const struct record *r
     case EVENT_WORKFLOW_STARTED:
     case EVENT_STORE_CREATED:
     case EVENT_DEFINITION_ADDED:
+    case EVENT_ACCOUNT_OPENED:
+    case EVENT_OPERATION_POSTED:
+    case EVENT_ACCOUNT_STATUS_SET:
+    case EVENT_HOLD_PLACED:
+    case EVENT_HOLD_ENDED:
+    case EVENT_REFERENCE_SET:
     case EVENT_COMMAND_REFUSED:
     case EVENT_CLOCK_ADVANCED:
     case EVENT_LOG_REPAIRED:
@@ -286,6 +292,12 @@ void workflow_apply(struct state *state, const struct record *record, const stru
     case EVENT_WORKFLOW_STARTED:
     case EVENT_STORE_CREATED:
     case EVENT_DEFINITION_ADDED:
+    case EVENT_ACCOUNT_OPENED:
+    case EVENT_OPERATION_POSTED:
+    case EVENT_ACCOUNT_STATUS_SET:
+    case EVENT_HOLD_PLACED:
+    case EVENT_HOLD_ENDED:
+    case EVENT_REFERENCE_SET:
     case EVENT_COMMAND_REFUSED:
     case EVENT_CLOCK_ADVANCED:
     case EVENT_LOG_REPAIRED:

@@ -1,4 +1,6 @@
 #include "tests/crash/wfctl_stream.h"
+
+#include "engine/core/command.h"
 #include "tests/crash/scratch.h"
 
 #include <errno.h>
@@ -69,37 +71,14 @@ bool wfctl_stream_start(struct wfctl_stream *stream, const char *wfctl, const ch
     return good;
 }
 
-static const char *command_word(enum wf_command_kind kind) {
-    switch (kind) {
-    case WF_DEFINITION_ADD:
-        return "def.add";
-    case WF_WORKFLOW_START:
-        return "workflow.start";
-    case WF_WORKFLOW_SUBMIT:
-        return "workflow.submit";
-    case WF_WORKFLOW_FAIL:
-        return "workflow.fail";
-    case WF_WORKFLOW_CANCEL:
-        return "workflow.cancel";
-    case WF_CLOCK_ADVANCE:
-        return "clock.advance";
-    case WF_WORKFLOW_ROLLBACK:
-        return "workflow.rollback";
-    case WF_REVIEW_APPROVE:
-        return "review.approve";
-    case WF_REVIEW_REJECT:
-        return "review.reject";
-    }
-    return "";
-}
-
 /* ,"name":"value" where there is a value; the loans' strings need no escapes. */
 static size_t add_member(char *at, size_t room, const char *name, const char *value) {
     return value == NULL ? 0 : (size_t)snprintf(at, room, ",\"%s\":\"%s\"", name, value);
 }
 
 size_t wfctl_request(const struct wf_command *command, const char *tag, char *line, size_t size) {
-    size_t at = (size_t)snprintf(line, size, "{\"cmd\":\"%s\"", command_word(command->kind));
+    size_t at = (size_t)snprintf(line, size, "{\"cmd\":\"%s\"",
+                                 command_kind_name((enum command_kind)command->kind));
     at += add_member(line + at, size - at, "workflow", command->type);
     at += add_member(line + at, size - at, "id", command->id);
     at += add_member(line + at, size - at, "step", command->step);

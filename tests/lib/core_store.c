@@ -73,6 +73,8 @@ struct record core_store_record(struct core_store *store, const struct command *
         .key = command->key,
         .events = store->decision.events,
         .event_count = store->decision.event_count,
+        .touches = store->decision.touches,
+        .touch_count = store->decision.touch_count,
     };
     memcpy(record.body_hash, command->body_hash, sizeof record.body_hash);
     uint64_t live = store->state.store.key_next - store->state.store.key_first;

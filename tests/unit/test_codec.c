@@ -45,10 +45,31 @@ static struct bytes_view view(const char *text) {
 
 /* --- one record of each kind of event --- */
 
+enum { EVENT_KINDS_END = 100 }; /* more than the last; there are gaps */
+
 static const struct field fields[] = {
     {{(const uint8_t *)"credit_score", 12}, {(const uint8_t *)"750", 3}},
     {{(const uint8_t *)"note", 4}, {(const uint8_t *)"", 0}},
 };
+
+static const struct posting postings[] = {{0, -50000}, {200, INT64_MAX}, {2, -1}, {1, INT64_MIN}};
+
+static const struct record_touch touches[] = {
+    {ENTITY_ACCOUNT,
+     {(const uint8_t *)"ACC001", 6},
+     {811, 8192},
+     -50000,
+     {(const uint8_t *)"USD", 3}},
+    {ENTITY_INTERNAL_ACCOUNT,
+     {(const uint8_t *)"FX/EUR", 6},
+     {0, 0},
+     0,
+     {(const uint8_t *)"EUR", 3}},
+};
+
+static bool is_of_ledger(enum event_kind kind) {
+    return kind >= EVENT_ACCOUNT_OPENED && kind <= EVENT_REFERENCE_SET;
+}
 
 static struct event event_of(enum event_kind kind, struct definition *definition) {
     struct event event = {.kind = kind};
@@ -138,6 +159,42 @@ static struct event event_of(enum event_kind kind, struct definition *definition
         event.as.clock_jumped.expected_ms = INT64_C(1767225605000);
         event.as.clock_jumped.to_ms = INT64_C(1767139205000);
         break;
+    case EVENT_ACCOUNT_OPENED:
+        event.as.account_opened.account = 1;
+        event.as.account_opened.type = view("checking");
+        event.as.account_opened.currency = view("USD");
+        event.as.account_opened.minimum = -2500;
+        break;
+    case EVENT_OPERATION_POSTED:
+        event.as.operation_posted.operation = OPERATION_CURRENCY_EXCHANGE;
+        event.as.operation_posted.rules = 4;
+        event.as.operation_posted.postings = postings;
+        event.as.operation_posted.posting_count = 4;
+        event.as.operation_posted.fields = fields;
+        event.as.operation_posted.field_count = 2;
+        break;
+    case EVENT_ACCOUNT_STATUS_SET:
+        event.as.account_status_set.account = 1;
+        event.as.account_status_set.status = ACCOUNT_FROZEN;
+        event.as.account_status_set.reason = view("fraud");
+        break;
+    case EVENT_HOLD_PLACED:
+        event.as.hold_placed.account = 1;
+        event.as.hold_placed.amount = 10000;
+        event.as.hold_placed.expires_ms = INT64_C(1767225900000);
+        event.as.hold_placed.name = view("h-1");
+        event.as.hold_placed.to = view("ACC002");
+        break;
+    case EVENT_HOLD_ENDED:
+        event.as.hold_ended.account = 1;
+        event.as.hold_ended.end = HOLD_EXPIRED;
+        event.as.hold_ended.name = view("h-1");
+        break;
+    case EVENT_REFERENCE_SET:
+        event.as.reference_set.kind = REFERENCE_CALENDAR;
+        event.as.reference_set.fields = fields;
+        event.as.reference_set.field_count = 2;
+        break;
     }
     return event;
 }
@@ -164,6 +221,11 @@ static struct record record_of(struct event *event) {
     };
     for (int i = 0; i < 16; i++)
         record.body_hash[i] = (uint8_t)(0xF0 + i);
+    if (is_of_ledger(event->kind)) {
+        record.command = COMMAND_ACCOUNT_TRANSACT;
+        record.touches = touches;
+        record.touch_count = 2;
+    }
     return record;
 }
 
@@ -180,6 +242,20 @@ static void assert_fields(const struct field *a, size_t a_count, const struct fi
         assert_view(a[i].name, b[i].name);
         assert_view(a[i].value, b[i].value);
     }
+}
+
+static void assert_posted(const struct event *a, const struct event *b) {
+    assert_int_equal(a->as.operation_posted.operation, b->as.operation_posted.operation);
+    assert_int_equal(a->as.operation_posted.rules, b->as.operation_posted.rules);
+    assert_int_equal(a->as.operation_posted.posting_count, b->as.operation_posted.posting_count);
+    for (size_t i = 0; i < a->as.operation_posted.posting_count; i++) {
+        assert_int_equal(a->as.operation_posted.postings[i].account,
+                         b->as.operation_posted.postings[i].account);
+        assert_int_equal(a->as.operation_posted.postings[i].amount,
+                         b->as.operation_posted.postings[i].amount);
+    }
+    assert_fields(a->as.operation_posted.fields, a->as.operation_posted.field_count,
+                  b->as.operation_posted.fields, b->as.operation_posted.field_count);
 }
 
 static void assert_event(const struct event *a, const struct event *b) {
@@ -272,6 +348,37 @@ static void assert_event(const struct event *a, const struct event *b) {
         assert_int_equal(a->as.clock_jumped.expected_ms, b->as.clock_jumped.expected_ms);
         assert_int_equal(a->as.clock_jumped.to_ms, b->as.clock_jumped.to_ms);
         return;
+    case EVENT_ACCOUNT_OPENED:
+        assert_int_equal(a->as.account_opened.account, b->as.account_opened.account);
+        assert_int_equal(a->as.account_opened.minimum, b->as.account_opened.minimum);
+        assert_view(a->as.account_opened.type, b->as.account_opened.type);
+        assert_view(a->as.account_opened.currency, b->as.account_opened.currency);
+        return;
+    case EVENT_OPERATION_POSTED:
+        assert_posted(a, b);
+        return;
+    case EVENT_ACCOUNT_STATUS_SET:
+        assert_int_equal(a->as.account_status_set.account, b->as.account_status_set.account);
+        assert_int_equal(a->as.account_status_set.status, b->as.account_status_set.status);
+        assert_view(a->as.account_status_set.reason, b->as.account_status_set.reason);
+        return;
+    case EVENT_HOLD_PLACED:
+        assert_int_equal(a->as.hold_placed.account, b->as.hold_placed.account);
+        assert_int_equal(a->as.hold_placed.amount, b->as.hold_placed.amount);
+        assert_int_equal(a->as.hold_placed.expires_ms, b->as.hold_placed.expires_ms);
+        assert_view(a->as.hold_placed.name, b->as.hold_placed.name);
+        assert_view(a->as.hold_placed.to, b->as.hold_placed.to);
+        return;
+    case EVENT_HOLD_ENDED:
+        assert_int_equal(a->as.hold_ended.account, b->as.hold_ended.account);
+        assert_int_equal(a->as.hold_ended.end, b->as.hold_ended.end);
+        assert_view(a->as.hold_ended.name, b->as.hold_ended.name);
+        return;
+    case EVENT_REFERENCE_SET:
+        assert_int_equal(a->as.reference_set.kind, b->as.reference_set.kind);
+        assert_fields(a->as.reference_set.fields, a->as.reference_set.field_count,
+                      b->as.reference_set.fields, b->as.reference_set.field_count);
+        return;
     }
 }
 
@@ -285,6 +392,15 @@ static void assert_record(const struct record *a, const struct record *b) {
     assert_view(a->key, b->key);
     assert_memory_equal(a->body_hash, b->body_hash, sizeof a->body_hash);
     assert_int_equal(a->keys_forgotten, b->keys_forgotten);
+    assert_int_equal(a->touch_count, b->touch_count);
+    for (size_t i = 0; i < a->touch_count; i++) {
+        assert_int_equal(a->touches[i].kind, b->touches[i].kind);
+        assert_view(a->touches[i].name, b->touches[i].name);
+        assert_view(a->touches[i].currency, b->touches[i].currency);
+        assert_int_equal(a->touches[i].previous.lsn, b->touches[i].previous.lsn);
+        assert_int_equal(a->touches[i].previous.offset, b->touches[i].previous.offset);
+        assert_int_equal(a->touches[i].balance, b->touches[i].balance);
+    }
     assert_int_equal(a->event_count, b->event_count);
     for (size_t i = 0; i < a->event_count; i++)
         assert_event(&a->events[i], &b->events[i]);
@@ -311,8 +427,11 @@ static void must_decode(struct fixture *f, struct record *record) {
 static void test_every_kind_of_event_survives_the_way_there_and_back(void **state) {
     struct fixture *f = *state;
     struct definition *definition = parse();
-    int kind = 1;
-    for (; event_kind_name((enum event_kind)kind) != NULL; kind++) {
+    int seen = 0;
+    for (int kind = 1; kind < EVENT_KINDS_END; kind++) {
+        if (event_kind_name((enum event_kind)kind) == NULL)
+            continue;
+        seen++;
         struct event event = event_of((enum event_kind)kind, definition);
         struct record record = record_of(&event);
         struct record back;
@@ -321,7 +440,7 @@ static void test_every_kind_of_event_survives_the_way_there_and_back(void **stat
         assert_record(&record, &back);
         codec_release(&back);
     }
-    assert_int_equal(kind, EVENT_CLOCK_JUMPED + 1);
+    assert_true(seen >= 32);
     definition_destroy(definition);
 }
 
@@ -398,6 +517,11 @@ static void fill_event(Wf__Pb__Event *event, ProtobufCBinaryData list[8]) {
     event->last_lsn = random_number();
     event->role = random_data();
     event->expected_ms = (int64_t)random_number();
+    event->operation = (uint32_t)random_number();
+    event->rules = (uint32_t)random_number();
+    event->account = (uint32_t)random_number();
+    event->amount = (int64_t)random_number() * (rand() % 2 == 0 ? 1 : -1);
+    event->name = random_data();
 }
 
 static void assert_data(struct bytes_view a, ProtobufCBinaryData b) {
@@ -416,6 +540,25 @@ static void assert_wire_event(const struct wire_event *a, const Wf__Pb__Event *b
     assert_int_equal(a->test_clock, b->test_clock);
     assert_int_equal(a->first_lsn, b->first_lsn);
     assert_int_equal(a->last_lsn, b->last_lsn);
+    assert_int_equal(a->operation, b->operation);
+    assert_int_equal(a->rules, b->rules);
+    assert_int_equal(a->account, b->account);
+    assert_int_equal(a->amount, b->amount);
+    assert_data(a->name, b->name);
+    struct bytes_reader accounts =
+        bytes_reader_make(a->posting_accounts.data, a->posting_accounts.size);
+    uint64_t account = 0;
+    for (size_t i = 0; i < b->n_posting_accounts; i++) {
+        assert_true(codec_wire_next(&accounts, &account));
+        assert_int_equal(account, b->posting_accounts[i]);
+    }
+    struct bytes_reader amounts =
+        bytes_reader_make(a->posting_amounts.data, a->posting_amounts.size);
+    for (size_t i = 0; i < b->n_posting_amounts; i++) {
+        assert_true(codec_wire_next(&amounts, &account));
+        assert_int_equal(codec_wire_zigzag(account), b->posting_amounts[i]);
+    }
+    assert_true(bytes_reader_done(&accounts) && bytes_reader_done(&amounts));
     assert_data(a->text, b->text);
     assert_data(a->role, b->role);
     assert_int_equal(a->expected_ms, b->expected_ms);
@@ -436,6 +579,15 @@ static void assert_wire_record(const struct wire_record *a, const Wf__Pb__Record
     assert_data(a->key, b->key);
     assert_data(a->body_hash, b->body_hash);
     assert_int_equal(a->event_count, b->n_events);
+    assert_int_equal(a->touch_count, b->n_touches);
+    for (size_t i = 0; i < b->n_touches; i++) {
+        assert_int_equal(a->touches[i].kind, b->touches[i]->kind);
+        assert_data(a->touches[i].name, b->touches[i]->name);
+        assert_data(a->touches[i].currency, b->touches[i]->currency);
+        assert_int_equal(a->touches[i].previous_lsn, b->touches[i]->previous_lsn);
+        assert_int_equal(a->touches[i].previous_offset, b->touches[i]->previous_offset);
+        assert_int_equal(a->touches[i].balance, b->touches[i]->balance);
+    }
     for (size_t i = 0; i < b->n_events; i++)
         assert_wire_event(&a->events[i], b->events[i]);
 }
@@ -481,7 +633,9 @@ static void test_wire_reads_what_protobuf_packs(void **state) {
 static void test_protobuf_reads_what_we_encode(void **state) {
     struct fixture *f = *state;
     struct definition *definition = parse();
-    for (int kind = 1; event_kind_name((enum event_kind)kind) != NULL; kind++) {
+    for (int kind = 1; kind < EVENT_KINDS_END; kind++) {
+        if (event_kind_name((enum event_kind)kind) == NULL)
+            continue;
         struct event event = event_of((enum event_kind)kind, definition);
         struct record record = record_of(&event);
         encode(f, &record);
@@ -523,7 +677,9 @@ static void test_hostile_bytes_are_refused_or_read(void **state) {
     struct fixture *f = *state;
     struct definition *definition = parse();
     srand(2);
-    for (int kind = 1; event_kind_name((enum event_kind)kind) != NULL; kind++) {
+    for (int kind = 1; kind < EVENT_KINDS_END; kind++) {
+        if (event_kind_name((enum event_kind)kind) == NULL)
+            continue;
         struct event event = event_of((enum event_kind)kind, definition);
         struct record record = record_of(&event);
         encode(f, &record);
@@ -735,7 +891,9 @@ static void write_hex(const char *path, const struct bytes_buffer *bytes) {
 static void test_golden_bytes_are_read_and_written(void **state) {
     struct fixture *f = *state;
     struct definition *definition = parse();
-    for (int kind = 1; event_kind_name((enum event_kind)kind) != NULL; kind++) {
+    for (int kind = 1; kind < EVENT_KINDS_END; kind++) {
+        if (event_kind_name((enum event_kind)kind) == NULL)
+            continue;
         static uint8_t golden[64 * 1024];
         char path[200];
         struct event event = event_of((enum event_kind)kind, definition);

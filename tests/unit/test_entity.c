@@ -353,9 +353,10 @@ static void test_entity_decode_refuses_other_layouts_and_kinds(void **state) {
     struct core_store *store = *state;
     struct pair pair = encode(&store->state.store.entity);
     struct entity *entity;
-    pair.value.data[0] = 2;
+    uint8_t layout = pair.value.data[0];
+    pair.value.data[0] = (uint8_t)(layout + 1);
     assert_int_equal(decode(&store->state, &pair, &entity, &store->err), WF_DAMAGE);
-    pair.value.data[0] = 1;
+    pair.value.data[0] = layout;
     pair.key.data[0] = 9;
     assert_int_equal(decode(&store->state, &pair, &entity, &store->err), WF_DAMAGE);
     pair.key.size = 0;

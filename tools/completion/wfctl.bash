@@ -14,6 +14,7 @@ _wfctl_offer() {
     file) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
     folder) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
     id) found=$("$wfctl" "$@" -o jsonl workflow list --limit 500 2>/dev/null | _wfctl_member id) ;;
+    account) found=$("$wfctl" "$@" -o jsonl account list 2>/dev/null | head -500 | _wfctl_member number) ;;
     type) found=$("$wfctl" "$@" -o jsonl def list 2>/dev/null | _wfctl_member name | sort -u) ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$found" -- "$current")
@@ -50,6 +51,10 @@ _wfctl() {
     *" workflow "[a-z]*" "*) ;;
     *" workflow list") ;;
     *" review list" | *" review "[a-z]*" "*) ;;
+    *" account "[a-z]*" "*) ;;
+    *" account transact") _wfctl_offer file "$current" ;;
+    *" account show" | *" account statement" | *" account history" | *" account freeze" | *" account unfreeze" | \
+        *" account close") _wfctl_offer account "$current" "${dir[@]}" ;;
     *" workflow "* | *" review "*) _wfctl_offer id "$current" "${dir[@]}" ;;
     *" def add" | *" def validate" | *" replay" | *" wal dump") _wfctl_offer file "$current" ;;
     *" backup" | *" restore") _wfctl_offer folder "$current" ;;

@@ -264,7 +264,7 @@ static enum wf_status check_complete(struct cli *cli, const struct parser *parse
         return missing_verb(cli, parser->noun);
     if (cli->out.mode == OUT_CSV && !verb->csv) {
         cli->out.mode = OUT_TEXT;
-        return cli_usage(cli, "only audit show has the output mode csv");
+        return cli_usage(cli, "only account statement and audit show have the output mode csv");
     }
     if (cli->argument_count < verb->required ||
         (verb->at_most != CLI_MANY && cli->argument_count > verb->at_most))

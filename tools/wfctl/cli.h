@@ -119,6 +119,20 @@ enum wf_status cmd_workflow_rollback(struct cli *cli);
 enum wf_status cmd_review_list(struct cli *cli);
 enum wf_status cmd_review_approve(struct cli *cli);
 enum wf_status cmd_review_reject(struct cli *cli);
+enum wf_status cmd_account_open(struct cli *cli);
+enum wf_status cmd_account_transact(struct cli *cli);
+enum wf_status cmd_account_show(struct cli *cli);
+enum wf_status cmd_account_list(struct cli *cli);
+enum wf_status cmd_account_statement(struct cli *cli);
+enum wf_status cmd_account_history(struct cli *cli);
+enum wf_status cmd_account_freeze(struct cli *cli);
+enum wf_status cmd_account_unfreeze(struct cli *cli);
+enum wf_status cmd_account_close(struct cli *cli);
+enum wf_status cmd_account_check(struct cli *cli);
+enum wf_status cmd_reference_set(struct cli *cli); /* of the noun's kind: rate, … */
+enum wf_status cmd_reference_list(struct cli *cli);
+/* Execute and tell the balances; --key and --actor are the verb's. */
+enum wf_status account_execute(struct cli *cli, struct wf_command *command);
 enum wf_status cmd_clock_show(struct cli *cli);
 enum wf_status cmd_clock_advance(struct cli *cli);
 enum wf_status cmd_clock_tick(struct cli *cli);

@@ -11,24 +11,6 @@
 
 /* --- show --- */
 
-/* A cell of CSV (RFC 4180): quoted where it must be. */
-static void csv_cell(struct out *out, const char *text, const char *separator) {
-    out_printf(out, "%s", separator);
-    if (!text)
-        return;
-    if (!strpbrk(text, "\",\r\n")) {
-        out_printf(out, "%s", text);
-        return;
-    }
-    bytes_write_u8(&out->bytes, '"');
-    for (const char *at = text; *at; at++) {
-        if (*at == '"')
-            bytes_write_u8(&out->bytes, '"');
-        bytes_write_u8(&out->bytes, (uint8_t)*at);
-    }
-    bytes_write_u8(&out->bytes, '"');
-}
-
 static void csv_head(struct out *out) {
     out_printf(out, "lsn,time,command,subject,event,stage,step,actor,key,reason,data\r\n");
 }
@@ -46,7 +28,7 @@ static void csv_data(struct out *out, const struct wf_event *event) {
         bytes_write_run(&text, field->value, strlen(field->value));
     }
     bytes_write_u8(&text, '\0');
-    csv_cell(out, bytes_buffer_ok(&text) ? (const char *)text.data : "", ",");
+    out_csv_cell(out, bytes_buffer_ok(&text) ? (const char *)text.data : "", ",");
     bytes_buffer_deinit(&text);
 }
 
@@ -56,7 +38,7 @@ static bool show_csv(struct out *out, const struct wf_event *event) {
     const char *const cells[] = {event->command, event->subject, event->event, event->stage,
                                  event->step,    event->actor,   event->key,   event->reason};
     for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
-        csv_cell(out, cells[i], ",");
+        out_csv_cell(out, cells[i], ",");
     csv_data(out, event);
     out_printf(out, "\r\n");
     return out_flush_some(out);

@@ -97,11 +97,19 @@ static const char *const member_names[MEMBER_COUNT] = {
     [MEMBER_ATTEMPT] = "attempt",
     [MEMBER_ROLLBACK] = "rollback",
     [MEMBER_DRY_RUN] = "dry_run",
+    [MEMBER_NUMBER] = "number",
+    [MEMBER_CURRENCY] = "currency",
+    [MEMBER_BALANCE] = "balance",
+    [MEMBER_MINIMUM] = "minimum",
+    [MEMBER_OPS] = "ops",
+    [MEMBER_ALL] = "all",
 };
 
 #define BIT(member) (UINT32_C(1) << MEMBER_##member)
 #define COMMAND_BITS (BIT(KEY) | BIT(ACTOR))
 #define REVIEW_BITS (COMMAND_BITS | BIT(ID) | BIT(STAGE) | BIT(ROLE) | BIT(REASON) | BIT(ATTEMPT))
+#define ACCOUNT_BITS (BIT(ID) | BIT(NUMBER))
+#define REFERENCE_BITS (COMMAND_BITS | BIT(ID) | BIT(DATA))
 
 static const struct request_kind kinds[] = {
     {"workflow.submit", WF_WORKFLOW_SUBMIT, NULL,
@@ -125,6 +133,26 @@ static const struct request_kind kinds[] = {
     {"workflow.list", 0, answer_workflow_list,
      BIT(STATUS) | BIT(STAGE) | BIT(TYPE) | BIT(WHERE) | BIT(LIMIT) | BIT(AFTER), 0},
     {"workflow.history", 0, answer_workflow_history, BIT(ID), BIT(ID)},
+    {"account.transact", WF_ACCOUNT_TRANSACT, NULL, COMMAND_BITS | BIT(OPS), BIT(OPS)},
+    {"account.open", WF_ACCOUNT_OPEN, NULL,
+     COMMAND_BITS | ACCOUNT_BITS | BIT(TYPE) | BIT(CURRENCY) | BIT(BALANCE) | BIT(MINIMUM),
+     BIT(TYPE) | BIT(CURRENCY)},
+    {"account.show", 0, answer_account_show, ACCOUNT_BITS, 0},
+    {"account.list", 0, answer_account_list, BIT(ALL), 0},
+    {"account.statement", 0, answer_account_statement, ACCOUNT_BITS | BIT(AS_OF), 0},
+    {"account.history", 0, answer_account_history, ACCOUNT_BITS, 0},
+    {"account.freeze", WF_ACCOUNT_FREEZE, NULL, COMMAND_BITS | ACCOUNT_BITS | BIT(REASON), 0},
+    {"account.unfreeze", WF_ACCOUNT_UNFREEZE, NULL, COMMAND_BITS | ACCOUNT_BITS | BIT(REASON), 0},
+    {"account.close", WF_ACCOUNT_CLOSE, NULL, COMMAND_BITS | ACCOUNT_BITS | BIT(REASON), 0},
+    {"account.check", 0, answer_account_check, 0, 0},
+    {"rate.set", WF_RATE_SET, NULL, REFERENCE_BITS, BIT(ID) | BIT(DATA)},
+    {"instrument.set", WF_INSTRUMENT_SET, NULL, REFERENCE_BITS, BIT(ID) | BIT(DATA)},
+    {"calendar.set", WF_CALENDAR_SET, NULL, REFERENCE_BITS, BIT(ID) | BIT(DATA)},
+    {"fee_rule.set", WF_FEE_RULE_SET, NULL, REFERENCE_BITS, BIT(ID) | BIT(DATA)},
+    {"rate.list", 0, answer_reference_list, 0, 0},
+    {"instrument.list", 0, answer_reference_list, 0, 0},
+    {"calendar.list", 0, answer_reference_list, 0, 0},
+    {"fee_rule.list", 0, answer_reference_list, 0, 0},
     {"def.add", WF_DEFINITION_ADD, NULL, COMMAND_BITS | BIT(TEXT) | BIT(NAME), BIT(TEXT)},
     {"def.list", 0, answer_def_list, 0, 0},
     {"def.show", 0, answer_def_show, BIT(NAME) | BIT(VERSION), BIT(NAME)},
@@ -192,8 +220,18 @@ static enum wf_status check_type(const struct request *request, enum member memb
             return error_set(err, WF_USAGE, "member '%s' must be a number from 0",
                              member_names[member]);
         return WF_OK;
+    case MEMBER_OPS: /* operations_read() looks closer */
+        return WF_OK;
+    case MEMBER_ALL:
+        if (!json_is_boolean(value))
+            return error_set(err, WF_USAGE, "member 'all' must be true or false");
+        return WF_OK;
     case MEMBER_CMD:
     case MEMBER_ID:
+    case MEMBER_NUMBER:
+    case MEMBER_CURRENCY:
+    case MEMBER_BALANCE:
+    case MEMBER_MINIMUM:
     case MEMBER_STEP:
     case MEMBER_KEY:
     case MEMBER_TYPE:
@@ -221,6 +259,11 @@ static enum wf_status check_members(const struct request *request, struct wf_err
     if (request->unknown)
         return error_set(err, WF_USAGE, "unknown member '%s' for %s", request->unknown, kind->name);
     uint32_t allowed = kind->takes | BIT(CMD) | BIT(TAG);
+    if ((kind->takes & BIT(NUMBER)) &&
+        !request->members[MEMBER_ID] == !request->members[MEMBER_NUMBER])
+        return error_set(err, WF_USAGE,
+                         "%s needs the member 'number' (or 'id', which means the same)",
+                         kind->name);
     for (unsigned i = 0; i < MEMBER_COUNT; i++) {
         if (!request->members[i]) {
             if (kind->needs >> i & 1)
@@ -236,6 +279,11 @@ static enum wf_status check_members(const struct request *request, struct wf_err
             return status;
     }
     return WF_OK;
+}
+
+const char *request_id(const struct request *request) {
+    const char *id = request_string(request, MEMBER_ID);
+    return id ? id : request_string(request, MEMBER_NUMBER);
 }
 
 const char *request_string(const struct request *request, enum member member) {
@@ -306,6 +354,8 @@ static enum wf_status take_type(struct request *request, struct wf_error *err) {
     struct wf_command *command = &request->command;
     const char *type = request_string(request, MEMBER_TYPE),
                *workflow = request_string(request, MEMBER_WORKFLOW);
+    if (command->kind == WF_ACCOUNT_OPEN)
+        command->type = type;
     if (command->kind != WF_WORKFLOW_START)
         return WF_OK;
     if (!type && !workflow)
@@ -323,7 +373,7 @@ static enum wf_status take_type(struct request *request, struct wf_error *err) {
 static enum wf_status make_command(struct request *request, struct wf_error *err) {
     request->command = (struct wf_command){
         .kind = request->kind->command,
-        .id = request_string(request, MEMBER_ID),
+        .id = request_id(request),
         .step = request_string(request, MEMBER_STEP),
         .stage = request_string(request, MEMBER_STAGE),
         .reason = request_string(request, MEMBER_REASON),
@@ -333,6 +383,9 @@ static enum wf_status make_command(struct request *request, struct wf_error *err
         .key = request_string(request, MEMBER_KEY),
         .role = request_string(request, MEMBER_ROLE),
         .rollback = json_is_true(request->members[MEMBER_ROLLBACK]),
+        .currency = request_string(request, MEMBER_CURRENCY),
+        .amount = request_string(request, MEMBER_BALANCE),
+        .minimum = request_string(request, MEMBER_MINIMUM),
     };
     if (request->members[MEMBER_TO])
         request->command.stage = request_string(request, MEMBER_TO);
@@ -342,6 +395,11 @@ static enum wf_status make_command(struct request *request, struct wf_error *err
         return error_set(err, WF_USAGE, "%" PRIu64 " is no attempt", attempt);
     request->command.attempt = (uint32_t)attempt;
     enum wf_status status = take_type(request, err);
+    if (status == WF_OK && request->members[MEMBER_OPS]) {
+        status = operations_read(&request->operations, request->members[MEMBER_OPS], err);
+        request->command.operations = request->operations.list;
+        request->command.operation_count = request->operations.count;
+    }
     return status == WF_OK ? take_fields(request, err) : status;
 }
 

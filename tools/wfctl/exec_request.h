@@ -5,6 +5,7 @@
 
 #include "engine/wf.h"
 #include "tools/wfctl/emit.h"
+#include "tools/wfctl/operations.h"
 
 struct json_t;
 
@@ -35,6 +36,12 @@ enum member {
     MEMBER_ATTEMPT,
     MEMBER_ROLLBACK,
     MEMBER_DRY_RUN,
+    MEMBER_NUMBER, /* of an account: another word for the id */
+    MEMBER_CURRENCY,
+    MEMBER_BALANCE,
+    MEMBER_MINIMUM,
+    MEMBER_OPS,
+    MEMBER_ALL,
     MEMBER_COUNT,
 };
 
@@ -62,6 +69,7 @@ struct request {
     bool dry_run;                         /* answer what the command would do */
     struct wf_field fields[WF_FIELDS_MAX];
     char numbers[WF_FIELDS_MAX][32]; /* numbers among the values, as text */
+    struct operations operations;
 };
 
 /* Memory for the JSON of one line comes from one block that is reused. Call once, and again to
@@ -75,6 +83,8 @@ enum wf_status request_decode(struct request *request, const char *line, size_t 
 /* The tag as JSON, appended to `to`; nothing where there is none. */
 void request_write_tag(const struct request *request, struct bytes_buffer *to);
 
+/* The id, or the number that stands for it. */
+const char *request_id(const struct request *request);
 /* What an answer asks of its request. NULL where a member is not given. */
 const char *request_string(const struct request *request, enum member member);
 uint64_t request_uint(const struct request *request, enum member member, uint64_t otherwise);
@@ -100,6 +110,18 @@ enum wf_status answer_clock_advance(struct wf_engine *, const struct request *, 
                                     uint64_t *, struct wf_error *);
 enum wf_status answer_clock_tick(struct wf_engine *, const struct request *, struct emit *,
                                  uint64_t *, struct wf_error *);
+enum wf_status answer_account_show(struct wf_engine *, const struct request *, struct emit *,
+                                   uint64_t *, struct wf_error *);
+enum wf_status answer_account_list(struct wf_engine *, const struct request *, struct emit *,
+                                   uint64_t *, struct wf_error *);
+enum wf_status answer_account_statement(struct wf_engine *, const struct request *, struct emit *,
+                                        uint64_t *, struct wf_error *);
+enum wf_status answer_account_history(struct wf_engine *, const struct request *, struct emit *,
+                                      uint64_t *, struct wf_error *);
+enum wf_status answer_account_check(struct wf_engine *, const struct request *, struct emit *,
+                                    uint64_t *, struct wf_error *);
+enum wf_status answer_reference_list(struct wf_engine *, const struct request *, struct emit *,
+                                     uint64_t *, struct wf_error *);
 enum wf_status answer_status(struct wf_engine *, const struct request *, struct emit *, uint64_t *,
                              struct wf_error *);
 enum wf_status answer_snapshot_create(struct wf_engine *, const struct request *, struct emit *,

@@ -134,6 +134,23 @@ enum out_style out_status_style(const char *status) {
     return STYLE_PLAIN;
 }
 
+void out_csv_cell(struct out *out, const char *text, const char *separator) {
+    out_printf(out, "%s", separator);
+    if (!text)
+        return;
+    if (!strpbrk(text, "\",\r\n")) {
+        out_printf(out, "%s", text);
+        return;
+    }
+    bytes_write_u8(&out->bytes, '"');
+    for (const char *at = text; *at; at++) {
+        if (*at == '"')
+            bytes_write_u8(&out->bytes, '"');
+        bytes_write_u8(&out->bytes, (uint8_t)*at);
+    }
+    bytes_write_u8(&out->bytes, '"');
+}
+
 void out_object_open(struct out *out) {
     out->json.comma = false;
     emit_open(&out->json, '{');

@@ -47,6 +47,11 @@ void out_text(struct out *out, const char *text);
 void out_styled(struct out *out, enum out_style style, const char *text);
 enum out_style out_status_style(const char *status); /* of a workflow or stage */
 
+/* --- CSV --- */
+
+/* A cell (RFC 4180), quoted where it must be; NULL: empty. `separator` goes before it. */
+void out_csv_cell(struct out *out, const char *text, const char *separator);
+
 /* --- JSON --- */
 
 /* `{"ok":true` … `}` and the end of the line. */

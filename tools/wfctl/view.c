@@ -177,6 +177,60 @@ void view_event_members(struct emit *json, const struct wf_event *event) {
     emit_member_if(json, "reason", event->reason);
 }
 
+void view_account_members(struct emit *json, const struct wf_account *account) {
+    emit_member(json, "number", account->number);
+    emit_member(json, "type", account->type);
+    emit_member(json, "currency", account->currency);
+    emit_member(json, "status", account->status);
+    emit_member(json, "balance", account->balance);
+    emit_member(json, "held", account->held);
+    emit_member(json, "available", account->available);
+    emit_member(json, "minimum", account->minimum);
+    emit_member_uint(json, "version", account->version);
+    emit_member_uint(json, "lsn", account->lsn);
+    if (account->internal)
+        emit_member_bool(json, "internal", true);
+    emit_key(json, "holds");
+    emit_open(json, '[');
+    for (size_t i = 0; i < account->hold_count; i++) {
+        const struct wf_hold *hold = &account->holds[i];
+        emit_open(json, '{');
+        emit_member(json, "hold", hold->name);
+        emit_member(json, "amount", hold->amount);
+        emit_member(json, "to", hold->to);
+        if (hold->expires_ms)
+            emit_member_time(json, "expires", hold->expires_ms);
+        emit_close(json, '}');
+    }
+    emit_close(json, ']');
+    emit_member_time(json, "opened", account->opened_ms);
+    emit_member_time(json, "changed", account->changed_ms);
+}
+
+void view_statement_members(struct emit *json, const struct wf_statement_line *line) {
+    emit_member_uint(json, "lsn", line->lsn);
+    emit_member_time(json, "time", line->time_ms);
+    emit_member(json, "operation", line->operation);
+    emit_member_if(json, "other", line->other);
+    emit_member(json, "amount", line->amount);
+    emit_member(json, "balance", line->balance);
+    emit_member_if(json, "actor", line->actor);
+}
+
+void view_account_report_members(struct emit *json, const struct wf_account_report *report) {
+    emit_member_uint(json, "records", report->records);
+    emit_member_uint(json, "postings", report->postings);
+    emit_member_uint(json, "accounts", report->accounts);
+    emit_member_uint(json, "last_lsn", report->last_lsn);
+}
+
+void view_reference_members(struct emit *json, const struct wf_reference *reference) {
+    emit_member(json, "kind", reference->kind);
+    emit_member(json, "id", reference->name);
+    emit_member_uint(json, "lsn", reference->lsn);
+    data_member(json, reference->fields, reference->field_count);
+}
+
 void view_definition_members(struct emit *json, const struct wf_definition *definition) {
     emit_member(json, "name", definition->name);
     emit_member_uint(json, "version", definition->version);
@@ -276,6 +330,18 @@ void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_r
         emit_member(json, "stage", result->waits_stage);
         emit_member(json, "role", result->waits_role);
         emit_close(json, '}');
+    }
+    if (result->balance_count > 0) {
+        emit_key(json, "balances");
+        emit_open(json, '[');
+        for (size_t i = 0; i < result->balance_count; i++) {
+            emit_open(json, '{');
+            emit_member(json, "account", result->balances[i].account);
+            emit_member(json, "balance", result->balances[i].balance);
+            emit_member(json, "currency", result->balances[i].currency);
+            emit_close(json, '}');
+        }
+        emit_close(json, ']');
     }
     if (kind == WF_WORKFLOW_START || kind == WF_DEFINITION_ADD)
         emit_member_uint(json, "version", result->version);

@@ -18,12 +18,17 @@ void view_event_members(struct emit *json, const struct wf_event *event);
 /* The event's time, as "time" or as text; nobody knows that of a record that was lost. */
 void view_event_time_member(struct emit *json, const struct wf_event *event);
 const char *view_event_time(char text[FORMAT_TIME_SIZE], const struct wf_event *event);
+void view_account_members(struct emit *json, const struct wf_account *account);
+void view_statement_members(struct emit *json, const struct wf_statement_line *line);
+void view_account_report_members(struct emit *json, const struct wf_account_report *report);
+void view_reference_members(struct emit *json, const struct wf_reference *reference);
 void view_definition_members(struct emit *json, const struct wf_definition *definition);
 void view_status_members(struct emit *json, const struct wf_store_status *status);
 void view_segment_members(struct emit *json, const struct wf_segment *segment);
 void view_finding_members(struct emit *json, const struct wf_finding *finding);
 void view_log_report_members(struct emit *json, const struct wf_log_report *report);
-/* The value of "result": {"outcome":…,"stage":…,"status":…,"activated":[…]}. */
+/* The value of "result": {"outcome":…,"stage":…,"status":…,"activated":[…]}, of accounts
+ * {"outcome":…,"balances":[…]}. */
 void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_result *result);
 
 /* A small picture of the stages. */

@@ -1,0 +1,276 @@
+/* All postings of the log added up from the first record, and compared with the accounts that are
+ * kept. Shares nothing with apply(): it reads postings, and what each record says it came to. */
+#include "engine/core/text.h"
+#include "engine/engine.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+__extension__ typedef __int128 wide;
+
+/* An account as the postings have it. */
+struct total {
+    int64_t balance;
+    const struct currency *currency;
+    enum entity_kind kind;
+    uint64_t lsn; /* of its last record */
+    size_t number_size;
+    char number[ACCOUNT_NUMBER_MAX + 1];
+};
+
+struct check_walk {
+    struct table totals; /* struct total by number */
+    struct codec_arena arena;
+    struct wf_account_report *report;
+};
+
+static struct table_key total_key(const void *entry) {
+    const struct total *total = entry;
+    return (struct table_key){total->number, total->number_size};
+}
+
+static enum wf_status differs(struct wf_error *err, uint64_t lsn, const char *what) {
+    return error_set(err, WF_DIVERGENCE, "first difference at LSN %" PRIu64 ": %s", lsn, what);
+}
+
+static struct total *find(const struct check_walk *walk, const struct record *record,
+                          uint32_t account) {
+    if (account >= record->touch_count) {
+        return NULL;
+    }
+    struct bytes_view number = record->touches[account].name;
+    return table_find(&walk->totals, number.data, number.size);
+}
+
+static enum wf_status add_account(struct check_walk *walk, const struct record *record,
+                                  const struct event *event, struct wf_error *err) {
+    uint32_t index = event->as.account_opened.account;
+    if (index >= record->touch_count || find(walk, record, index) != NULL) {
+        return differs(err, record->lsn, "an account is opened twice");
+    }
+    const struct record_touch *touch = &record->touches[index];
+    struct total *total = calloc(1, sizeof(*total));
+    if (total == NULL || !table_reserve(&walk->totals)) {
+        free(total);
+        return error_set(err, WF_NO_MEMORY, "no memory to check accounts");
+    }
+    total->currency = currency_find(event->as.account_opened.currency);
+    total->kind = touch->kind;
+    total->number_size = touch->name.size;
+    memcpy(total->number, touch->name.data, touch->name.size);
+    table_insert(&walk->totals, total);
+    walk->report->accounts++;
+    return total->currency != NULL ? WF_OK
+                                   : differs(err, record->lsn, "an account's currency is unknown");
+}
+
+/* The sum of an operation's postings in the currency of its posting `first`. */
+static wide sum_like(const struct check_walk *walk, const struct record *record,
+                     const struct event *event, size_t first) {
+    const struct posting *postings = event->as.operation_posted.postings;
+    const struct currency *currency = find(walk, record, postings[first].account)->currency;
+    wide sum = 0;
+    for (size_t i = 0; i < event->as.operation_posted.posting_count; i++) {
+        if (find(walk, record, postings[i].account)->currency == currency) {
+            sum += postings[i].amount;
+        }
+    }
+    return sum;
+}
+
+static enum wf_status add_postings(struct check_walk *walk, const struct record *record,
+                                   const struct event *event, struct wf_error *err) {
+    size_t count = event->as.operation_posted.posting_count;
+    const struct posting *postings = event->as.operation_posted.postings;
+    for (size_t i = 0; i < count; i++) {
+        struct total *total = find(walk, record, postings[i].account);
+        if (total == NULL) {
+            return differs(err, record->lsn, "it posts to an account that was never opened");
+        }
+        if (__builtin_add_overflow(total->balance, postings[i].amount, &total->balance)) {
+            return differs(err, record->lsn, "a balance leaves 64 bits");
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (sum_like(walk, record, event, i) != 0) {
+            return differs(err, record->lsn, "its postings do not sum to zero");
+        }
+    }
+    walk->report->postings += count;
+    return WF_OK;
+}
+
+/* What the record says that the accounts came to. */
+static enum wf_status compare_touches(struct check_walk *walk, const struct record *record,
+                                      struct wf_error *err) {
+    for (uint32_t i = 0; i < record->touch_count; i++) {
+        struct total *total = find(walk, record, i);
+        if (total == NULL) {
+            return differs(err, record->lsn, "it is about an account that was never opened");
+        }
+        total->lsn = record->lsn;
+        if (total->balance == record->touches[i].balance) {
+            continue;
+        }
+        char added[MONEY_TEXT_SIZE];
+        char said[MONEY_TEXT_SIZE];
+        return error_set(err, WF_DIVERGENCE,
+                         "first difference at LSN %" PRIu64
+                         ": account %s: the postings come to %s %s, the record says %s",
+                         record->lsn, total->number,
+                         money_print(added, total->balance, total->currency), total->currency->code,
+                         money_print(said, record->touches[i].balance, total->currency));
+    }
+    return WF_OK;
+}
+
+static enum wf_status add_record(struct check_walk *walk, const struct record *record,
+                                 struct wf_error *err) {
+    for (size_t i = 0; i < record->event_count; i++) {
+        const struct event *event = &record->events[i];
+        enum wf_status status = WF_OK;
+        if (event->kind == EVENT_ACCOUNT_OPENED) {
+            status = add_account(walk, record, event, err);
+        } else if (event->kind == EVENT_OPERATION_POSTED) {
+            status = add_postings(walk, record, event, err);
+        }
+        if (status != WF_OK) {
+            return status;
+        }
+    }
+    return compare_touches(walk, record, err);
+}
+
+static enum wf_status check_record(void *ctx, const struct wal_record *wal_record,
+                                   struct wf_error *err) {
+    struct check_walk *walk = ctx;
+    if (wal_record->lost) {
+        return error_set(err, WF_DAMAGE,
+                         "LSN %" PRIu64 " was lost in a repair: the postings cannot be added up",
+                         wal_record->lsn);
+    }
+    struct record record;
+    codec_arena_reset(&walk->arena);
+    enum wf_status status = codec_decode(&walk->arena, wal_record->payload, &record, err);
+    if (status != WF_OK) {
+        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
+    }
+    record.lsn = wal_record->lsn;
+    status = add_record(walk, &record, err);
+    codec_release(&record);
+    walk->report->records++;
+    walk->report->last_lsn = wal_record->lsn;
+    return status;
+}
+
+/* The account that is kept, once the log knows of it. The mutex is held. */
+static enum wf_status compare_kept(struct wf_engine *engine, const struct total *total,
+                                   struct wf_error *err) {
+    struct bytes_view number = {(const uint8_t *)total->number, total->number_size};
+    struct account *account = NULL;
+    enum wf_status status = engine_find_account(engine, number, &account, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    char added[MONEY_TEXT_SIZE];
+    char kept[MONEY_TEXT_SIZE];
+    (void)money_print(added, total->balance, total->currency);
+    if (account == NULL) {
+        return error_set(err, WF_DIVERGENCE,
+                         "first difference: account %s: the postings come to %s %s, and it is not "
+                         "kept",
+                         total->number, added, total->currency->code);
+    }
+    /* Later records are not added up yet. */
+    if (account->history.lsn > total->lsn || account->balance == total->balance) {
+        return WF_OK;
+    }
+    return error_set(err, WF_DIVERGENCE,
+                     "first difference: account %s: the postings up to LSN %" PRIu64
+                     " come to %s %s, and %s is kept",
+                     total->number, total->lsn, added, total->currency->code,
+                     money_print(kept, account->balance, account->currency));
+}
+
+static int compare_totals(const void *left, const void *right) {
+    const struct total *a = *(const struct total *const *)left;
+    const struct total *b = *(const struct total *const *)right;
+    return strcmp(a->number, b->number);
+}
+
+/* In order of number, so that the first difference is the same each time. */
+static enum wf_status compare_all(struct wf_engine *engine, const struct check_walk *walk,
+                                  struct wf_error *err) {
+    size_t count = 0;
+    const struct total **all = malloc((table_count(&walk->totals) + 1) * sizeof(struct total *));
+    if (all == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory to check accounts");
+    }
+    size_t at = 0;
+    for (const struct total *total; (total = table_next(&walk->totals, &at)) != NULL;) {
+        all[count++] = total;
+    }
+    qsort(all, count, sizeof(struct total *), compare_totals);
+    enum wf_status status = WF_OK;
+    for (size_t i = 0; i < count && status == WF_OK; i++) {
+        pthread_mutex_lock(&engine->mutex);
+        status = compare_kept(engine, all[i], err);
+        cache_trim(engine);
+        pthread_mutex_unlock(&engine->mutex);
+    }
+    free(all);
+    return status;
+}
+
+/* Nothing may be kept that no posting led to. */
+static enum wf_status compare_count(struct wf_engine *engine, const struct check_walk *walk,
+                                    struct wf_error *err) {
+    size_t at = 0;
+    uint64_t customers = 0;
+    for (const struct total *total; (total = table_next(&walk->totals, &at)) != NULL;) {
+        customers += total->kind == ENTITY_ACCOUNT;
+    }
+    pthread_mutex_lock(&engine->mutex);
+    uint64_t kept = engine->state.store.accounts;
+    bool behind = engine->last.lsn > walk->report->last_lsn;
+    pthread_mutex_unlock(&engine->mutex);
+    if (behind || kept == customers) {
+        return WF_OK;
+    }
+    return error_set(err, WF_DIVERGENCE,
+                     "first difference: the log opened %" PRIu64 " accounts, and %" PRIu64
+                     " are kept",
+                     customers, kept);
+}
+
+enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
+                                struct wf_error *err) {
+    struct wf_account_report unwanted;
+    struct check_walk walk = {.report = report != NULL ? report : &unwanted};
+    *walk.report = (struct wf_account_report){0};
+    table_init(&walk.totals, total_key);
+    codec_arena_init(&walk.arena);
+    enum wf_status status = wf_sync(engine, err);
+    if (status == WF_OK && wal_first_lsn(engine->wal) > 1) {
+        status = error_set(err, WF_NOT_FOUND,
+                           "the log begins at LSN %" PRIu64 ": what was before it is not here",
+                           wal_first_lsn(engine->wal));
+    }
+    if (status == WF_OK) {
+        status = wal_walk(engine->wal, 1, UINT64_MAX, check_record, &walk, err);
+    }
+    if (status == WF_OK) {
+        status = compare_all(engine, &walk, err);
+    }
+    if (status == WF_OK) {
+        status = compare_count(engine, &walk, err);
+    }
+    size_t at = 0;
+    for (struct total *total; (total = table_next(&walk.totals, &at)) != NULL;) {
+        free(total);
+    }
+    table_deinit(&walk.totals);
+    codec_arena_deinit(&walk.arena);
+    return status;
+}

@@ -1,0 +1,73 @@
+/* An account of the ledger: number, type, currency, status, balance, holds. What money may do is
+ * ledger.h's matter.
+ *
+ * THE SIGN  A balance is what the bank owes the account's holder. A customer's 100.00 is +100.00; a
+ * loan, which its customer owes, is below zero. The bank's own accounts are the other side of the
+ * same book, so that all postings of a record, and all balances of a currency, sum to zero:
+ *
+ *   CASH/USD     money that came in over the counter or a wire: below zero what the bank holds
+ *   MARKET/USD   above zero what the bank owes the market for purchases
+ *   BANK/USD     fees: above zero what the bank earned
+ *   FX/USD       the bank's position: above zero what it took in by exchanges, below what it gave
+ *   OPENING/USD  the other side of balances that accounts were opened with
+ *
+ * They are opened by the first posting in their currency, and have no minimum. */
+#ifndef CORE_ACCOUNT_H
+#define CORE_ACCOUNT_H
+
+#include "engine/core/money.h"
+#include "engine/core/state.h"
+
+enum { ACCOUNT_HOLDS_MAX = 64 };
+
+/* Part of a balance that is promised: it may be posted, in part or in whole, or voided. */
+struct account_hold {
+    int64_t amount;
+    int64_t expires_ms; /* from then on it does not count; 0: never */
+    uint64_t lsn;       /* of the record that placed it */
+    char name[HOLD_NAME_MAX + 1];
+    char to[ACCOUNT_NUMBER_MAX + 1];
+};
+
+/* No limit below. */
+#define ACCOUNT_NO_MINIMUM INT64_MIN
+
+struct account {
+    struct entity entity;       /* ENTITY_ACCOUNT or ENTITY_INTERNAL_ACCOUNT */
+    struct record_link history; /* the last record about it, refusals included; not hashed */
+    uint64_t opened_lsn, lsn;   /* `lsn`: of the last record that changed it */
+    uint64_t version;           /* how many records changed it */
+    int64_t opened_ms, changed_ms;
+    const struct currency *currency;
+    int64_t balance; /* minor units */
+    int64_t minimum; /* the balance less what is held never falls below it */
+    enum account_status status;
+    struct account_hold *holds; /* in order of placement */
+    size_t hold_count, hold_capacity;
+    char type[ACCOUNT_TYPE_MAX + 1];
+    uint8_t number_size;
+    char number[]; /* terminated */
+};
+
+/* On the heap, active, balance 0; NULL where memory fails. */
+struct account *account_create(enum entity_kind kind, struct bytes_view number);
+void account_destroy(struct account *account);
+uint32_t account_bytes(const struct account *account); /* heap bytes, for entity.bytes */
+struct account *state_account(const struct state *state, struct bytes_view number);
+bool account_is_internal(const struct account *account);
+/* A loan's balance is at most 0. */
+bool account_is_loan(const struct account *account);
+/* Not one of the bank's: these hold a "/". */
+bool account_number_is_good(struct bytes_view number);
+
+bool account_hold_is_expired(const struct account_hold *hold, int64_t now_ms);
+/* NULL: none of that name, expired ones included. */
+struct account_hold *account_find_hold(const struct account *account, struct bytes_view name);
+/* The sum of what is held at that time. */
+int64_t account_held(const struct account *account, int64_t now_ms);
+/* What may leave the account: balance less held less minimum; INT64_MAX where nothing bounds it. */
+int64_t account_available(const struct account *account, int64_t now_ms);
+/* Room for `count` more holds. False: no memory. */
+bool account_reserve_holds(struct account *account, size_t count);
+
+#endif

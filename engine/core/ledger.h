@@ -1,0 +1,116 @@
+/* The ledger machine: what operations on accounts come to, and what their events do. The sign of a
+ * balance and the bank's own accounts are in account.h, what rules look at in reference.h. */
+#ifndef CORE_LEDGER_H
+#define CORE_LEDGER_H
+
+#include "engine/core/account.h"
+#include "engine/core/decide.h"
+
+/* What an operation may be asked to keep to. sufficient_funds and same_currency hold for every
+ * operation, asked for or not. Values are bits on disk. */
+enum rule {
+    RULE_SUFFICIENT_FUNDS = 0,
+    RULE_SAME_CURRENCY = 1,
+    RULE_EXCHANGE_RATE_VALIDATION = 2, /* the rate is present, fresh, and within its band */
+    RULE_MARKET_HOURS = 3,             /* the instrument's market is open */
+    RULE_INSTRUMENT_AVAILABLE = 4,
+    RULE_SERVICE_FEE_RULES = 5, /* the fee is one that a fee rule allows */
+    RULE_COUNT,
+};
+const char *rule_name(enum rule rule);
+/* RULE_COUNT: unknown. */
+enum rule rule_parse(struct bytes_view word);
+
+/* --- deciding --- */
+
+void ledger_decide_open(const struct state *state, const struct command *command,
+                        struct decision *decision);
+void ledger_decide_transact(const struct state *state, const struct command *command,
+                            struct decision *decision);
+void ledger_decide_status(const struct state *state, const struct command *command,
+                          struct decision *decision);
+
+/* --- one transaction while it is decided: ledger_work.c --- */
+
+/* What the operations before this one made of the accounts is in decision->lines. */
+struct reference;
+
+struct ledger_work {
+    const struct state *state;
+    struct decision *decision;
+    const struct operation *operation;  /* the one that is decided; NULL: none */
+    const struct operation *operations; /* all of them */
+    enum operation_kind kind;
+    uint32_t rules; /* asked for by it: bits 1 << enum rule */
+};
+
+enum { LEDGER_NONE = -1 };
+
+/* The account's line, by number; LEDGER_NONE and a refusal where there is none. */
+int ledger_line(struct ledger_work *work, struct bytes_view number);
+/* The bank's own of this name and currency; opened where there is none yet. */
+int ledger_internal_line(struct ledger_work *work, const char *name,
+                         const struct currency *currency);
+struct ledger_line *ledger_line_at(struct ledger_work *work, int line);
+/* Begin an operation's postings, add to them, and make them an event. */
+void ledger_posting_begin(struct ledger_work *work, enum operation_kind kind);
+bool ledger_post(struct ledger_work *work, int line, int64_t amount);
+struct event *ledger_posting_end(struct ledger_work *work);
+void ledger_note(struct ledger_work *work, const char *name, struct bytes_view value);
+/* The operation is refused: "operation 3 (transfer): …". False. */
+bool ledger_refuse(struct ledger_work *work, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void ledger_begin(struct ledger_work *work, const struct state *state, struct decision *decision);
+/* The touches say what became of the accounts. */
+void ledger_finish(struct ledger_work *work);
+/* An amount above 0 in this currency. */
+bool ledger_amount(struct ledger_work *work, struct bytes_view text,
+                   const struct currency *currency, int64_t *amount);
+bool ledger_is_active(struct ledger_work *work, int line);
+/* May so much leave? */
+bool ledger_can_pay(struct ledger_work *work, int line, int64_t amount);
+/* "ACC001" of a line. */
+struct bytes_view ledger_line_name(struct ledger_work *work, int line);
+
+/* --- the rules that look at reference data: ledger_rules.c. False: refused. --- */
+
+/* The rate to use, and how it stands in the record. */
+bool ledger_rule_rate(struct ledger_work *work, const struct currency *from,
+                      const struct currency *to, int64_t *rate);
+bool ledger_rule_instrument(struct ledger_work *work, const struct currency *currency);
+bool ledger_rule_fee(struct ledger_work *work, const struct currency *currency, int64_t amount);
+
+/* --- applying --- */
+
+/* Look up the accounts that the record touches, before its events are reserved. WF_NO_MEMORY,
+ * WF_DAMAGE. */
+enum wf_status ledger_reserve_touches(struct state *state, const struct record *record,
+                                      struct wf_error *err);
+enum wf_status ledger_reserve(struct state *state, const struct record *record,
+                              const struct event *event, struct wf_error *err);
+/* After its events: do the balances come to what the touches say? */
+enum wf_status ledger_reserve_end(const struct state *state, const struct record *record,
+                                  struct wf_error *err);
+/* Before the record's events are applied: new accounts become findable, all are touched. */
+void ledger_apply_begin(struct state *state, const struct record *record);
+void ledger_apply(struct state *state, const struct record *record, const struct event *event);
+
+/* --- bytes: ledger_entity.c --- */
+
+void ledger_encode_account(const struct account *account, struct bytes_buffer *value,
+                           size_t *hashed);
+enum wf_status ledger_load_account(struct state *state, enum entity_kind kind,
+                                   struct bytes_view number, struct bytes_reader *reader,
+                                   struct entity **out, struct wf_error *err);
+void ledger_encode_reference(const struct reference *reference, struct bytes_buffer *value);
+enum wf_status ledger_load_reference(struct state *state, struct bytes_view key,
+                                     struct bytes_reader *reader, struct entity **out,
+                                     struct wf_error *err);
+
+/* --- invariants --- */
+
+/* Each account on its own, and, where all are in memory, that each currency sums to zero.
+ * WF_DIVERGENCE. */
+enum wf_status ledger_check(const struct state *state, bool whole, struct wf_error *err);
+
+#endif

@@ -1,0 +1,568 @@
+/* Commands about accounts: opened, frozen, closed, and transactions of several operations that
+ * succeed or fail as one. */
+#include "engine/core/ledger.h"
+
+#include "engine/core/decision.h"
+#include "engine/core/reference.h"
+#include "engine/core/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const rule_names[RULE_COUNT] = {
+    [RULE_SUFFICIENT_FUNDS] = "sufficient_funds",
+    [RULE_SAME_CURRENCY] = "same_currency",
+    [RULE_EXCHANGE_RATE_VALIDATION] = "exchange_rate_validation",
+    [RULE_MARKET_HOURS] = "market_hours",
+    [RULE_INSTRUMENT_AVAILABLE] = "instrument_available",
+    [RULE_SERVICE_FEE_RULES] = "service_fee_rules",
+};
+
+const char *rule_name(enum rule rule) {
+    return (unsigned)rule < RULE_COUNT ? rule_names[rule] : NULL;
+}
+
+enum rule rule_parse(struct bytes_view word) {
+    unsigned rule = 0;
+    while (rule < RULE_COUNT && !text_equal(word, rule_names[rule]))
+        rule++;
+    return (enum rule)rule;
+}
+
+/* Who stands at an end of an operation. */
+enum end {
+    END_CUSTOMER, /* an account that is no loan */
+    END_LOAN,
+    END_CASH, /* one of the bank's own, by its name; it need not be given */
+    END_MARKET,
+    END_BANK,
+};
+
+#define BIT(rule) (UINT32_C(1) << RULE_##rule)
+#define COMMON (BIT(SUFFICIENT_FUNDS) | BIT(SAME_CURRENCY))
+
+/* By enum operation_kind: the ends of those that move money between two accounts at once, and the
+ * rules that make sense for each. */
+static const struct operation_terms {
+    enum end from, to;
+    uint32_t rules;
+} terms_of[] = {
+    [OPERATION_TRANSFER] = {END_CUSTOMER, END_CUSTOMER, COMMON},
+    [OPERATION_CURRENCY_EXCHANGE] = {END_CUSTOMER, END_CUSTOMER,
+                                     BIT(SUFFICIENT_FUNDS) | BIT(EXCHANGE_RATE_VALIDATION)},
+    [OPERATION_INVESTMENT_PURCHASE] = {END_CUSTOMER, END_MARKET,
+                                       COMMON | BIT(MARKET_HOURS) | BIT(INSTRUMENT_AVAILABLE)},
+    [OPERATION_FEE_DEDUCTION] = {END_CUSTOMER, END_BANK, COMMON | BIT(SERVICE_FEE_RULES)},
+    [OPERATION_DEPOSIT] = {END_CASH, END_CUSTOMER, BIT(SAME_CURRENCY)},
+    [OPERATION_WITHDRAWAL] = {END_CUSTOMER, END_CASH, COMMON},
+    [OPERATION_LOAN_DISBURSEMENT] = {END_LOAN, END_CUSTOMER, COMMON},
+    [OPERATION_LOAN_PAYMENT] = {END_CUSTOMER, END_LOAN, COMMON},
+    [OPERATION_HOLD] = {END_CUSTOMER, END_CUSTOMER, COMMON},
+    [OPERATION_POST] = {END_CUSTOMER, END_CUSTOMER, 0},
+    [OPERATION_VOID] = {END_CUSTOMER, END_CUSTOMER, 0},
+    [OPERATION_OPENING] = {END_CASH, END_CASH, 0}, /* not to be asked for, nor the next */
+    [OPERATION_REVERSAL] = {END_CASH, END_CASH, 0},
+};
+
+/* --- the ends --- */
+
+static const char *internal_name(enum end end) {
+    switch (end) {
+    case END_CASH:
+        return "CASH";
+    case END_MARKET:
+        return "MARKET";
+    case END_BANK:
+        return "BANK";
+    case END_CUSTOMER:
+    case END_LOAN:
+        break;
+    }
+    return NULL;
+}
+
+/* An account that may take part, in this currency. */
+static int customer_line(struct ledger_work *work, struct bytes_view number, enum end end,
+                         const char *which, const struct currency *currency) {
+    if (number.size == 0) {
+        ledger_refuse(work, "the account \"%s\" is missing", which);
+        return LEDGER_NONE;
+    }
+    int line = ledger_line(work, number);
+    if (line == LEDGER_NONE || !ledger_is_active(work, line))
+        return LEDGER_NONE;
+    const struct account *account = ledger_line_at(work, line)->account;
+    if (account_is_loan(account) != (end == END_LOAN)) {
+        ledger_refuse(work, "account %s is %s loan", account->number, end == END_LOAN ? "no" : "a");
+        return LEDGER_NONE;
+    }
+    if (account->currency != currency) {
+        ledger_refuse(work, "same_currency: account %s is in %s, not in %s", account->number,
+                      account->currency->code, currency->code);
+        return LEDGER_NONE;
+    }
+    return line;
+}
+
+static int end_line(struct ledger_work *work, enum end end, struct bytes_view number,
+                    const char *which, const struct currency *currency) {
+    const char *name = internal_name(end);
+    if (name == NULL)
+        return customer_line(work, number, end, which, currency);
+    if (number.size > 0 && !text_equal(number, name)) {
+        ledger_refuse(work, "\"%s\" must be %s, not \"%.*s\"", which, name,
+                      (int)(number.size < 64 ? number.size : 64), (const char *)number.data);
+        return LEDGER_NONE;
+    }
+    return ledger_internal_line(work, name, currency);
+}
+
+static const struct currency *read_currency(struct ledger_work *work, struct bytes_view code) {
+    const struct currency *currency = currency_find(code);
+    if (currency == NULL)
+        ledger_refuse(work, "\"%.*s\" is no currency such as USD",
+                      (int)(code.size < 32 ? code.size : 32),
+                      code.size > 0 ? (const char *)code.data : "");
+    return currency;
+}
+
+/* --- operations --- */
+
+/* A loan takes payments up to what is owed. */
+static bool check_payee(struct ledger_work *work, int to, int64_t amount) {
+    const struct ledger_line *line = ledger_line_at(work, to);
+    if (line->account == NULL || !account_is_loan(line->account) || line->balance + amount <= 0)
+        return true;
+    char owed[MONEY_TEXT_SIZE];
+    return ledger_refuse(work, "loan %s owes %s %s, and not more", line->account->number,
+                         money_print(owed, -line->balance, line->currency), line->currency->code);
+}
+
+static bool check_rules(struct ledger_work *work, const struct currency *currency, int64_t amount) {
+    bool market = (work->rules & (BIT(MARKET_HOURS) | BIT(INSTRUMENT_AVAILABLE))) != 0;
+    if (market && !ledger_rule_instrument(work, currency))
+        return false;
+    return (work->rules & BIT(SERVICE_FEE_RULES)) == 0 || ledger_rule_fee(work, currency, amount);
+}
+
+static bool check_distinct(struct ledger_work *work, int from, int to) {
+    return from != to || ledger_refuse(work, "\"from\" and \"to\" are the same account");
+}
+
+/* Everything that takes from one account what it gives to another. */
+static bool decide_move(struct ledger_work *work) {
+    const struct operation *operation = work->operation;
+    const struct operation_terms *terms = &terms_of[work->kind];
+    const struct currency *currency = read_currency(work, operation->currency);
+    int64_t amount;
+    if (currency == NULL || !ledger_amount(work, operation->amount, currency, &amount))
+        return false;
+    int from = end_line(work, terms->from, operation->from, "from", currency);
+    int to = from == LEDGER_NONE ? from : end_line(work, terms->to, operation->to, "to", currency);
+    if (to == LEDGER_NONE || !check_distinct(work, from, to) ||
+        !check_rules(work, currency, amount) || !ledger_can_pay(work, from, amount) ||
+        !check_payee(work, to, amount))
+        return false;
+    ledger_posting_begin(work, work->kind);
+    if (operation->instrument.size > 0)
+        ledger_note(work, "instrument", operation->instrument);
+    if (operation->fee_rule.size > 0)
+        ledger_note(work, "fee_rule", operation->fee_rule);
+    return ledger_post(work, from, -amount) && ledger_post(work, to, amount);
+}
+
+/* "USD_to_EUR" */
+static bool read_pair(struct ledger_work *work, const struct currency **from,
+                      const struct currency **to) {
+    struct bytes_view pair = work->operation->currency;
+    const size_t second = CURRENCY_SIZE + strlen("_to_");
+    *from = *to = NULL;
+    if (pair.size == second + CURRENCY_SIZE &&
+        memcmp(pair.data + CURRENCY_SIZE, "_to_", strlen("_to_")) == 0) {
+        *from = currency_find((struct bytes_view){pair.data, CURRENCY_SIZE});
+        *to = currency_find((struct bytes_view){pair.data + second, CURRENCY_SIZE});
+    }
+    if (*from != NULL && *to != NULL && *from != *to)
+        return true;
+    return ledger_refuse(work, "\"%.*s\" is no pair of two currencies such as USD_to_EUR",
+                         (int)(pair.size < 32 ? pair.size : 32),
+                         pair.size > 0 ? (const char *)pair.data : "");
+}
+
+/* The bank stands between: it takes the one currency and gives the other. */
+static bool decide_exchange(struct ledger_work *work) {
+    const struct operation *operation = work->operation;
+    const struct currency *sold, *bought;
+    int64_t amount, rate, worth;
+    if (!read_pair(work, &sold, &bought) || !ledger_amount(work, operation->amount, sold, &amount))
+        return false;
+    int from = customer_line(work, operation->from, END_CUSTOMER, "from", sold);
+    int to =
+        from == LEDGER_NONE ? from : customer_line(work, operation->to, END_CUSTOMER, "to", bought);
+    if (to == LEDGER_NONE || !ledger_can_pay(work, from, amount) ||
+        !ledger_rule_rate(work, sold, bought, &rate))
+        return false;
+    if (!money_convert(amount, sold, rate, bought, &worth))
+        return ledger_refuse(work, "the amount in %s would leave 64 bits", bought->code);
+    if (worth == 0)
+        return ledger_refuse(work, "the amount is worth less than the smallest unit of %s",
+                             bought->code);
+    int takes = ledger_internal_line(work, "FX", sold);
+    int gives = ledger_internal_line(work, "FX", bought);
+    ledger_posting_begin(work, work->kind);
+    ledger_note(work, "pair", operation->currency);
+    const struct reference *reference =
+        state_reference(work->state, REFERENCE_RATE, operation->currency);
+    for (size_t i = 0; reference != NULL && i < reference->field_count; i++)
+        if (operation->rate.size == 0 || !text_equal(reference->fields[i].name, "rate"))
+            ledger_note(work, (const char *)reference->fields[i].name.data,
+                        reference->fields[i].value);
+    if (operation->rate.size > 0)
+        ledger_note(work, "rate", operation->rate);
+    return ledger_post(work, from, -amount) && ledger_post(work, takes, amount) &&
+           ledger_post(work, gives, -worth) && ledger_post(work, to, worth);
+}
+
+/* --- two phases --- */
+
+/* By an operation before this one, or because it expired. */
+static bool is_ended_here(const struct ledger_work *work, int line, struct bytes_view name) {
+    for (size_t i = 0; i < work->decision->event_count; i++) {
+        const struct event *event = &work->decision->events[i];
+        if (event->kind == EVENT_HOLD_ENDED && event->as.hold_ended.account == (uint32_t)line &&
+            text_same(event->as.hold_ended.name, name))
+            return true;
+    }
+    return false;
+}
+
+static const struct account_hold *find_hold(struct ledger_work *work, int line) {
+    const struct account *account = ledger_line_at(work, line)->account;
+    struct bytes_view name = work->operation->hold;
+    const struct account_hold *hold = account_find_hold(account, name);
+    if (hold != NULL && !account_hold_is_expired(hold, work->decision->time_ms) &&
+        !is_ended_here(work, line, name))
+        return hold;
+    ledger_refuse(work,
+                  "account %s has no hold \"%.*s\": it was never placed, or it was posted, voided "
+                  "or expired",
+                  account->number, (int)(name.size < 64 ? name.size : 64),
+                  name.size > 0 ? (const char *)name.data : "");
+    return NULL;
+}
+
+static bool name_is_free(struct ledger_work *work, int line) {
+    const struct account *account = ledger_line_at(work, line)->account;
+    struct bytes_view name = work->operation->hold;
+    bool used = account_find_hold(account, name) != NULL && !is_ended_here(work, line, name);
+    for (size_t i = 0; !used && i < work->decision->event_count; i++) {
+        const struct event *event = &work->decision->events[i];
+        used = event->kind == EVENT_HOLD_PLACED &&
+               event->as.hold_placed.account == (uint32_t)line &&
+               text_same(event->as.hold_placed.name, name);
+    }
+    return !used || ledger_refuse(work, "account %s has a hold \"%.*s\" already", account->number,
+                                  TEXT_ARGS(name));
+}
+
+static bool decide_hold(struct ledger_work *work) {
+    const struct operation *operation = work->operation;
+    const struct currency *currency = read_currency(work, operation->currency);
+    int64_t amount;
+    if (currency == NULL || !ledger_amount(work, operation->amount, currency, &amount))
+        return false;
+    if (!text_is_name(operation->hold, HOLD_NAME_MAX))
+        return ledger_refuse(work, "\"hold\" must be a name of 1 to %d bytes", HOLD_NAME_MAX);
+    int from = customer_line(work, operation->from, END_CUSTOMER, "from", currency);
+    int to = from == LEDGER_NONE ? from
+                                 : customer_line(work, operation->to, END_CUSTOMER, "to", currency);
+    if (to == LEDGER_NONE || !check_distinct(work, from, to) || !name_is_free(work, from) ||
+        !ledger_can_pay(work, from, amount))
+        return false;
+    struct ledger_line *line = ledger_line_at(work, from);
+    if (line->hold_count >= ACCOUNT_HOLDS_MAX)
+        return ledger_refuse(work, "account %.*s has %d holds already",
+                             TEXT_ARGS(ledger_line_name(work, from)), ACCOUNT_HOLDS_MAX);
+    line->hold_count++;
+    line->held += amount;
+    struct event *event = decision_add(work->decision, EVENT_HOLD_PLACED);
+    event->as.hold_placed.account = (uint32_t)from;
+    event->as.hold_placed.amount = amount;
+    event->as.hold_placed.expires_ms =
+        operation->expires_in_ms > 0 ? work->decision->time_ms + operation->expires_in_ms : 0;
+    event->as.hold_placed.name = operation->hold;
+    event->as.hold_placed.to = operation->to;
+    return true;
+}
+
+static void end_hold(struct ledger_work *work, int line, const struct account_hold *hold,
+                     enum hold_end end) {
+    ledger_line_at(work, line)->held -= hold->amount;
+    ledger_line_at(work, line)->hold_count--;
+    struct event *event = decision_add(work->decision, EVENT_HOLD_ENDED);
+    event->as.hold_ended.account = (uint32_t)line;
+    event->as.hold_ended.end = end;
+    event->as.hold_ended.name = text_view(hold->name);
+}
+
+/* Of a hold the whole amount, or a part of it; the rest is free again. */
+static bool decide_post(struct ledger_work *work) {
+    const struct operation *operation = work->operation;
+    int from = ledger_line(work, operation->from);
+    const struct account_hold *hold = from == LEDGER_NONE ? NULL : find_hold(work, from);
+    if (hold == NULL || !ledger_is_active(work, from))
+        return false;
+    const struct currency *currency = ledger_line_at(work, from)->currency;
+    int64_t amount = hold->amount;
+    if (operation->amount.size > 0 && !ledger_amount(work, operation->amount, currency, &amount))
+        return false;
+    char held[MONEY_TEXT_SIZE];
+    if (amount > hold->amount)
+        return ledger_refuse(work, "the hold \"%s\" is of %s %s, and not more", hold->name,
+                             money_print(held, hold->amount, currency), currency->code);
+    int to = customer_line(work, text_view(hold->to), END_CUSTOMER, "to", currency);
+    if (to == LEDGER_NONE)
+        return false;
+    end_hold(work, from, hold, HOLD_POSTED);
+    ledger_posting_begin(work, work->kind);
+    ledger_note(work, "hold", text_view(hold->name));
+    return ledger_post(work, from, -amount) && ledger_post(work, to, amount);
+}
+
+static bool decide_void(struct ledger_work *work) {
+    int from = ledger_line(work, work->operation->from);
+    const struct account_hold *hold = from == LEDGER_NONE ? NULL : find_hold(work, from);
+    if (hold == NULL)
+        return false;
+    end_hold(work, from, hold, HOLD_VOIDED);
+    return true;
+}
+
+/* --- a transaction --- */
+
+static bool read_rules(struct ledger_work *work) {
+    const struct operation *operation = work->operation;
+    for (size_t i = 0; i < operation->rule_count; i++) {
+        struct bytes_view word = operation->rules[i];
+        enum rule rule = rule_parse(word);
+        if (rule == RULE_COUNT)
+            return ledger_refuse(work, "there is no rule \"%.*s\"",
+                                 (int)(word.size < 64 ? word.size : 64), (const char *)word.data);
+        if ((terms_of[work->kind].rules >> rule & 1) == 0)
+            return ledger_refuse(work, "the rule %s is not one for this operation",
+                                 rule_name(rule));
+        work->rules |= UINT32_C(1) << rule;
+    }
+    return true;
+}
+
+static bool decide_operation(struct ledger_work *work, const struct operation *operation) {
+    work->operation = operation;
+    work->kind = operation_kind_parse(operation->type);
+    work->rules = 0;
+    if (work->kind == 0 || work->kind >= OPERATION_OPENING)
+        return ledger_refuse(work, "there is no operation of this type");
+    if (!read_rules(work))
+        return false;
+    switch (work->kind) {
+    case OPERATION_CURRENCY_EXCHANGE:
+        return decide_exchange(work);
+    case OPERATION_HOLD:
+        return decide_hold(work);
+    case OPERATION_POST:
+        return decide_post(work);
+    case OPERATION_VOID:
+        return decide_void(work);
+    case OPERATION_TRANSFER:
+    case OPERATION_INVESTMENT_PURCHASE:
+    case OPERATION_FEE_DEDUCTION:
+    case OPERATION_DEPOSIT:
+    case OPERATION_WITHDRAWAL:
+    case OPERATION_LOAN_DISBURSEMENT:
+    case OPERATION_LOAN_PAYMENT:
+        return decide_move(work);
+    case OPERATION_OPENING:
+    case OPERATION_REVERSAL:
+        break;
+    }
+    return false;
+}
+
+/* What was refused changed nothing: accounts that it would have opened are not there. */
+static void drop_new_lines(struct decision *decision) {
+    size_t kept = 0;
+    for (size_t i = 0; i < decision->touch_count; i++) {
+        if (decision->lines[i].account == NULL)
+            continue;
+        decision->touches[kept] = decision->touches[i];
+        decision->touches[kept].balance = decision->lines[i].account->balance;
+        kept++;
+    }
+    decision->touch_count = kept;
+}
+
+void ledger_decide_transact(const struct state *state, const struct command *command,
+                            struct decision *decision) {
+    struct ledger_work work;
+    ledger_begin(&work, state, decision);
+    work.operations = command->as.account_transact.operations;
+    size_t count = command->as.account_transact.count;
+    if (count == 0 || count > COMMAND_OPERATIONS_MAX) {
+        decision_fail(decision, WF_USAGE, "a transaction has 1 to %d operations, not %zu",
+                      COMMAND_OPERATIONS_MAX, count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!decide_operation(&work, &work.operations[i])) {
+            drop_new_lines(decision);
+            return;
+        }
+    }
+    ledger_finish(&work);
+}
+
+/* --- one account --- */
+
+static bool read_amount(struct decision *decision, const char *what, struct bytes_view text,
+                        const struct currency *currency, int64_t *amount) {
+    enum decimal_problem problem = decimal_parse(text, currency->scale, amount);
+    if (problem == DECIMAL_OK)
+        return true;
+    decision_fail(decision, WF_USAGE, "the %s \"%.*s\" %s in %s", what,
+                  (int)(text.size < 64 ? text.size : 64), (const char *)text.data,
+                  decimal_problem_words(problem), currency->code);
+    return false;
+}
+
+static bool check_opening(const struct command *command, struct decision *decision) {
+    struct bytes_view number = command->subject, type = command->as.account_open.type;
+    if (!account_number_is_good(number)) {
+        decision_fail(decision, WF_USAGE,
+                      "the number of an account must have 1 to %d bytes of UTF-8 without control "
+                      "characters and without \"/\"",
+                      ACCOUNT_NUMBER_MAX);
+        return false;
+    }
+    if (!text_is_name(type, ACCOUNT_TYPE_MAX) || text_equal(type, "internal")) {
+        decision_fail(decision, WF_USAGE,
+                      "the type of an account must be a word such as checking, savings, investment "
+                      "or loan, of at most %d bytes",
+                      ACCOUNT_TYPE_MAX);
+        return false;
+    }
+    if (currency_find(command->as.account_open.currency) == NULL) {
+        decision_fail(decision, WF_USAGE, "\"%.*s\" is no currency such as USD",
+                      (int)(command->as.account_open.currency.size < 32
+                                ? command->as.account_open.currency.size
+                                : 32),
+                      (const char *)command->as.account_open.currency.data);
+        return false;
+    }
+    return true;
+}
+
+static bool read_opening(const struct command *command, struct decision *decision,
+                         const struct currency *currency, int64_t *balance, int64_t *minimum) {
+    bool loan = text_equal(command->as.account_open.type, "loan");
+    struct bytes_view amount = command->as.account_open.balance,
+                      least = command->as.account_open.minimum;
+    *balance = 0;
+    *minimum = loan ? ACCOUNT_NO_MINIMUM : 0;
+    if ((amount.size > 0 && !read_amount(decision, "balance", amount, currency, balance)) ||
+        (least.size > 0 && !read_amount(decision, "minimum", least, currency, minimum)))
+        return false;
+    if (loan ? *balance > 0 : *balance < 0) {
+        decision_fail(decision, WF_USAGE, "the balance of %s may not be %s zero",
+                      loan ? "a loan" : "an account at its beginning", loan ? "above" : "below");
+        return false;
+    }
+    if (*minimum != ACCOUNT_NO_MINIMUM && *balance < *minimum) {
+        decision_refuse(decision, "the balance is below the minimum");
+        return false;
+    }
+    return true;
+}
+
+/* The balance at the beginning comes from somewhere too. */
+static bool post_opening(struct ledger_work *work, int line, int64_t balance) {
+    if (balance == 0)
+        return true;
+    int other = ledger_internal_line(work, "OPENING", ledger_line_at(work, line)->currency);
+    ledger_posting_begin(work, OPERATION_OPENING);
+    return ledger_post(work, other, -balance) && ledger_post(work, line, balance);
+}
+
+void ledger_decide_open(const struct state *state, const struct command *command,
+                        struct decision *decision) {
+    struct ledger_work work;
+    ledger_begin(&work, state, decision);
+    if (!check_opening(command, decision))
+        return;
+    if (state_account(state, command->subject) != NULL) {
+        (void)ledger_line(&work, command->subject);
+        decision_refuse(decision, "account \"%.*s\" is there already", TEXT_ARGS(command->subject));
+        drop_new_lines(decision);
+        return;
+    }
+    const struct currency *currency = currency_find(command->as.account_open.currency);
+    int64_t balance, minimum;
+    if (!read_opening(command, decision, currency, &balance, &minimum))
+        return;
+    decision->touches[0] = (struct record_touch){
+        .kind = ENTITY_ACCOUNT, .name = command->subject, .currency = currency_code(currency)};
+    decision->lines[0] = (struct ledger_line){.currency = currency, .minimum = minimum};
+    decision->touch_count = 1;
+    struct event *event = decision_add(decision, EVENT_ACCOUNT_OPENED);
+    event->as.account_opened.account = 0;
+    event->as.account_opened.type = command->as.account_open.type;
+    event->as.account_opened.currency = currency_code(currency);
+    event->as.account_opened.minimum = minimum;
+    if (post_opening(&work, 0, balance))
+        ledger_finish(&work);
+    else
+        drop_new_lines(decision);
+}
+
+static bool may_close(struct ledger_work *work, const struct account *account) {
+    char balance[MONEY_TEXT_SIZE];
+    const struct ledger_line *line = ledger_line_at(work, 0);
+    if (line->balance != 0)
+        return ledger_refuse(
+            work, "account %s holds %s %s: it must be empty to be closed", account->number,
+            money_print(balance, line->balance, account->currency), account->currency->code);
+    if (line->hold_count > 0)
+        return ledger_refuse(work, "account %s has %zu holds: post or void them first",
+                             account->number, line->hold_count);
+    return true;
+}
+
+void ledger_decide_status(const struct state *state, const struct command *command,
+                          struct decision *decision) {
+    static const struct {
+        enum account_status from, to;
+    } changes[] = {{ACCOUNT_ACTIVE, ACCOUNT_FROZEN}, /* freeze, unfreeze, close */
+                   {ACCOUNT_FROZEN, ACCOUNT_ACTIVE},
+                   {ACCOUNT_ACTIVE, ACCOUNT_CLOSED}};
+    struct ledger_work work;
+    ledger_begin(&work, state, decision);
+    const struct account *account = state_account(state, command->subject);
+    if (account == NULL || account_is_internal(account)) {
+        decision_fail(decision, WF_NOT_FOUND, "there is no account \"%.*s\"",
+                      TEXT_ARGS(command->subject));
+        return;
+    }
+    (void)ledger_line(&work, command->subject);
+    enum account_status from = changes[command->kind - COMMAND_ACCOUNT_FREEZE].from,
+                        to = changes[command->kind - COMMAND_ACCOUNT_FREEZE].to;
+    if (account->status != from) {
+        ledger_refuse(&work, "account %s is %s", account->number,
+                      account_status_name(account->status));
+    } else if (to != ACCOUNT_CLOSED || may_close(&work, account)) {
+        struct event *event = decision_add(decision, EVENT_ACCOUNT_STATUS_SET);
+        event->as.account_status_set.account = 0;
+        event->as.account_status_set.status = to;
+        event->as.account_status_set.reason = command->as.account_status.reason;
+    }
+    ledger_finish(&work);
+}

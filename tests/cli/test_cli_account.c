@@ -1,0 +1,171 @@
+/* The bank from outside: the feature's scenario by wfctl and by exec, statements in three forms,
+ * refusals and exit statuses. */
+#include "tests/cli/cli_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPEN(number, type, currency, balance)                                                      \
+    "{\"cmd\":\"account.open\",\"id\":\"" number "\",\"type\":\"" type                             \
+    "\",\"currency\":\"" currency "\",\"balance\":\"" balance "\"}\n"
+#define OPS                                                                                        \
+    "\"ops\":["                                                                                    \
+    "{\"type\":\"transfer\",\"from\":\"ACC001\",\"to\":\"ACC002\",\"amount\":\"1000.00\","         \
+    "\"currency\":\"USD\",\"rules\":[\"sufficient_funds\",\"same_currency\"]},"                    \
+    "{\"type\":\"currency_exchange\",\"from\":\"ACC002\",\"to\":\"ACC003\",\"amount\":\"500.00\"," \
+    "\"currency\":\"USD_to_EUR\",\"rules\":[\"exchange_rate_validation\"]},"                       \
+    "{\"type\":\"investment_purchase\",\"from\":\"ACC004\",\"to\":\"MARKET\",\"amount\":"          \
+    "\"5000.00\",\"currency\":\"USD\",\"rules\":[\"market_hours\",\"instrument_available\"]},"     \
+    "{\"type\":\"fee_deduction\",\"from\":\"ACC001\",\"to\":\"BANK\",\"amount\":\"25.00\","        \
+    "\"currency\":\"USD\",\"rules\":[\"service_fee_rules\"]}]"
+
+/* 2026-01-01 is a Thursday; the store's clock stands at 00:00. */
+static const char bank[] = OPEN("ACC001", "checking", "USD", "5000.00")
+    OPEN("ACC002", "savings", "USD", "10000.00") OPEN("ACC003", "checking", "EUR", "2500.00") OPEN(
+        "ACC004", "investment", "USD",
+        "50000.00") "{\"cmd\":\"rate.set\",\"id\":\"USD_to_EUR\",\"data\":{\"rate\":\"0.90\","
+                    "\"source\":\"ECB\"}}\n"
+                    "{\"cmd\":\"calendar.set\",\"id\":\"NYSE\",\"data\":{\"open\":\"14:30\","
+                    "\"close\":\"21:00\"}}\n"
+                    "{\"cmd\":\"instrument.set\",\"id\":\"MARKET\",\"data\":{\"currency\":\"USD\","
+                    "\"calendar\":\"NYSE\"}}\n"
+                    "{\"cmd\":\"fee_rule.set\",\"id\":\"service_fee\",\"data\":{\"currency\":"
+                    "\"USD\","
+                    "\"maximum\":\"50.00\"}}\n"
+                    "{\"cmd\":\"clock.advance\",\"duration\":\"15h\"}\n";
+
+static void make_bank(struct fixture *fixture) {
+    fixture_init(fixture);
+    json_t *answers = exec_lines(fixture, 0, bank);
+    for (size_t i = 0; i < json_array_size(answers); i++)
+        assert_true(true_at(json_array_get(answers, i), "ok"));
+}
+
+static void test_exec_account_feature_comes_to_its_figures(void **state) {
+    struct fixture *fixture = *state;
+    make_bank(fixture);
+    json_t *answers = exec_lines(fixture, 0,
+                                 "{\"cmd\":\"account.transact\"," OPS "}\n"
+                                 "{\"cmd\":\"account.show\",\"number\":\"ACC003\"}\n"
+                                 "{\"cmd\":\"account.check\"}\n"
+                                 "{\"cmd\":\"account.list\",\"all\":true}\n");
+    static const char *const balances[] = {"3975.00", "10500.00", "2950.00", "45000.00"};
+    for (int i = 0; i < 4; i++) {
+        char path[60];
+        snprintf(path, sizeof path, "0.result.balances.%d.balance", i);
+        assert_string_equal(text_at(answers, path), balances[i]);
+    }
+    assert_string_equal(text_at(answers, "1.result.balance"), "2950.00");
+    assert_true(true_at(answers, "2.ok"));
+    assert_int_equal(json_array_size(at(answers, "3.result.accounts")), 10);
+}
+
+static void test_exec_account_names_the_operation_that_failed(void **state) {
+    struct fixture *fixture = *state;
+    make_bank(fixture);
+    json_t *answers =
+        exec_lines(fixture, 0,
+                   "{\"cmd\":\"clock.advance\",\"duration\":\"6h\"}\n" /* the market has closed */
+                   "{\"cmd\":\"account.transact\"," OPS "}\n"
+                   "{\"cmd\":\"account.show\",\"id\":\"ACC001\"}\n"
+                   "{\"cmd\":\"account.transact\",\"ops\":[{\"type\":\"transfer\",\"amount\":5}]}\n"
+                   "{\"cmd\":\"account.transact\",\"ops\":[{\"colour\":\"red\"}]}\n"
+                   "{\"cmd\":\"account.transact\",\"ops\":{}}\n"
+                   "{\"cmd\":\"account.transact\"}\n"
+                   "{\"cmd\":\"account.transact\",\"ops\":[]}\n"
+                   "{\"cmd\":\"account.open\",\"type\":\"checking\",\"currency\":\"USD\"}\n"
+                   "{\"cmd\":\"account.show\",\"id\":\"ACC009\"}\n");
+    assert_code(at(answers, "1"), "refused");
+    assert_contains(text_at(answers, "1.error.message"),
+                    "operation 3 (investment_purchase): market_hours: NYSE is closed");
+    assert_string_equal(text_at(answers, "2.result.balance"), "5000.00");
+    for (int i = 3; i <= 8; i++)
+        assert_code(json_array_get(answers, (size_t)i), "usage");
+    assert_contains(text_at(answers, "3.error.message"),
+                    "operation 1: member 'amount' must be a string");
+    assert_code(at(answers, "9"), "not_found");
+}
+
+static void test_account_commands_and_their_exit_statuses(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    json_t *answer = ASK(fixture, 0, "account", "open", "A", "--type", "checking", "--currency",
+                         "USD", "--balance", "10.00", "--actor", "ann");
+    assert_string_equal(text_at(answer, "result.balances.0.balance"), "10.00");
+    ASK(fixture, 1, "account", "open", "A", "--type", "checking", "--currency", "USD");
+    ASK(fixture, 2, "account", "open", "B", "--type", "checking", "--currency", "XYZ");
+    ASK(fixture, 2, "account", "open", "B", "--type", "checking");
+    ASK(fixture, 3, "account", "show", "B");
+    ASK(fixture, 0, "account", "open", "B", "-t", "savings", "-c", "USD");
+    static const char text[] = "{\"ops\":[{\"type\":\"transfer\",\"from\":\"A\",\"to\":\"B\","
+                               "\"amount\":\"4.00\",\"currency\":\"USD\"}]}";
+    fixture_write(fixture, "ops.json", text, strlen(text));
+    assert_contains(SAY(fixture, 0, "account", "transact", fixture_path(fixture, "ops.json")),
+                    "A  6.00 USD");
+    assert_int_equal(run(fixture, text, strlen(text), NULL,
+                         (const char *const[]){"account", "transact", "-", NULL}),
+                     0);
+    assert_int_equal(run(fixture, text, strlen(text), NULL,
+                         (const char *const[]){"account", "transact", "-", NULL}),
+                     1);
+    assert_contains(fixture->err, "operation 1 (transfer): sufficient_funds");
+    assert_int_equal(
+        run(fixture, "{", 1, NULL, (const char *const[]){"account", "transact", "-", NULL}), 2);
+    ASK(fixture, 0, "account", "freeze", "A", "--reason", "fraud");
+    answer = ASK(fixture, 0, "account", "show", "A");
+    assert_string_equal(text_at(answer, "status"), "frozen");
+    ASK(fixture, 1, "account", "close", "A");
+    ASK(fixture, 0, "account", "unfreeze", "A");
+    ASK(fixture, 1, "account", "close", "A");
+    ASK(fixture, 3, "account", "close", "Z");
+    ASK(fixture, 0, "account", "check");
+    assert_contains(SAY(fixture, 0, "account", "list"), "savings");
+    assert_contains(SAY(fixture, 0, "account", "history", "A"), "sufficient_funds");
+    SAY(fixture, 0, "replay", "--verify");
+}
+
+static void test_account_statement_has_three_forms(void **state) {
+    struct fixture *fixture = *state;
+    make_bank(fixture);
+    exec_lines(fixture, 0, "{\"cmd\":\"account.transact\",\"actor\":\"a,\\\"b\\\"\"," OPS "}\n");
+    json_t *answer = ASK(fixture, 0, "account", "statement", "ACC001");
+    assert_int_equal(json_array_size(at(answer, "lines")), 3);
+    assert_string_equal(text_at(answer, "lines.2.operation"), "fee_deduction");
+    assert_string_equal(text_at(answer, "lines.2.balance"), "3975.00");
+    assert_contains(SAY(fixture, 0, "account", "statement", "ACC001"), "-1000.00  4000.00");
+    const char *csv = SAY(fixture, 0, "-o", "csv", "account", "statement", "ACC001");
+    assert_contains(csv, "lsn,time,operation,other,amount,balance,actor\r\n");
+    assert_contains(csv, ",transfer,ACC002,-1000.00,4000.00,\"a,\"\"b\"\"\"\r\n");
+    answer = ASK(fixture, 0, "account", "statement", "ACC001", "--as-of", "5");
+    assert_int_equal(json_array_size(at(answer, "lines")), 1);
+    SAY(fixture, 2, "-o", "csv", "account", "list");
+    ASK(fixture, 3, "account", "statement", "ACC001", "--as-of", "1");
+}
+
+static void test_reference_data_is_set_and_listed(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    ASK(fixture, 0, "rate", "set", "USD_to_EUR", "rate=0.91", "source=ECB");
+    ASK(fixture, 0, "rate", "set", "USD_to_EUR", "rate=0.90", "source=ECB");
+    ASK(fixture, 2, "rate", "set", "USD_to_EUR", "rate=-1", "source=ECB");
+    ASK(fixture, 0, "calendar", "set", "NYSE", "open=14:30", "close=21:00");
+    ASK(fixture, 0, "instrument", "set", "ACME", "currency=USD", "calendar=NYSE");
+    ASK(fixture, 0, "fee_rule", "set", "service_fee", "currency=USD", "maximum=9.00");
+    json_t *answer = ASK(fixture, 0, "rate", "list");
+    assert_int_equal(json_array_size(at(answer, "references")), 1);
+    assert_string_equal(text_at(answer, "references.0.data.rate"), "0.90");
+    assert_contains(SAY(fixture, 0, "calendar", "list"), "NYSE  open=14:30, close=21:00");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+        TEST(test_exec_account_feature_comes_to_its_figures),
+        TEST(test_exec_account_names_the_operation_that_failed),
+        TEST(test_account_commands_and_their_exit_statuses),
+        TEST(test_account_statement_has_three_forms),
+        TEST(test_reference_data_is_set_and_listed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

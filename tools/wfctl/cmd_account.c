@@ -1,0 +1,302 @@
+#include "base/error.h"
+#include "tools/wfctl/cli.h"
+#include "tools/wfctl/format.h"
+#include "tools/wfctl/operations.h"
+#include "tools/wfctl/store.h"
+#include "tools/wfctl/table.h"
+#include "tools/wfctl/view.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- commands --- */
+
+static void tell_result_text(struct out *out, const char *name, const struct wf_result *result) {
+    if (name) {
+        out_text(out, name);
+        out_printf(out, ": ");
+    }
+    out_text(out, result->outcome ? result->outcome : "recorded");
+    out_printf(out, ", record %" PRIu64 "%s\n", result->lsn,
+               result->replayed ? "; this key was used before: the first outcome again" : "");
+    for (size_t i = 0; i < result->balance_count; i++) {
+        out_printf(out, "  ");
+        out_text(out, result->balances[i].account);
+        out_printf(out, "  %s %s\n", result->balances[i].balance, result->balances[i].currency);
+    }
+}
+
+enum wf_status account_execute(struct cli *cli, struct wf_command *command) {
+    command->key = cli_option(cli, "key");
+    command->actor = cli_option(cli, "actor");
+    struct wf_result result;
+    enum wf_status status = wf_execute(cli->engine, command, &result, &cli->err);
+    if (status != WF_OK)
+        return status;
+    struct out *out = &cli->out;
+    if (!out_is_json(out)) {
+        tell_result_text(out, command->id, &result);
+        return WF_OK;
+    }
+    out_object_open(out);
+    emit_member_uint(&out->json, "lsn", result.lsn);
+    if (result.replayed)
+        emit_member_bool(&out->json, "replayed", true);
+    emit_key(&out->json, "result");
+    view_result(&out->json, command->kind, &result);
+    out_object_close(out);
+    return WF_OK;
+}
+
+enum wf_status cmd_account_open(struct cli *cli) {
+    struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
+                                 .id = cli->arguments[0],
+                                 .type = cli_option(cli, "type"),
+                                 .currency = cli_option(cli, "currency"),
+                                 .amount = cli_option(cli, "balance"),
+                                 .minimum = cli_option(cli, "minimum")};
+    return account_execute(cli, &command);
+}
+
+static enum wf_status set_status(struct cli *cli, enum wf_command_kind kind) {
+    struct wf_command command = {
+        .kind = kind, .id = cli->arguments[0], .reason = cli_option(cli, "reason")};
+    return account_execute(cli, &command);
+}
+
+enum wf_status cmd_account_freeze(struct cli *cli) {
+    return set_status(cli, WF_ACCOUNT_FREEZE);
+}
+
+enum wf_status cmd_account_unfreeze(struct cli *cli) {
+    return set_status(cli, WF_ACCOUNT_UNFREEZE);
+}
+
+enum wf_status cmd_account_close(struct cli *cli) {
+    return set_status(cli, WF_ACCOUNT_CLOSE);
+}
+
+/* {"ops":[…]} or the array alone. */
+static enum wf_status transact(struct cli *cli, struct operations *operations, const char *text) {
+    json_error_t problem;
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &problem);
+    if (!root)
+        return error_set(&cli->err, WF_USAGE, "%s:%d:%d: %s", cli->arguments[0], problem.line,
+                         problem.column, problem.text);
+    const json_t *ops = json_is_object(root) ? json_object_get(root, "ops") : root;
+    enum wf_status status = operations_read(operations, ops, &cli->err);
+    if (status == WF_OK) {
+        struct wf_command command = {.kind = WF_ACCOUNT_TRANSACT,
+                                     .operations = operations->list,
+                                     .operation_count = operations->count};
+        status = account_execute(cli, &command);
+    }
+    json_decref(root);
+    return status;
+}
+
+enum wf_status cmd_account_transact(struct cli *cli) {
+    char *text = NULL;
+    enum wf_status status = store_read_file(cli, cli->arguments[0], &text);
+    if (status != WF_OK)
+        return status;
+    struct operations *operations = malloc(sizeof *operations);
+    status = operations ? transact(cli, operations, text)
+                        : error_set(&cli->err, WF_NO_MEMORY, "no memory");
+    free(operations);
+    free(text);
+    return status;
+}
+
+/* --- show and list --- */
+
+static void show_text(struct out *out, const struct wf_account *account) {
+    char time[FORMAT_TIME_SIZE];
+    out_styled(out, STYLE_BOLD, account->number);
+    out_printf(out, "  ");
+    out_text(out, account->type);
+    out_printf(out, "  ");
+    out_styled(out, strcmp(account->status, "active") == 0 ? STYLE_GOOD : STYLE_BAD,
+               account->status);
+    out_printf(out, "\nbalance    %s %s\n", account->balance, account->currency);
+    out_printf(out, "held       %s\navailable  %s\nminimum    %s\n", account->held,
+               account->available ? account->available : "no limit",
+               account->minimum ? account->minimum : "none");
+    out_printf(out, "opened     %s, record %" PRIu64 "\n", format_time(time, account->opened_ms),
+               account->opened_lsn);
+    out_printf(out, "changed    %s, record %" PRIu64 ", version %" PRIu64 "\n",
+               format_time(time, account->changed_ms), account->lsn, account->version);
+    for (size_t i = 0; i < account->hold_count; i++) {
+        const struct wf_hold *hold = &account->holds[i];
+        out_printf(out, "hold       ");
+        out_text(out, hold->name);
+        out_printf(out, ": %s to ", hold->amount);
+        out_text(out, hold->to);
+        if (hold->expires_ms)
+            out_printf(out, ", until %s", format_time(time, hold->expires_ms));
+        out_printf(out, "\n");
+    }
+}
+
+enum wf_status cmd_account_show(struct cli *cli) {
+    struct wf_account *account;
+    enum wf_status status = wf_account_get(cli->engine, cli->arguments[0], &account, &cli->err);
+    if (status != WF_OK)
+        return status;
+    if (out_is_json(&cli->out)) {
+        out_object_open(&cli->out);
+        view_account_members(&cli->out.json, account);
+        out_object_close(&cli->out);
+    } else {
+        show_text(&cli->out, account);
+    }
+    wf_account_free(account);
+    return WF_OK;
+}
+
+static bool list_json(void *ctx, const struct wf_account *account) {
+    struct out *out = ctx;
+    out_item_open(out);
+    view_account_members(&out->json, account);
+    return out_item_close(out);
+}
+
+static bool list_text(void *ctx, const struct wf_account *account) {
+    struct text_table *table = ctx;
+    table_cell(table, STYLE_BOLD, account->number);
+    table_cell(table, STYLE_PLAIN, account->type);
+    table_cell(table, strcmp(account->status, "active") == 0 ? STYLE_GOOD : STYLE_BAD,
+               account->status);
+    table_cell(table, STYLE_PLAIN, account->balance);
+    table_cell(table, STYLE_PLAIN, account->currency);
+    table_cell(table, STYLE_PLAIN, account->available ? account->available : "-");
+    table_cell_uint(table, account->lsn);
+    return table->out->write_errno == 0;
+}
+
+enum wf_status cmd_account_list(struct cli *cli) {
+    bool all = cli_switch(cli, "all");
+    if (out_is_json(&cli->out)) {
+        out_list_open(&cli->out, "accounts");
+        enum wf_status status = wf_account_list(cli->engine, all, list_json, &cli->out, &cli->err);
+        out_list_end(&cli->out);
+        return status;
+    }
+    static const char *const headers[] = {"NUMBER",   "TYPE",       "STATUS",  ">BALANCE",
+                                          "CURRENCY", ">AVAILABLE", ">RECORD", NULL};
+    struct text_table table;
+    table_begin(&table, &cli->out, headers);
+    enum wf_status status = wf_account_list(cli->engine, all, list_text, &table, &cli->err);
+    table_end(&table);
+    return status;
+}
+
+/* --- statement and history --- */
+
+static bool statement_json(void *ctx, const struct wf_statement_line *line) {
+    struct out *out = ctx;
+    out_item_open(out);
+    view_statement_members(&out->json, line);
+    return out_item_close(out);
+}
+
+static bool statement_text(void *ctx, const struct wf_statement_line *line) {
+    struct text_table *table = ctx;
+    table_cell_uint(table, line->lsn);
+    table_cell_time(table, line->time_ms);
+    table_cell(table, STYLE_PLAIN, line->operation);
+    table_cell(table, STYLE_PLAIN, line->other ? line->other : "-");
+    table_cell(table, line->amount[0] == '-' ? STYLE_BAD : STYLE_GOOD, line->amount);
+    table_cell(table, STYLE_BOLD, line->balance);
+    return table->out->write_errno == 0;
+}
+
+static bool statement_csv(void *ctx, const struct wf_statement_line *line) {
+    struct out *out = ctx;
+    char time[FORMAT_TIME_SIZE];
+    out_printf(out, "%" PRIu64 ",%s", line->lsn, format_time(time, line->time_ms));
+    const char *const cells[] = {line->operation, line->other, line->amount, line->balance,
+                                 line->actor};
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
+        out_csv_cell(out, cells[i], ",");
+    out_printf(out, "\r\n");
+    return out_flush_some(out);
+}
+
+enum wf_status cmd_account_statement(struct cli *cli) {
+    const char *number = cli->arguments[0];
+    struct out *out = &cli->out;
+    uint64_t last = UINT64_MAX;
+    enum wf_status status = cli_option_uint(cli, "as-of", &last);
+    if (status != WF_OK)
+        return status;
+    if (out_is_json(out)) {
+        out_list_open(out, "lines");
+        status =
+            wf_account_statement(cli->engine, number, last, statement_json, out, NULL, &cli->err);
+        out_list_end(out);
+        return status;
+    }
+    if (out->mode == OUT_CSV) {
+        out_printf(out, "lsn,time,operation,other,amount,balance,actor\r\n");
+        return wf_account_statement(cli->engine, number, last, statement_csv, out, NULL, &cli->err);
+    }
+    static const char *const headers[] = {">RECORD", "TIME",     "OPERATION", "OTHER",
+                                          ">AMOUNT", ">BALANCE", NULL};
+    struct text_table table;
+    table_begin(&table, out, headers);
+    status =
+        wf_account_statement(cli->engine, number, last, statement_text, &table, NULL, &cli->err);
+    table_end(&table);
+    return status;
+}
+
+static bool history_json(void *ctx, const struct wf_event *event) {
+    struct out *out = ctx;
+    out_item_open(out);
+    view_event_members(&out->json, event);
+    return out_item_close(out);
+}
+
+static bool history_text(void *ctx, const struct wf_event *event) {
+    struct out *out = ctx;
+    char time[FORMAT_TIME_SIZE];
+    out_printf(out, "%8" PRIu64 "  %s  ", event->lsn, view_event_time(time, event));
+    view_event_text(out, event);
+    out_printf(out, "\n");
+    return out_flush_some(out);
+}
+
+enum wf_status cmd_account_history(struct cli *cli) {
+    struct out *out = &cli->out;
+    const char *number = cli->arguments[0];
+    if (!out_is_json(out))
+        return wf_account_history(cli->engine, number, history_text, out, &cli->err);
+    out_list_open(out, "events");
+    enum wf_status status = wf_account_history(cli->engine, number, history_json, out, &cli->err);
+    out_list_end(out);
+    return status;
+}
+
+/* --- check --- */
+
+enum wf_status cmd_account_check(struct cli *cli) {
+    struct wf_account_report report;
+    enum wf_status status = wf_account_check(cli->engine, &report, &cli->err);
+    if (status != WF_OK)
+        return status;
+    struct out *out = &cli->out;
+    if (out_is_json(out)) {
+        out_object_open(out);
+        view_account_report_members(&out->json, &report);
+        out_object_close(out);
+        return WF_OK;
+    }
+    out_printf(out,
+               "%" PRIu64 " postings of %" PRIu64 " records add up: %" PRIu64
+               " accounts hold what they say, and each currency sums to zero\n",
+               report.postings, report.records, report.accounts);
+    return WF_OK;
+}

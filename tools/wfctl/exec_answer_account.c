@@ -1,0 +1,126 @@
+/* The requests of exec about accounts that are answered at once. */
+#include "tools/wfctl/exec_request.h"
+#include "tools/wfctl/view.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static void list_open(struct emit *json, const char *name) {
+    emit_open(json, '{');
+    emit_key(json, name);
+    emit_open(json, '[');
+}
+
+static void list_close(struct emit *json) {
+    emit_close(json, ']');
+    emit_close(json, '}');
+}
+
+enum wf_status answer_account_show(struct wf_engine *engine, const struct request *request,
+                                   struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)lsn;
+    struct wf_account *account;
+    enum wf_status status = wf_account_get(engine, request_id(request), &account, err);
+    if (status != WF_OK)
+        return status;
+    emit_open(json, '{');
+    view_account_members(json, account);
+    emit_close(json, '}');
+    wf_account_free(account);
+    return WF_OK;
+}
+
+static bool write_account(void *ctx, const struct wf_account *account) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    view_account_members(json, account);
+    emit_close(json, '}');
+    return true;
+}
+
+enum wf_status answer_account_list(struct wf_engine *engine, const struct request *request,
+                                   struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)lsn;
+    list_open(json, "accounts");
+    enum wf_status status = wf_account_list(engine, json_is_true(request->members[MEMBER_ALL]),
+                                            write_account, json, err);
+    list_close(json);
+    return status;
+}
+
+static bool write_line(void *ctx, const struct wf_statement_line *line) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    view_statement_members(json, line);
+    emit_close(json, '}');
+    return true;
+}
+
+enum wf_status answer_account_statement(struct wf_engine *engine, const struct request *request,
+                                        struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)lsn;
+    char balance[32];
+    emit_open(json, '{');
+    emit_key(json, "lines");
+    emit_open(json, '[');
+    enum wf_status status = wf_account_statement(engine, request_id(request),
+                                                 request_uint(request, MEMBER_AS_OF, UINT64_MAX),
+                                                 write_line, json, balance, err);
+    emit_close(json, ']');
+    if (status == WF_OK)
+        emit_member(json, "balance", balance);
+    emit_close(json, '}');
+    return status;
+}
+
+static bool write_event(void *ctx, const struct wf_event *event) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    view_event_members(json, event);
+    emit_close(json, '}');
+    return true;
+}
+
+enum wf_status answer_account_history(struct wf_engine *engine, const struct request *request,
+                                      struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)lsn;
+    list_open(json, "events");
+    enum wf_status status = wf_account_history(engine, request_id(request), write_event, json, err);
+    list_close(json);
+    return status;
+}
+
+enum wf_status answer_account_check(struct wf_engine *engine, const struct request *request,
+                                    struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)request, (void)lsn;
+    struct wf_account_report report;
+    enum wf_status status = wf_account_check(engine, &report, err);
+    if (status != WF_OK)
+        return status;
+    emit_open(json, '{');
+    view_account_report_members(json, &report);
+    emit_close(json, '}');
+    return WF_OK;
+}
+
+static bool write_reference(void *ctx, const struct wf_reference *reference) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    view_reference_members(json, reference);
+    emit_close(json, '}');
+    return true;
+}
+
+/* "rate.list" lists the rates, and so on. */
+enum wf_status answer_reference_list(struct wf_engine *engine, const struct request *request,
+                                     struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)lsn;
+    char kind[32];
+    size_t size = strcspn(request->kind->name, ".");
+    memcpy(kind, request->kind->name, size);
+    kind[size] = '\0';
+    list_open(json, "references");
+    enum wf_status status = wf_reference_list(engine, kind, write_reference, json, err);
+    list_close(json);
+    return status;
+}

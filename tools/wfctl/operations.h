@@ -1,0 +1,23 @@
+/* Operations on accounts from JSON: what account.transact takes, from a file or from exec. */
+#ifndef WFCTL_OPERATIONS_H
+#define WFCTL_OPERATIONS_H
+
+#include "engine/wf.h"
+
+struct json_t;
+
+/* Strings are those of the JSON. Reuse it for many. */
+struct operations {
+    struct wf_operation list[WF_OPERATIONS_MAX];
+    size_t count;
+    const char *rules[WF_OPERATIONS_MAX * 4]; /* of all of them */
+    size_t rule_count;
+};
+
+/* `json`: an array of objects with the members of struct wf_operation: type, from, to, amount,
+ * currency, rules, rate, instrument, fee_rule, hold, expires_in ("30m"). WF_USAGE: names the
+ * operation and the member. */
+enum wf_status operations_read(struct operations *operations, const struct json_t *json,
+                               struct wf_error *err);
+
+#endif
