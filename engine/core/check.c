@@ -131,7 +131,10 @@ static const char *whole_workflow(const struct workflow *workflow) {
     bool completed = workflow_completed_stages(workflow) == all;
     if (workflow_status_name(workflow->status) == NULL)
         return "its status is unknown";
-    if (completed != (workflow->status == WORKFLOW_COMPLETED))
+    /* Cancelled with all completed: while the way back from its completion waited for its first
+     * review. */
+    bool may_be = completed && workflow->status == WORKFLOW_CANCELLED;
+    if (!may_be && completed != (workflow->status == WORKFLOW_COMPLETED))
         return completed ? "all its stages are completed, and it is not"
                          : "it is completed, and a stage is not";
     if (workflow->lsn < workflow->started_lsn || workflow->history.lsn < workflow->lsn)

@@ -406,6 +406,18 @@ static void test_cancel_during_a_rollback_keeps_what_is_undone(void **state) {
                      WF_REFUSED);
 }
 
+/* All its stages are completed still, and it is not: check_state() holds after the command. */
+static void test_cancel_before_the_first_stage_of_a_completed_loan_is_undone(void **state) {
+    struct core_store *store = *state;
+    loan(store, 5);
+    core_rollback(store, "L1", "credit_check", "eve");
+    assert_int_equal(core_cancel(store, "L1", "enough"), WF_OK);
+    stands(store, WORKFLOW_CANCELLED, "completed completed completed completed");
+    core_rollback(store, "L1", "final_approval", "eve");
+    core_review(store, approve, "L1", "final_approval", "bob", "executive");
+    stands(store, WORKFLOW_RUNNING, "completed completed completed active");
+}
+
 static void test_cancel_with_rollback_takes_over_a_rollback(void **state) {
     struct core_store *store = *state;
     loan(store, 3);
@@ -468,6 +480,7 @@ int main(void) {
         LOAN_TEST(test_review_with_four_eyes_takes_another_actor),
         LOAN_TEST(test_cancel_with_rollback_undoes_all_and_ends),
         LOAN_TEST(test_cancel_during_a_rollback_keeps_what_is_undone),
+        LOAN_TEST(test_cancel_before_the_first_stage_of_a_completed_loan_is_undone),
         LOAN_TEST(test_cancel_with_rollback_takes_over_a_rollback),
         LOAN_TEST(test_late_completion_of_an_undone_attempt_is_refused),
     };
