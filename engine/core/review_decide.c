@@ -125,8 +125,9 @@ static struct bytes_view failure(const struct review *review, struct decision *d
     if (given.size > 0 || first.size > 0)
         return given.size > 0 ? given : first;
     (void)snprintf(decision->reason, sizeof decision->reason,
-                   "stage %s timed out, and %.*s did not let it be opened again",
+                   "stage %s %s, and %.*s did not let it be opened again",
                    review->workflow->definition->stages[review->stage].name,
+                   review->proposal->outcome == STAGE_FAILED ? "failed" : "timed out",
                    TEXT_ARGS(review->command->actor));
     return text_view(decision->reason);
 }

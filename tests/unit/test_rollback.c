@@ -286,6 +286,15 @@ static void test_failure_keeps_its_reason_through_the_review(void **state) {
     stands(store, WORKFLOW_FAILED, "completed completed completed failed");
 }
 
+static void test_failure_without_a_reason_is_not_called_a_time_out(void **state) {
+    struct core_store *store = *state;
+    loan(store, 4);
+    assert_int_equal(core_fail(store, "L1", "final_approval", ""), WF_OK);
+    core_review(store, reject, "L1", "final_approval", "bob", "executive");
+    assert_string_equal(core_workflow(store, "L1")->reason,
+                        "stage final_approval failed, and bob did not let it be opened again");
+}
+
 /* Two stages at once: one holds the workflow, and the other's time stands still. */
 static void test_hold_keeps_the_remaining_time_of_the_others(void **state) {
     struct core_store *store = *state;
@@ -472,6 +481,7 @@ int main(void) {
         LOAN_TEST(test_time_out_of_a_manual_stage_waits_for_a_reviewer),
         LOAN_TEST(test_time_out_rejected_fails_the_workflow),
         LOAN_TEST(test_failure_keeps_its_reason_through_the_review),
+        LOAN_TEST(test_failure_without_a_reason_is_not_called_a_time_out),
         LOAN_TEST(test_hold_keeps_the_remaining_time_of_the_others),
         LOAN_TEST(test_manual_review_lets_the_others_go_on),
         LOAN_TEST(test_review_takes_the_right_role_and_records_the_wrong_one),
