@@ -80,6 +80,16 @@ void command_text_init(struct command_text *text, const struct store_command *co
     case WF_CLOCK_ADVANCE:
         out->duration_ms = 1000;
         break;
+    case WF_ACCOUNT_OPEN:
+    case WF_ACCOUNT_TRANSACT:
+    case WF_ACCOUNT_FREEZE:
+    case WF_ACCOUNT_UNFREEZE:
+    case WF_ACCOUNT_CLOSE:
+    case WF_RATE_SET:
+    case WF_INSTRUMENT_SET:
+    case WF_CALENDAR_SET:
+    case WF_FEE_RULE_SET:
+        abort(); /* no scenario asks for these */
     }
 }
 
