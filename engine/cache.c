@@ -130,7 +130,7 @@ uint64_t cache_memory(const struct wf_engine *engine) {
     return state->changed.bytes + state->frozen.bytes + state->clean.bytes +
            table_memory(&state->workflows) + table_memory(&state->accounts) +
            table_memory(&state->keys) + table_memory(&state->key_order) +
-           timers_memory(&state->timers);
+           timers_memory(&state->timers) + timers_memory(&state->tasks);
 }
 
 void cache_trim(struct wf_engine *engine) {
@@ -143,6 +143,12 @@ void cache_trim(struct wf_engine *engine) {
     size_t most = state->clean.count;
     while (looked_at++ < most && cache_memory(engine) > engine->options.memory_max) {
         struct entity *entity = state->clean.first;
+        bool has_tasks =
+            entity->kind == ENTITY_WORKFLOW && ((const struct workflow *)entity)->tasks != NULL;
+        if (has_tasks) {
+            state_used(state, entity); /* stays */
+            continue;
+        }
         if (entity->kind == ENTITY_WORKFLOW) {
             due_evicted(engine, (const struct workflow *)entity);
         }

@@ -147,9 +147,9 @@ static void change_due_pair(struct checkpoint *checkpoint, const struct workflow
                value);
 }
 
-static void change_review_pair(struct checkpoint *checkpoint, const struct workflow *workflow,
-                               struct bytes_view value) {
-    uint8_t key[1 + COMMAND_ID_MAX] = {CHECKPOINT_REVIEW_ORDER};
+static void change_mark_pair(struct checkpoint *checkpoint, const struct workflow *workflow,
+                             uint8_t order, struct bytes_view value) {
+    uint8_t key[1 + COMMAND_ID_MAX] = {order};
     memcpy(key + 1, workflow->id, workflow->id_size);
     add_change(checkpoint, (struct bytes_view){key, 1 + (size_t)workflow->id_size}, value);
 }
@@ -165,7 +165,11 @@ static void change_workflow_pairs(struct checkpoint *checkpoint, struct workflow
         change_due_pair(checkpoint, workflow, due_ms, there);
     }
     if (waits != workflow->pair_waits)
-        change_review_pair(checkpoint, workflow, waits ? there : gone);
+        change_mark_pair(checkpoint, workflow, CHECKPOINT_REVIEW_ORDER, waits ? there : gone);
+    bool tasks = workflow->tasks != NULL;
+    if (tasks != workflow->pair_tasks)
+        change_mark_pair(checkpoint, workflow, CHECKPOINT_TASK_ORDER, tasks ? there : gone);
+    workflow->pair_tasks = tasks;
     workflow->pair_due_ms = due_ms;
     workflow->pair_waits = waits;
 }
@@ -325,7 +329,8 @@ static void take_pairs_back(struct wf_engine *engine, bool removals) {
     for (size_t i = 0; i < checkpoint->change_count; i++) {
         const struct snapshot_change *change = &checkpoint->changes[i];
         bool is_due = change->key.data[0] == CHECKPOINT_DUE_ORDER;
-        if ((!is_due && change->key.data[0] != CHECKPOINT_REVIEW_ORDER) ||
+        bool is_task = change->key.data[0] == CHECKPOINT_TASK_ORDER;
+        if ((!is_due && !is_task && change->key.data[0] != CHECKPOINT_REVIEW_ORDER) ||
             (change->value.data == NULL) != removals) {
             continue;
         }
@@ -333,6 +338,8 @@ static void take_pairs_back(struct wf_engine *engine, bool removals) {
             workflow_of_pair(engine, change->key, is_due ? DUE_KEY_HEAD : 1);
         if (workflow != NULL && is_due) {
             workflow->pair_due_ms = removals ? checkpoint_due_ms(change->key.data + 1) : 0;
+        } else if (workflow != NULL && is_task) {
+            workflow->pair_tasks = removals;
         } else if (workflow != NULL) {
             workflow->pair_waits = removals;
         }

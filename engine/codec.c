@@ -149,6 +149,25 @@ static bool event_to_message(struct codec_arena *arena, const struct event *even
         message->expected_ms = event->as.clock_jumped.expected_ms;
         message->time_ms = event->as.clock_jumped.to_ms;
         return true;
+    case EVENT_WORKFLOW_MIGRATED:
+        message->version = event->as.workflow_migrated.version;
+        message->stage_map = borrow_view(event->as.workflow_migrated.stages);
+        message->step_map = borrow_view(event->as.workflow_migrated.steps);
+        return true;
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
+        message->stage = event->as.task.stage;
+        message->attempt = event->as.task.epoch;
+        message->compensate = event->as.task.compensate;
+        message->tries = event->as.task.tries;
+        message->timeout_ms = (uint64_t)event->as.task.delay_ms;
+        message->worker = borrow_view(event->as.task.worker);
+        message->text = borrow_view(event->as.task.reason);
+        return fields_to_message(arena, event->as.task.fields, event->as.task.field_count, message);
     case EVENT_ACCOUNT_OPENED:
         message->account = event->as.account_opened.account;
         message->text = borrow_view(event->as.account_opened.type);
@@ -467,6 +486,26 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.clock_jumped.expected_ms = message->expected_ms;
         event->as.clock_jumped.to_ms = message->time_ms;
         return WF_OK;
+    case EVENT_WORKFLOW_MIGRATED:
+        event->as.workflow_migrated.version = message->version;
+        event->as.workflow_migrated.stages = message->stage_map;
+        event->as.workflow_migrated.steps = message->step_map;
+        return WF_OK;
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
+        event->as.task.stage = message->stage;
+        event->as.task.epoch = message->attempt;
+        event->as.task.compensate = message->compensate;
+        event->as.task.tries = message->tries;
+        event->as.task.delay_ms = (int64_t)message->timeout_ms;
+        event->as.task.worker = message->worker;
+        event->as.task.reason = message->text;
+        return fields_from_message(arena, message, &event->as.task.fields,
+                                   &event->as.task.field_count, err);
     case EVENT_ACCOUNT_OPENED:
         event->as.account_opened.account = message->account;
         event->as.account_opened.type = message->text;

@@ -104,10 +104,10 @@ static enum wf_status add_field(struct codec_arena *arena, struct bytes_view byt
 /* The members of an Event that are known, and those that are runs of bytes. */
 #define EVENT_MEMBER(number) (UINT64_C(1) << (number))
 static const uint64_t known_members =
-    (EVENT_MEMBER(17) - EVENT_MEMBER(1)) | (EVENT_MEMBER(37) - EVENT_MEMBER(30));
-static const uint64_t bytes_members = EVENT_MEMBER(7) | EVENT_MEMBER(8) | EVENT_MEMBER(14) |
-                                      EVENT_MEMBER(15) | EVENT_MEMBER(31) | EVENT_MEMBER(32) |
-                                      EVENT_MEMBER(36);
+    (EVENT_MEMBER(17) - EVENT_MEMBER(1)) | (EVENT_MEMBER(37) - EVENT_MEMBER(25));
+static const uint64_t bytes_members =
+    EVENT_MEMBER(7) | EVENT_MEMBER(8) | EVENT_MEMBER(14) | EVENT_MEMBER(15) | EVENT_MEMBER(25) |
+    EVENT_MEMBER(26) | EVENT_MEMBER(27) | EVENT_MEMBER(31) | EVENT_MEMBER(32) | EVENT_MEMBER(36);
 
 static bool is_among(uint64_t members, uint32_t number) {
     return number < 64 && (members >> number & 1) != 0;
@@ -192,6 +192,21 @@ static enum wf_status read_event(struct codec_arena *arena, struct bytes_view by
             break;
         case 16:
             event->expected_ms = (int64_t)field.value;
+            break;
+        case 25:
+            event->stage_map = field.bytes;
+            break;
+        case 26:
+            event->step_map = field.bytes;
+            break;
+        case 27:
+            event->worker = field.bytes;
+            break;
+        case 28:
+            event->tries = (uint32_t)field.value;
+            break;
+        case 29:
+            event->compensate = field.value != 0;
             break;
         case 30:
             event->operation = (uint32_t)field.value;

@@ -15,8 +15,11 @@ struct wire_event {
     int64_t time_ms, expected_ms;
     struct bytes_view text, role;
     struct bytes_view definition; /* a Definition message; data NULL: none */
-    struct bytes_view *fields;    /* name, value, name, value, …; in the arena */
-    size_t field_count;           /* of the views */
+    struct bytes_view stage_map, step_map, worker;
+    uint32_t tries;
+    bool compensate;
+    struct bytes_view *fields; /* name, value, name, value, …; in the arena */
+    size_t field_count;        /* of the views */
     uint32_t operation, rules, account;
     int64_t amount;
     struct bytes_view name;

@@ -224,6 +224,34 @@ static enum wf_status take_review(struct command *command, const struct wf_comma
                : status;
 }
 
+static bool is_about_task(enum wf_command_kind kind) {
+    return kind == WF_TASK_COMPLETE || kind == WF_TASK_FAIL || kind == WF_TASK_RETRY;
+}
+
+static enum wf_status take_task(struct command_in *in, const struct wf_command *from,
+                                struct wf_error *err) {
+    struct command *command = &in->command;
+    command->as.task.compensate = from->compensate;
+    command->as.task.epoch = from->attempt;
+    command->as.task.tries = from->tries;
+    enum wf_status status = take_text(from->stage, "the stage", DEFINITION_NAME_MAX, true,
+                                      &command->as.task.stage, err);
+    if (status == WF_OK && from->kind != WF_TASK_RETRY) {
+        status = take_text(from->worker, "the worker", COMMAND_ID_MAX, true,
+                           &command->as.task.worker, err);
+    }
+    if (status == WF_OK && from->kind == WF_TASK_FAIL) {
+        status = take_text(from->reason, "the reason", COMMAND_TEXT_MAX, true,
+                           &command->as.task.reason, err);
+    }
+    if (status == WF_OK && from->kind == WF_TASK_COMPLETE) {
+        status = take_fields(in, from, err);
+        command->as.task.fields = in->fields;
+        command->as.task.field_count = from->field_count;
+    }
+    return status;
+}
+
 static enum wf_status take_members(struct command_in *in, const struct wf_command *from,
                                    struct wf_error *err) {
     struct command *command = &in->command;
@@ -253,6 +281,10 @@ static enum wf_status take_members(struct command_in *in, const struct wf_comman
     case WF_WORKFLOW_ROLLBACK:
     case WF_REVIEW_APPROVE:
     case WF_REVIEW_REJECT:
+    case WF_WORKFLOW_MIGRATE:
+    case WF_TASK_COMPLETE:
+    case WF_TASK_FAIL:
+    case WF_TASK_RETRY:
         break;
     default:
         return error_set(err, WF_USAGE, "command kind %d is unknown", (int)from->kind);
@@ -280,6 +312,9 @@ static enum wf_status take_members(struct command_in *in, const struct wf_comman
                                : take_text(from->reason, "the reason", COMMAND_TEXT_MAX, true,
                                            &command->as.workflow_fail.reason, err);
     }
+    if (is_about_task(from->kind)) {
+        return take_task(in, from, err);
+    }
     status = take_fields(in, from, err);
     if (status != WF_OK) {
         return status;
@@ -290,6 +325,12 @@ static enum wf_status take_members(struct command_in *in, const struct wf_comman
         command->as.workflow_start.version = from->version;
         return take_text(from->type, "the workflow's type", DEFINITION_NAME_MAX, true,
                          &command->as.workflow_start.type, err);
+    }
+    if (from->kind == WF_WORKFLOW_MIGRATE) {
+        command->as.workflow_migrate.version = from->version;
+        command->as.workflow_migrate.maps = in->fields;
+        command->as.workflow_migrate.map_count = from->field_count;
+        return WF_OK;
     }
     command->as.workflow_submit.fields = in->fields;
     command->as.workflow_submit.field_count = from->field_count;
@@ -381,7 +422,23 @@ static struct wf_command without_ignored(const struct wf_command *from) {
                            from->kind == WF_REVIEW_APPROVE || from->kind == WF_REVIEW_REJECT
                        ? from->attempt
                        : 0;
-    if (from->kind != WF_WORKFLOW_START && from->kind != WF_WORKFLOW_SUBMIT) {
+    if (is_about_task(from->kind)) {
+        body.stage = from->stage;
+        body.compensate = from->compensate;
+        body.reason = from->kind == WF_TASK_FAIL ? from->reason : NULL;
+        if (from->kind != WF_TASK_RETRY) {
+            body.worker = from->worker;
+            body.attempt = from->attempt;
+            body.tries = from->tries;
+        }
+        if (from->kind == WF_TASK_COMPLETE) {
+            body.fields = from->fields;
+            body.field_count = from->field_count;
+        }
+        return body;
+    }
+    if (from->kind != WF_WORKFLOW_START && from->kind != WF_WORKFLOW_SUBMIT &&
+        from->kind != WF_WORKFLOW_MIGRATE) {
         bool cancels = from->kind == WF_WORKFLOW_CANCEL;
         body.stage = cancels ? NULL : from->stage;
         body.reason = from->reason;
@@ -392,6 +449,8 @@ static struct wf_command without_ignored(const struct wf_command *from) {
     }
     if (from->kind == WF_WORKFLOW_START) {
         body.type = from->type;
+        body.version = from->version;
+    } else if (from->kind == WF_WORKFLOW_MIGRATE) {
         body.version = from->version;
     } else if (from->kind == WF_WORKFLOW_SUBMIT) {
         body.step = from->step;
@@ -422,6 +481,11 @@ static enum wf_status hash_body(struct command_in *in, const struct wf_command *
         write_text(&body, from->role);
         bytes_write_u8(&body, from->rollback);
         bytes_write_varint(&body, from->attempt);
+    }
+    if (is_about_task(from->kind)) {
+        write_text(&body, from->worker);
+        bytes_write_varint(&body, from->tries);
+        bytes_write_u8(&body, from->compensate);
     }
     write_account_members(&body, from);
     bool ok = bytes_buffer_ok(&body);

@@ -364,6 +364,39 @@ enum wf_status wf_wait(struct wf_engine *engine, struct wf_pending *pending,
     return pending->status == WF_OK ? WF_OK : error_set(err, pending->status, "%s", pending->text);
 }
 
+enum wf_status wf_dry_run(struct wf_engine *engine, const struct wf_command *command,
+                          struct wf_result *result, struct wf_error *err) {
+    struct command_in in;
+    enum wf_status status = command_in_make(&in, command, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    in.command.key = (struct bytes_view){NULL, 0};
+    pthread_mutex_lock(&engine->mutex);
+    status = engine_ensure_state(engine, err);
+    if (status == WF_OK) {
+        in.command.now_ms = engine_now_ms(engine);
+        status = load_for_command(engine, &in.command, err);
+    }
+    if (status == WF_OK) {
+        const struct decision *decision = &engine->decision;
+        decide(&engine->state, &in.command, &engine->decision);
+        struct record record;
+        fill_record(engine, &in.command, &record);
+        result_from_events(&engine->state, &record, result);
+        status = decision->status == WF_OK
+                     ? WF_OK
+                     : error_set(err, decision->status, "%s", decision->message);
+        cache_trim(engine);
+    }
+    struct wal_ticket last = engine_last_ticket(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    command_in_deinit(&in);
+    /* What it was decided on must not turn out to have never been. */
+    enum wf_status durable = engine_wait_durable(engine, &last, err);
+    return durable == WF_OK ? status : durable;
+}
+
 bool wf_is_done(struct wf_engine *engine, const struct wf_pending *pending) {
     return pending->opaque[PENDING_LSN] <= wal_durable_lsn(engine->wal) ||
            pending->opaque[PENDING_CUTS] != wal_cuts(engine->wal) || wal_halted(engine->wal);

@@ -9,6 +9,8 @@
  *   query.c       workflows and definitions        history.c   records as events with names
  *   account_query.c  accounts, statements          account_check.c  all postings added up
  *   listing.c     names in order, from memory and snapshot
+ *   as_of.c       a record by its time               definition_diff.c  two versions compared
+ *   task.c        tasks claimed                    handler.c   callbacks, and a worker's turn
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
@@ -93,6 +95,7 @@ struct wf_engine {
     struct codec_arena arena;
     struct bytes_buffer encoded;
     struct bytes_buffer scratch; /* keys */
+    struct handler *handlers;    /* callbacks of the host; handler.c */
     struct definition **retired; /* of states that were rebuilt; see recover.c */
     size_t retired_count;
     bool stale; /* the state could not be rebuilt after a cut: try again at the next command */
@@ -199,7 +202,11 @@ enum { CHECKPOINT_KEY_ORDER = 0x80 };
 void checkpoint_key_order(uint64_t sequence, uint8_t order[8]);
 /* Likewise beside a workflow: "order byte, deadline big-endian, id" where it has one, and "order
  * byte, id" where it waits for a review. */
-enum { CHECKPOINT_DUE_ORDER = 0x81, CHECKPOINT_REVIEW_ORDER = 0x82 };
+enum {
+    CHECKPOINT_DUE_ORDER = 0x81,
+    CHECKPOINT_REVIEW_ORDER = 0x82,
+    CHECKPOINT_TASK_ORDER = 0x83, /* "order byte, id": it has tasks */
+};
 void checkpoint_due_order(int64_t due_ms, uint8_t order[8]); /* due.c */
 int64_t checkpoint_due_ms(const uint8_t order[8]);           /* back */
 
@@ -276,6 +283,13 @@ enum wf_status engine_let_time_pass(struct wf_engine *engine, int64_t now_ms, st
 enum wf_status engine_refuse_commands(const struct wf_engine *engine, struct wf_error *err);
 /* Keep the memory bound and see to snapshots; gives the mutex up while one is written. */
 void engine_look_after_memory(struct wf_engine *engine);
+
+/* --- task.c --- */
+
+/* Workflows with tasks stay in memory, so that the next one is found at once: bring them in from
+ * the snapshot. */
+enum wf_status engine_load_tasks(struct wf_engine *engine, struct wf_error *err);
+void engine_forget_handlers(struct wf_engine *engine); /* handler.c */
 
 /* --- query.c --- */
 

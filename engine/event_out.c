@@ -234,6 +234,26 @@ static void set_members(struct codec_arena *arena, const struct record *record,
     case EVENT_CLOCK_ADVANCED:
         out->clock_ms = event->as.clock_advanced.to_ms;
         return;
+    case EVENT_WORKFLOW_MIGRATED:
+        out->version = event->as.workflow_migrated.version;
+        return;
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
+        out->stage = stage_text(arena, definition, event->as.task.stage, failed);
+        out->attempt = event->as.task.epoch;
+        out->tries = event->as.task.tries;
+        out->compensate = event->as.task.compensate;
+        out->worker = copy_text(arena, event->as.task.worker, failed);
+        out->reason = copy_text(arena, event->as.task.reason, failed);
+        if (event->as.task.delay_ms > 0) {
+            out->deadline_ms = record->time_ms + event->as.task.delay_ms;
+        }
+        set_data(arena, event->as.task.fields, event->as.task.field_count, out, failed);
+        return;
     case EVENT_LOG_REPAIRED: {
         char text[160];
         (void)snprintf(text, sizeof(text), "LSN %llu to %llu were lost; the damaged bytes are kept",

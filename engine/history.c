@@ -122,7 +122,7 @@ static enum wf_status find_newest_link(struct wf_engine *engine, struct bytes_vi
     struct wal_ticket ticket = {0};
     if (workflow != NULL) {
         *link = workflow->history;
-        *definition = workflow->definition;
+        *definition = workflow_definition_at(&engine->state, workflow, 0);
         ticket = (struct wal_ticket){link->lsn, link->offset, engine->cuts};
         cache_trim(engine);
     }
@@ -137,7 +137,7 @@ static enum wf_status find_newest_link(struct wf_engine *engine, struct bytes_vi
     return engine_wait_durable(engine, &ticket, err);
 }
 
-/* The newest link of a workflow, once it is durable. */
+/* The newest link of a workflow, once it is durable, and the definition that it began with. */
 static enum wf_status newest_link(struct wf_engine *engine, struct bytes_view id,
                                   struct record_link *link, const struct definition **definition,
                                   struct wf_error *err) {
@@ -147,6 +147,20 @@ static enum wf_status newest_link(struct wf_engine *engine, struct bytes_view id
         status = find_newest_link(engine, id, link, definition, err);
     } while (engine_ask_again(status, &attempts));
     return status;
+}
+
+/* What the record's events name, where `before` is what those of the record before it did. */
+static const struct definition *definition_of(struct wf_engine *engine, const struct record *record,
+                                              const struct definition *before) {
+    const struct event *first = &record->events[0];
+    if (record->event_count == 0 || first->kind != EVENT_WORKFLOW_MIGRATED) {
+        return before;
+    }
+    pthread_mutex_lock(&engine->mutex);
+    const struct definition_entity *now = state_definition(
+        &engine->state, engine_view(before->name), first->as.workflow_migrated.version);
+    pthread_mutex_unlock(&engine->mutex);
+    return now == NULL ? before : now->definition;
 }
 
 enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_event_fn on_event,
@@ -167,6 +181,7 @@ enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_
     for (size_t i = 0; status == WF_OK && more && i < count; i++) {
         status = record_reader_read(&reader, links[i], err);
         if (status == WF_OK) {
+            definition = definition_of(engine, &reader.record, definition);
             status = event_out_record(&reader.arena, &reader.record, definition, on_event, ctx,
                                       &more, err);
         }
@@ -306,7 +321,8 @@ static const struct definition *definition_in_store(struct wf_engine *engine,
     struct workflow *workflow = NULL;
     pthread_mutex_lock(&engine->mutex);
     (void)engine_find_workflow(engine, record->subject, &workflow, NULL);
-    const struct definition *definition = workflow == NULL ? NULL : workflow->definition;
+    const struct definition *definition =
+        workflow == NULL ? NULL : workflow_definition_at(&engine->state, workflow, record->lsn);
     cache_trim(engine);
     pthread_mutex_unlock(&engine->mutex);
     return definition;

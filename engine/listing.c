@@ -32,7 +32,8 @@ static const char *name_of(const struct entity *entity, enum listing_of what) {
     }
     const struct workflow *workflow = (const struct workflow *)entity;
     bool wanted = entity->kind == ENTITY_WORKFLOW && !entity->deleted &&
-                  (what == LISTING_WORKFLOWS || workflow_waits(workflow));
+                  (what == LISTING_WORKFLOWS ||
+                   (what == LISTING_TASKS ? workflow->tasks != NULL : workflow_waits(workflow)));
     return wanted ? workflow->id : NULL;
 }
 
@@ -101,6 +102,8 @@ static uint8_t key_byte(enum listing_of what) {
         return ENTITY_WORKFLOW;
     case LISTING_REVIEWS:
         return CHECKPOINT_REVIEW_ORDER;
+    case LISTING_TASKS:
+        return CHECKPOINT_TASK_ORDER;
     case LISTING_ACCOUNTS:
         return ENTITY_ACCOUNT;
     }

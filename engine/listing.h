@@ -8,6 +8,7 @@
 enum listing_of {
     LISTING_WORKFLOWS,
     LISTING_REVIEWS, /* workflows that wait for one */
+    LISTING_TASKS,   /* workflows that have one */
     LISTING_ACCOUNTS,
 };
 

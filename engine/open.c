@@ -506,6 +506,7 @@ static void destroy_engine(struct wf_engine *engine) {
         definition_destroy(engine->retired[i]);
     }
     free(engine->retired);
+    engine_forget_handlers(engine);
     pthread_cond_destroy(&engine->timers_wanted);
     pthread_cond_destroy(&engine->checkpoint_done);
     pthread_cond_destroy(&engine->checkpoint_wanted);

@@ -134,7 +134,7 @@ static bool matches(const struct wf_workflow *workflow, const struct wf_filter *
 struct workflow_listing {
     struct wf_engine *engine;
     const struct wf_filter *filter;
-    bool waiting; /* only what waits for a review */
+    uint8_t pair; /* only those that have it: CHECKPOINT_REVIEW_ORDER, CHECKPOINT_TASK_ORDER */
     wf_workflow_fn on_workflow;
     void *ctx;
     uint64_t shown;
@@ -192,6 +192,30 @@ enum wf_status wf_review_list(struct wf_engine *engine, const char *after, wf_re
     struct workflow_listing listing = {
         .engine = engine, .filter = &everything, .on_workflow = show_reviews, .ctx = &to};
     return listing_walk(engine, LISTING_REVIEWS, after, show, &listing, err);
+}
+
+struct task_listing {
+    wf_task_fn on_task;
+    void *ctx;
+};
+
+static bool show_tasks(void *ctx, const struct wf_workflow *workflow) {
+    const struct task_listing *to = ctx;
+    for (size_t i = 0; i < workflow->task_count; i++) {
+        if (!to->on_task(to->ctx, &workflow->tasks[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum wf_status wf_task_list(struct wf_engine *engine, const char *after, wf_task_fn on_task,
+                            void *ctx, struct wf_error *err) {
+    static const struct wf_filter everything = {0};
+    struct task_listing to = {on_task, ctx};
+    struct workflow_listing listing = {
+        .engine = engine, .filter = &everything, .on_workflow = show_tasks, .ctx = &to};
+    return listing_walk(engine, LISTING_TASKS, after, show, &listing, err);
 }
 
 /* --- definitions --- */

@@ -19,6 +19,11 @@ bool engine_is_about_workflow(enum command_kind kind) {
     case COMMAND_REVIEW_APPROVE:
     case COMMAND_REVIEW_REJECT:
     case COMMAND_TIMER_FIRE:
+    case COMMAND_WORKFLOW_MIGRATE:
+    case COMMAND_TASK_CLAIM:
+    case COMMAND_TASK_COMPLETE:
+    case COMMAND_TASK_FAIL:
+    case COMMAND_TASK_RETRY:
         return true;
     case COMMAND_STORE_CREATE:
     case COMMAND_DEFINITION_ADD:
@@ -145,6 +150,9 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
         engine->snapshot_lsn = meta.lsn;
         status = load_fixed_entities(engine, err);
         engine->snapshot_key_first = engine->state.store.key_first;
+    }
+    if (status == WF_OK) {
+        status = engine_load_tasks(engine, err);
     }
     return status;
 }

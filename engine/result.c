@@ -43,7 +43,13 @@ static const struct definition *definition_of(const struct state *state,
         return entity == NULL ? NULL : entity->definition;
     }
     const struct workflow *workflow = state_workflow(state, record->subject);
-    return workflow == NULL ? NULL : workflow->definition;
+    if (workflow != NULL && record->event_count > 0 && first->kind == EVENT_WORKFLOW_MIGRATED) {
+        struct bytes_view type = engine_view(workflow->definition->name);
+        const struct definition_entity *to =
+            state_definition(state, type, first->as.workflow_migrated.version);
+        return to == NULL ? NULL : to->definition;
+    }
+    return workflow == NULL ? NULL : workflow_definition_at(state, workflow, record->lsn);
 }
 
 static void add_activated(const struct definition *definition, uint32_t stage,
@@ -110,6 +116,15 @@ void result_from_events(const struct state *state, const struct record *record,
                 result->version = event->as.definition_added.definition->version;
             }
             break;
+        case EVENT_TASK_CLAIMED:
+            end = "claimed";
+            break;
+        case EVENT_TASK_PARKED:
+            end = "parked";
+            break;
+        case EVENT_TASK_FAILED:
+            end = "retry_later";
+            break;
         case EVENT_ACCOUNT_OPENED:
             end = "opened";
             break;
@@ -150,6 +165,10 @@ void result_from_events(const struct state *state, const struct record *record,
         case EVENT_COMMAND_REFUSED:
         case EVENT_CLOCK_ADVANCED:
         case EVENT_LOG_REPAIRED:
+        case EVENT_TASK_DUE:
+        case EVENT_TASK_DONE:
+        case EVENT_TASK_RETRIED:
+        case EVENT_WORKFLOW_MIGRATED:
             break;
         }
     }

@@ -119,15 +119,29 @@ enum wf_command_kind {
                                   stage, which then is active again */
     WF_REVIEW_APPROVE = 11,    /* id, stage, actor, role, [reason, attempt]: carry on */
     WF_REVIEW_REJECT = 12,     /* likewise: the rollback stops; a stage that failed fails it all */
-    WF_ACCOUNT_OPEN = 30,      /* id: the number; type, currency, amount: the balance, minimum */
-    WF_ACCOUNT_TRANSACT = 31,  /* operations: all of them or none */
-    WF_ACCOUNT_FREEZE = 32,    /* id, reason: nothing comes in or goes out */
-    WF_ACCOUNT_UNFREEZE = 33,  /* id, reason */
-    WF_ACCOUNT_CLOSE = 34,     /* id, reason; the account must be empty */
-    WF_RATE_SET = 36,          /* id: "USD_to_EUR"; fields: rate, source, time, max_age, band */
-    WF_INSTRUMENT_SET = 37,    /* id; fields: currency, calendar, status */
-    WF_CALENDAR_SET = 38,      /* id; fields: open, close, days, holidays; all in UTC */
-    WF_FEE_RULE_SET = 39,      /* id; fields: currency, minimum, maximum */
+    /* id, version, fields (name: a stage or step of the version that it runs on, value: what it is
+     * called in the new one; those of the same name need none). A running workflow goes on under
+     * another version of its type, of a higher or a lower number. Refused, with the reason, unless
+     * whatever happened has its place there: each stage that is completed, active or otherwise
+     * under way, and each submitted step, exists, with the fields that the step requires, and such
+     * a stage's needs are met. Deadlines stay as they are. Stages whose needs are met there become
+     * active in the same record. */
+    WF_WORKFLOW_MIGRATE = 20,
+    WF_TASK_COMPLETE = 22, /* id, stage, worker, attempt (the epoch), tries, compensate, fields: the
+                              work is done. Completes the stage, with the fields, as if by its step.
+                              Refused, and recorded, where the claim is no longer the worker's */
+    WF_TASK_FAIL = 23, /* likewise, with a reason for fields: again after the backoff, which doubles
+                          from attempt to attempt; after the last attempt the task is parked */
+    WF_TASK_RETRY = 24,   /* id, stage, compensate: a parked task is due again, with all attempts */
+    WF_ACCOUNT_OPEN = 30, /* id: the number; type, currency, amount: the balance, minimum */
+    WF_ACCOUNT_TRANSACT = 31, /* operations: all of them or none */
+    WF_ACCOUNT_FREEZE = 32,   /* id, reason: nothing comes in or goes out */
+    WF_ACCOUNT_UNFREEZE = 33, /* id, reason */
+    WF_ACCOUNT_CLOSE = 34,    /* id, reason; the account must be empty */
+    WF_RATE_SET = 36,         /* id: "USD_to_EUR"; fields: rate, source, time, max_age, band */
+    WF_INSTRUMENT_SET = 37,   /* id; fields: currency, calendar, status */
+    WF_CALENDAR_SET = 38,     /* id; fields: open, close, days, holidays; all in UTC */
+    WF_FEE_RULE_SET = 39,     /* id; fields: currency, minimum, maximum */
 };
 
 struct wf_field {
@@ -198,6 +212,9 @@ struct wf_command {
     const char *currency;
     const char *amount;  /* decimal; NULL: 0 */
     const char *minimum; /* decimal; NULL: 0, of a loan none */
+    const char *worker;  /* tasks: who claimed it */
+    uint32_t tries;      /* tasks: which attempt of the handler this answers */
+    bool compensate;     /* tasks: of the stage's compensation, not of its handler */
 };
 
 /* An account after a command. */
@@ -229,6 +246,12 @@ struct wf_result {
  * WF_USAGE: malformed. WF_NOT_FOUND: names what is missing. WF_FULL, WF_HALTED, WF_UNKNOWN, WF_IO:
  * see the caveats. `result` may be NULL. */
 WF_API enum wf_status wf_execute(struct wf_engine *engine, const struct wf_command *command,
+                                 struct wf_result *result, struct wf_error *err);
+
+/* What the command would come to, decided on the state as it is now: nothing is written, its key is
+ * not looked at, and `result` has neither LSN nor stage nor status. Statuses as wf_execute(). Works
+ * where the store is open for reading only, too. */
+WF_API enum wf_status wf_dry_run(struct wf_engine *engine, const struct wf_command *command,
                                  struct wf_result *result, struct wf_error *err);
 
 /* A command that was decided and is not known to be durable yet. The caller owns the memory; the
@@ -280,6 +303,27 @@ struct wf_review {
     uint64_t lsn; /* of the record that asked */
 };
 
+/* Work outside of the store: what a stage's handler has to do, or its compensation. */
+struct wf_task {
+    const char *id, *type; /* of the workflow */
+    uint32_t version;
+    const char *stage;
+    bool compensate;                /* the stage was undone: undo what its handler did */
+    uint32_t epoch;                 /* the stage's attempt */
+    uint32_t attempt, attempts_max; /* of this task: claims so far, and how many there may be */
+    const char *status;             /* "due", "claimed", "parked" */
+    int64_t due_ms;     /* due: not before; claimed: the end of the lease; parked: since when */
+    const char *worker; /* who claimed it last; NULL: nobody did */
+    const char *reason; /* why it failed last; NULL: it did not */
+    const char *key; /* "workflow/stage/epoch", with "/compensate": the same for every attempt, for
+                        the outside world to know a repetition by */
+    const char *const *args; /* the program and its arguments; none: a callback of the host */
+    size_t arg_count;
+    int64_t timeout_ms;
+    const struct wf_field *data; /* of the workflow */
+    size_t data_count;
+};
+
 /* A workflow as it was when it was read. Owned by the caller: wf_workflow_free(). */
 struct wf_workflow {
     const char *id;
@@ -298,8 +342,10 @@ struct wf_workflow {
     size_t data_count;
     const struct wf_review *reviews; /* what waits for a reviewer */
     size_t review_count;
-    const char *going_back; /* "rollback" or "cancel" where one is under way; NULL: none */
-    const char *target;     /* where the rollback leads to; NULL: none */
+    const char *going_back;      /* "rollback" or "cancel" where one is under way; NULL: none */
+    const char *target;          /* where the rollback leads to; NULL: none */
+    const struct wf_task *tasks; /* not done yet */
+    size_t task_count;
 };
 
 /* WF_NOT_FOUND: no workflow of that id. */
@@ -308,6 +354,10 @@ WF_API enum wf_status wf_workflow_get(struct wf_engine *engine, const char *id,
 /* As it was after the record `lsn`. */
 WF_API enum wf_status wf_workflow_get_as_of(struct wf_engine *engine, const char *id, uint64_t lsn,
                                             struct wf_workflow **out, struct wf_error *err);
+/* The LSN of the last record at or before `time_ms`, for wf_workflow_get_as_of() and wf_replay();
+ * 0: the log has none. Reads the first record of a few segments, and one segment. */
+WF_API enum wf_status wf_lsn_at(struct wf_engine *engine, int64_t time_ms, uint64_t *lsn,
+                                struct wf_error *err);
 WF_API void wf_workflow_free(struct wf_workflow *workflow);
 
 /* Return false to stop. The review is valid during the call. */
@@ -316,6 +366,52 @@ typedef bool (*wf_review_fn)(void *ctx, const struct wf_review *review);
  * `after` (NULL: from the first): ids greater than this. */
 WF_API enum wf_status wf_review_list(struct wf_engine *engine, const char *after,
                                      wf_review_fn on_review, void *ctx, struct wf_error *err);
+
+/* Tasks that are not done yet, in order of the workflows' ids; costs what there is of them. `after`
+ * (NULL: from the first): ids greater than this. Return false to stop. */
+typedef bool (*wf_task_fn)(void *ctx, const struct wf_task *task);
+WF_API enum wf_status wf_task_list(struct wf_engine *engine, const char *after, wf_task_fn on_task,
+                                   void *ctx, struct wf_error *err);
+/* Claim the task that is due first. The attempt is durable when this returns, so that one which
+ * takes its process down counts. Until `lease_ms` of the store's time have passed (0: the
+ * handler's timeout and 5 s) nobody else can claim it; answer with WF_TASK_COMPLETE or
+ * WF_TASK_FAIL, giving `worker`, the task's stage, epoch (as `attempt`), attempt (as `tries`) and
+ * compensate. An attempt whose lease ran out without an answer has failed: where it was the last,
+ * the task is parked. `*task` is NULL where none is due; `*next_ms` (may be NULL) is then when the
+ * first may be claimed, 0: there is none. Else `*task` points into `*workflow`, which the caller
+ * frees with wf_workflow_free(). */
+WF_API enum wf_status wf_task_claim(struct wf_engine *engine, const char *worker, int64_t lease_ms,
+                                    struct wf_workflow **workflow, const struct wf_task **task,
+                                    int64_t *next_ms, struct wf_error *err);
+
+/* What a handler says. It owns its memory until the next call with the same wf_worker. */
+struct wf_handled {
+    bool ok;
+    const struct wf_field *fields; /* ok: what it returns */
+    size_t field_count;
+    const char *reason; /* not ok: why */
+};
+/* Does the work of a task. Outside of the store it runs at least once for each key, and perhaps
+ * more often; what it returns is recorded once. */
+typedef void (*wf_handler_fn)(void *ctx, const struct wf_task *task, struct wf_handled *handled);
+/* The function for a stage with `handler: callback`, or (`compensate`) with `compensate: callback`.
+ * Any workflow type that has a stage of that name uses it. NULL takes it away. At any time after
+ * opening; callbacks run in wf_worker_run() only. WF_USAGE: no name. WF_NO_MEMORY. */
+WF_API enum wf_status wf_handler_register(struct wf_engine *engine, const char *stage,
+                                          bool compensate, wf_handler_fn handler, void *ctx,
+                                          struct wf_error *err);
+
+struct wf_worker {
+    const char *name;          /* in the history; unique among those that work on the store */
+    int64_t lease_ms;          /* 0: see wf_task_claim() */
+    wf_handler_fn run_program; /* runs task->args; NULL: such tasks fail */
+    void *program_ctx;
+};
+/* Claim the task that is due first, do it, record the answer. `*did` false: none is due, and
+ * `*next_ms` as wf_task_claim(). Several threads may do this at once, with workers of different
+ * names. A callback that is not registered fails the attempt. */
+WF_API enum wf_status wf_worker_run(struct wf_engine *engine, const struct wf_worker *worker,
+                                    bool *did, int64_t *next_ms, struct wf_error *err);
 
 /* One stage that a rollback would undo. */
 struct wf_plan_stage {
@@ -383,6 +479,9 @@ struct wf_event {
     size_t index, count; /* which of the record's events this is */
     const char *role;    /* of a reviewer */
     int64_t expected_ms; /* of a clock that jumped: what it should have read */
+    const char *worker;  /* of a task; `attempt` is then the stage's, the task's epoch */
+    uint32_t tries;      /* which attempt of the task; `deadline_ms`: its lease, or the next one */
+    bool compensate;     /* its compensation, not its handler */
 };
 typedef bool (*wf_event_fn)(void *ctx, const struct wf_event *event);
 /* Everything about one workflow, oldest first, by following the log's links. */
@@ -492,6 +591,23 @@ typedef bool (*wf_definition_fn)(void *ctx, const struct wf_definition *definiti
 WF_API enum wf_status wf_definition_list(struct wf_engine *engine, const char *name,
                                          wf_definition_fn on_definition, void *ctx,
                                          struct wf_error *err);
+/* One difference between two versions of a definition. Valid during the callback. */
+struct wf_definition_change {
+    const char *change; /* "added", "removed" or "changed" */
+    const char *kind;   /* "stage" or "step" */
+    const char *name;
+    const char *member; /* "needs", "timeout", …, as in the YAML; NULL: the stage or step itself */
+    const char *before; /* the member in words; NULL: nothing */
+    const char *after;
+};
+typedef bool (*wf_definition_change_fn)(void *ctx, const struct wf_definition_change *change);
+/* What differs between version `version` of a definition and another, or, with `text`, a YAML text
+ * that need not have been added. Version 0 is the newest. Stages first, then steps. WF_NOT_FOUND:
+ * no such definition or version. */
+WF_API enum wf_status wf_definition_diff(struct wf_engine *engine, const char *name,
+                                         uint32_t version, uint32_t other_version, const char *text,
+                                         const char *text_name, wf_definition_change_fn on_change,
+                                         void *ctx, struct wf_error *err);
 /* Check a definition's YAML without a store: WF_USAGE, "name:LINE:COLUMN: …". */
 WF_API enum wf_status wf_definition_validate(const char *text, const char *text_name,
                                              struct wf_error *err);

@@ -1,8 +1,11 @@
 /* The core's workflow made into the host's. */
 #include "engine/workflow_out.h"
 
+#include "engine/core/task.h"
 #include "engine/packer.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +137,72 @@ static const struct wf_review *pack_reviews(struct packer *packer, const struct 
     return reviews;
 }
 
+static const char *pack_key(struct packer *packer, const struct workflow *workflow,
+                            const struct task *task) {
+    char key[COMMAND_ID_MAX + DEFINITION_NAME_MAX + 40];
+    (void)snprintf(key, sizeof(key), "%s/%s/%" PRIu32 "%s", workflow->id,
+                   workflow->definition->stages[task->stage].name, task->epoch,
+                   task->compensate ? "/compensate" : "");
+    return packer_string(packer, key);
+}
+
+static const char *const *pack_args(struct packer *packer,
+                                    const struct definition_handler *handler) {
+    const char **args = packer_take(packer, handler->arg_count * sizeof(*args));
+    for (size_t i = 0; i < handler->arg_count; i++) {
+        const char *arg = packer_string(packer, handler->args[i]);
+        if (args != NULL) {
+            args[i] = arg;
+        }
+    }
+    return args;
+}
+
+static struct wf_task pack_task(struct packer *packer, const struct workflow *workflow,
+                                const struct task *task) {
+    const struct definition_handler *handler = task_handler(workflow->definition, task);
+    struct bytes_view worker = task_worker(task);
+    struct bytes_view reason = task_reason(task);
+    return (struct wf_task){
+        .stage = packer_string(packer, workflow->definition->stages[task->stage].name),
+        .compensate = task->compensate,
+        .epoch = task->epoch,
+        .attempt = task->tries,
+        .attempts_max = handler->attempts,
+        .status = task_status_name(task->status),
+        .due_ms = task->due_ms,
+        .worker = worker.size == 0 ? NULL : packer_text(packer, worker.data, worker.size),
+        .reason = reason.size == 0 ? NULL : packer_text(packer, reason.data, reason.size),
+        .key = pack_key(packer, workflow, task),
+        .args = pack_args(packer, handler),
+        .arg_count = handler->arg_count,
+        .timeout_ms = handler->timeout_ms,
+    };
+}
+
+/* `whole`: the workflow that they are packed with, for what they share with it. */
+static const struct wf_task *pack_tasks(struct packer *packer, const struct workflow *workflow,
+                                        const struct wf_workflow *whole, size_t *count) {
+    *count = 0;
+    for (const struct task *task = workflow->tasks; task != NULL; task = task->next) {
+        (*count)++;
+    }
+    struct wf_task *tasks = packer_take(packer, *count * sizeof(*tasks));
+    size_t i = 0;
+    for (const struct task *task = workflow->tasks; task != NULL; task = task->next, i++) {
+        struct wf_task made = pack_task(packer, workflow, task);
+        made.id = whole->id;
+        made.type = whole->type;
+        made.version = whole->version;
+        made.data = whole->data;
+        made.data_count = whole->data_count;
+        if (tasks != NULL) {
+            tasks[i] = made;
+        }
+    }
+    return tasks;
+}
+
 static struct wf_workflow *pack_workflow(struct packer *packer, const struct workflow *workflow) {
     struct wf_workflow *out = packer_take(packer, sizeof(*out));
     struct wf_workflow made = {
@@ -151,6 +220,7 @@ static struct wf_workflow *pack_workflow(struct packer *packer, const struct wor
     made.stages = pack_stages(packer, workflow);
     made.steps = pack_steps(packer, workflow);
     made.data = pack_data(packer, workflow, &made.data_count);
+    made.tasks = pack_tasks(packer, workflow, &made, &made.task_count);
     made.reviews = pack_reviews(packer, workflow, &made.review_count);
     const struct proposal *rollback = workflow_rollback(workflow);
     if (rollback != NULL) {

@@ -6,6 +6,7 @@
 #include "engine/core/clock.h"
 #include "engine/core/keys.h"
 #include "engine/core/ledger.h"
+#include "engine/core/migrate.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
@@ -48,7 +49,15 @@ static enum wf_status reserve_event(struct state *state, const struct record *re
     case EVENT_TIMERS_RESUMED:
     case EVENT_ROLLBACK_COMPLETED:
     case EVENT_ROLLBACK_STOPPED:
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
         return workflow_reserve(state, record, event, room, err);
+    case EVENT_WORKFLOW_MIGRATED:
+        return migrate_reserve(state, record, event, err);
     case EVENT_ACCOUNT_OPENED:
     case EVENT_OPERATION_POSTED:
     case EVENT_ACCOUNT_STATUS_SET:
@@ -72,6 +81,11 @@ static void find_subject(struct state *state, const struct record *record) {
     case COMMAND_REVIEW_APPROVE:
     case COMMAND_REVIEW_REJECT:
     case COMMAND_TIMER_FIRE:
+    case COMMAND_WORKFLOW_MIGRATE:
+    case COMMAND_TASK_CLAIM:
+    case COMMAND_TASK_COMPLETE:
+    case COMMAND_TASK_FAIL:
+    case COMMAND_TASK_RETRY:
         state->reserved.workflow = state_workflow(state, record->subject);
         return;
     case COMMAND_DEFINITION_ADD:
@@ -115,7 +129,7 @@ static void ignore(struct state *state) {
     struct state_reserved *reserved = &state->reserved;
     reserved->ignored = true;
     if (reserved->new_workflow != NULL)
-        reserved->workflow = NULL;
+        reserved->workflow = reserved->old_workflow;
 }
 
 enum wf_status apply_reserve(struct state *state, const struct record *record,
@@ -135,7 +149,8 @@ enum wf_status apply_reserve(struct state *state, const struct record *record,
         ignore(state);
     else if (status != WF_OK)
         return error_set(err, status, "%s", why.text);
-    if (state->reserved.workflow != NULL && !timers_reserve(&state->timers))
+    if (state->reserved.workflow != NULL &&
+        (!timers_reserve(&state->timers) || !timers_reserve(&state->tasks)))
         return error_set(err, WF_NO_MEMORY, "no memory for another deadline");
     return keys_reserve(state, record, err);
 }
@@ -174,7 +189,16 @@ static void apply_event(struct state *state, const struct record *record, struct
     case EVENT_TIMERS_RESUMED:
     case EVENT_ROLLBACK_COMPLETED:
     case EVENT_ROLLBACK_STOPPED:
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
         workflow_apply(state, record, event);
+        return;
+    case EVENT_WORKFLOW_MIGRATED:
+        migrate_apply(state, record, event);
         return;
     case EVENT_ACCOUNT_OPENED:
     case EVENT_OPERATION_POSTED:
@@ -194,6 +218,7 @@ static void link_history(struct state *state, const struct record *record) {
         state_touch(state, &state->reserved.workflow->entity, record->lsn);
         state->reserved.workflow->history = link;
         timers_follow(&state->timers, state->reserved.workflow);
+        timers_follow(&state->tasks, state->reserved.workflow);
     } else if (state->reserved.definition != NULL) {
         state_touch(state, &state->reserved.definition->entity, record->lsn);
         state->reserved.definition->history = link;

@@ -121,7 +121,7 @@ static const char *packed_parts(const struct workflow *workflow) {
     unsigned step;
     struct field field;
     while (workflow_field_next(workflow, &at, &step, &field))
-        if (step != WORKFLOW_FIELD_AT_START && (steps & UINT64_C(1) << step) == 0)
+        if (step < WORKFLOW_FIELD_OF_STAGE && (steps & UINT64_C(1) << step) == 0)
             return "it has a field of a step that is not in force";
     return at == workflow->data_size ? NULL : "its fields are malformed";
 }

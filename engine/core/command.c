@@ -28,6 +28,16 @@ const char *command_kind_name(enum command_kind kind) {
         return "timer.fire";
     case COMMAND_CLOCK_JUMP:
         return "clock.jump";
+    case COMMAND_WORKFLOW_MIGRATE:
+        return "workflow.migrate";
+    case COMMAND_TASK_CLAIM:
+        return "task.claim";
+    case COMMAND_TASK_COMPLETE:
+        return "task.complete";
+    case COMMAND_TASK_FAIL:
+        return "task.fail";
+    case COMMAND_TASK_RETRY:
+        return "task.retry";
     case COMMAND_ACCOUNT_OPEN:
         return "account.open";
     case COMMAND_ACCOUNT_TRANSACT:

@@ -34,6 +34,11 @@ enum command_kind {
     COMMAND_REVIEW_REJECT = 12,
     COMMAND_TIMER_FIRE = 13, /* the engine's own: a stage's deadline has passed */
     COMMAND_CLOCK_JUMP = 14, /* the engine's own: the clock ran back or leaped */
+    COMMAND_WORKFLOW_MIGRATE = 20,
+    COMMAND_TASK_CLAIM = 21,
+    COMMAND_TASK_COMPLETE = 22,
+    COMMAND_TASK_FAIL = 23,
+    COMMAND_TASK_RETRY = 24,
     COMMAND_ACCOUNT_OPEN = 30,
     COMMAND_ACCOUNT_TRANSACT = 31,
     COMMAND_ACCOUNT_FREEZE = 32,
@@ -107,6 +112,21 @@ struct command {
             struct bytes_view reason;
             bool rollback; /* undo all stages first */
         } workflow_cancel;
+        struct {
+            uint32_t version;         /* of the workflow's type, to go on under */
+            const struct field *maps; /* name: old stage or step; value: its new name */
+            size_t map_count;
+        } workflow_migrate;
+        struct {
+            struct bytes_view worker;   /* claim, complete, fail */
+            int64_t lease_ms;           /* claim; 0: the handler's timeout and a margin */
+            struct bytes_view stage;    /* all but claim, which takes what is due first */
+            bool compensate;            /* its compensation, not its handler */
+            uint32_t epoch, tries;      /* complete, fail: the claim that is answered */
+            const struct field *fields; /* complete */
+            size_t field_count;
+            struct bytes_view reason; /* fail */
+        } task;
         struct {
             int64_t by_ms;       /* > 0 */
             int64_t next_due_ms; /* the earliest deadline in the store; 0: there is none */

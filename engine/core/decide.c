@@ -6,8 +6,10 @@
 #include "engine/core/decision.h"
 #include "engine/core/keys.h"
 #include "engine/core/ledger.h"
+#include "engine/core/migrate.h"
 #include "engine/core/reference.h"
 #include "engine/core/rollback.h"
+#include "engine/core/task.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
 
@@ -86,6 +88,11 @@ static bool check_subject(const struct command *command, struct decision *decisi
     case COMMAND_REVIEW_APPROVE:
     case COMMAND_REVIEW_REJECT:
     case COMMAND_TIMER_FIRE:
+    case COMMAND_WORKFLOW_MIGRATE:
+    case COMMAND_TASK_CLAIM:
+    case COMMAND_TASK_COMPLETE:
+    case COMMAND_TASK_FAIL:
+    case COMMAND_TASK_RETRY:
         return check_text(command->subject, "the id of a workflow", decision);
     case COMMAND_ACCOUNT_OPEN:
     case COMMAND_ACCOUNT_FREEZE:
@@ -164,6 +171,15 @@ static void dispatch(const struct state *state, const struct command *command,
         return;
     case COMMAND_CLOCK_JUMP:
         clock_decide_jump(command, decision);
+        return;
+    case COMMAND_WORKFLOW_MIGRATE:
+        migrate_decide(state, command, decision);
+        return;
+    case COMMAND_TASK_CLAIM:
+    case COMMAND_TASK_COMPLETE:
+    case COMMAND_TASK_FAIL:
+    case COMMAND_TASK_RETRY:
+        task_decide(state, command, decision);
         return;
     case COMMAND_ACCOUNT_OPEN:
         ledger_decide_open(state, command, decision);

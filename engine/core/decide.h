@@ -33,6 +33,8 @@ struct decision {
     struct event events[RECORD_EVENTS_MAX];
     size_t event_count;
     int64_t time_ms; /* the record's time: max(seen, now), or the test clock */
+    uint8_t stage_map[DEFINITION_STAGES_MAX]; /* what a migration's event points to */
+    uint8_t step_map[DEFINITION_STEPS_MAX];
     /* The accounts that the record is about, refused or not. */
     struct record_touch touches[RECORD_TOUCHES_MAX];
     struct ledger_line lines[RECORD_TOUCHES_MAX];

@@ -1,5 +1,7 @@
 #include "engine/core/definition.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,6 +122,18 @@ bool definition_duration_parse(const char *text, size_t size, int64_t *ms) {
     }
     *ms = count * factor;
     return true;
+}
+
+const char *definition_duration_format(char text[DEFINITION_DURATION_SIZE], int64_t ms) {
+    static const struct {
+        int64_t ms;
+        char unit;
+    } units[] = {{24 * 3600 * 1000, 'd'}, {3600 * 1000, 'h'}, {60 * 1000, 'm'}, {1000, 's'}};
+    size_t i = 0;
+    while (i < 3 && ms % units[i].ms != 0)
+        i++;
+    snprintf(text, DEFINITION_DURATION_SIZE, "%" PRId64 "%c", ms / units[i].ms, units[i].unit);
+    return text;
 }
 
 static bool equal_text(const char *one, const char *other) {

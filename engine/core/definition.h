@@ -23,6 +23,7 @@ enum {
     DEFINITION_HANDLER_TIMEOUT_DEFAULT_MS = 60 * 1000,
     DEFINITION_HANDLER_BACKOFF_DEFAULT_MS = 1000,
     DEFINITION_SOURCE_MAX = 256 * 1024, /* bytes of the text it was made from */
+    DEFINITION_DURATION_SIZE = 24,      /* bytes of a duration as text, with its terminator */
 };
 
 /* A hundred years: no sum of a time and a duration leaves 64 bits. */
@@ -96,6 +97,8 @@ bool definition_handler_given(const struct definition_handler *handler);
 bool definition_equal(const struct definition *one, const struct definition *other);
 /* "30s", "5m", "2h", "30d": a whole number up to a hundred years. False: it is none. */
 bool definition_duration_parse(const char *text, size_t size, int64_t *ms);
+/* And back, in the largest unit that leaves no rest. Returns `text`. */
+const char *definition_duration_format(char text[DEFINITION_DURATION_SIZE], int64_t ms);
 /* A stage that can never become active or never be completed, however the steps come; -1: there is
  * none. The names must have been resolved, nothing else need hold. */
 int definition_stuck_stage(const struct definition *definition);

@@ -10,7 +10,8 @@
  *               +changed ms zigzag, step count u8, steps u8 each,
  *               stages: status and flags u8 [attempt] [+activated LSN] [+completed LSN]
  *               [+deadline zigzag],
- *               size of the data, data, size of the reason + 1 (0: none), reason
+ *               size of the data, data, size of the reason + 1 (0: none), reason,
+ *               [proposals] [tasks] [past versions u8, each: definition number, +LSN that ended it]
  *               | +history LSN, offset
  *   key         body hash 16 bytes, sequence, LSN
  *               | offset
@@ -27,6 +28,7 @@
 #include "engine/core/proposal.h"
 #include "engine/core/reference.h"
 #include "engine/core/state_inner.h"
+#include "engine/core/task.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
 
@@ -38,6 +40,9 @@ enum {
     NUMBERS_MAX = 1 << 20, /* definitions of one store, all versions */
 
     WORKFLOW_EXTENDED = 0x80, /* with the status: proposals or a verdict follow the reason */
+
+    WORKFLOW_MIGRATED = 0x40, /* likewise: past versions follow these */
+    WORKFLOW_TASKS = 0x20,    /* likewise: tasks follow these */
 
     STAGE_STATUS_MASK = 0x0F,
     STAGE_HAS_ATTEMPT = 0x10,
@@ -204,7 +209,9 @@ static void encode_workflow(const struct workflow *workflow, struct bytes_buffer
     bytes_write_varint(value, workflow->definition_number);
     bool extended = proposal_any(workflow);
     bytes_write_u8(value,
-                   (uint8_t)((unsigned)workflow->status | (extended ? WORKFLOW_EXTENDED : 0U)));
+                   (uint8_t)((unsigned)workflow->status | (extended ? WORKFLOW_EXTENDED : 0U) |
+                             (workflow->past_count > 0 ? WORKFLOW_MIGRATED : 0U) |
+                             (workflow->tasks != NULL ? WORKFLOW_TASKS : 0U)));
     bytes_write_varint(value, workflow->started_lsn);
     bytes_write_varint(value, workflow->lsn - workflow->started_lsn);
     bytes_write_zigzag(value, workflow->started_ms);
@@ -220,16 +227,24 @@ static void encode_workflow(const struct workflow *workflow, struct bytes_buffer
     bytes_write_run(value, workflow->reason, reason_size);
     if (extended)
         proposal_encode(workflow, value);
+    if (workflow->tasks != NULL)
+        task_encode(workflow, value);
+    if (workflow->past_count > 0)
+        bytes_write_u8(value, workflow->past_count);
+    for (size_t i = 0; i < workflow->past_count; i++) {
+        bytes_write_varint(value, workflow->past[i].definition_number);
+        bytes_write_varint(value, workflow->past[i].until_lsn - workflow->started_lsn);
+    }
     *hashed = value->size;
     bytes_write_varint(value, workflow->history.lsn - workflow->started_lsn);
     bytes_write_varint(value, workflow->history.offset);
     proposal_encode_links(workflow, value);
 }
 
-static bool decode_head(struct workflow *workflow, struct bytes_reader *reader, bool *extended) {
+static bool decode_head(struct workflow *workflow, struct bytes_reader *reader, unsigned *flags) {
     unsigned status = bytes_read_u8(reader);
-    *extended = (status & WORKFLOW_EXTENDED) != 0;
-    workflow->status = (enum workflow_status)(status & ~(unsigned)WORKFLOW_EXTENDED);
+    *flags = status & (unsigned)(WORKFLOW_EXTENDED | WORKFLOW_MIGRATED | WORKFLOW_TASKS);
+    workflow->status = (enum workflow_status)(status & ~*flags);
     workflow->started_lsn = bytes_read_varint(reader);
     workflow->lsn = workflow->started_lsn + bytes_read_varint(reader);
     workflow->started_ms = bytes_read_zigzag(reader);
@@ -292,10 +307,34 @@ static enum wf_status decode_reason(struct workflow *workflow, struct bytes_read
     return WF_OK;
 }
 
+static enum wf_status decode_past(struct workflow *workflow, struct bytes_reader *reader,
+                                  struct wf_error *err) {
+    workflow->past_count = bytes_read_u8(reader);
+    if (workflow->past_count == 0) /* a flag for nothing would be a second form of the same */
+        return error_set(err, WF_DAMAGE, "the versions of workflow %s are malformed", workflow->id);
+    workflow->past = calloc(workflow->past_count, sizeof workflow->past[0]);
+    if (workflow->past == NULL)
+        return error_set(err, WF_NO_MEMORY, "no memory for the versions of workflow %s",
+                         workflow->id);
+    uint64_t last_lsn = workflow->started_lsn;
+    for (size_t i = 0; i < workflow->past_count; i++) {
+        struct workflow_past *past = &workflow->past[i];
+        uint64_t number = bytes_read_varint(reader);
+        past->definition_number = number <= NUMBERS_MAX ? (uint32_t)number : 0;
+        past->until_lsn = workflow->started_lsn + bytes_read_varint(reader);
+        if (past->definition_number == 0 || past->until_lsn <= last_lsn)
+            return error_set(err, WF_DAMAGE, "the versions of workflow %s are malformed",
+                             workflow->id);
+        last_lsn = past->until_lsn;
+    }
+    return WF_OK;
+}
+
 static enum wf_status decode_workflow(struct workflow *workflow, struct bytes_reader *reader,
                                       struct wf_error *err) {
-    bool extended = false, no_memory = false;
-    bool sound = decode_head(workflow, reader, &extended) && decode_steps(workflow, reader);
+    unsigned flags = 0;
+    bool no_memory = false;
+    bool sound = decode_head(workflow, reader, &flags) && decode_steps(workflow, reader);
     for (size_t i = 0; sound && i < workflow->definition->stage_count; i++)
         sound = decode_stage(workflow, &workflow->stages[i], reader);
     enum wf_status status = WF_OK;
@@ -303,11 +342,15 @@ static enum wf_status decode_workflow(struct workflow *workflow, struct bytes_re
         status = decode_data(workflow, reader, err);
     if (sound && status == WF_OK)
         status = decode_reason(workflow, reader, err);
-    if (sound && status == WF_OK && extended)
+    if (sound && status == WF_OK && (flags & WORKFLOW_EXTENDED) != 0)
         sound = proposal_decode(workflow, reader, &no_memory);
+    if (sound && status == WF_OK && (flags & WORKFLOW_TASKS) != 0)
+        sound = task_decode(workflow, reader, &no_memory);
     if (no_memory)
-        status = error_set(err, WF_NO_MEMORY, "no memory for the proposals of workflow %s",
-                           workflow->id);
+        status = error_set(err, WF_NO_MEMORY,
+                           "no memory for the proposals and tasks of workflow %s", workflow->id);
+    if (sound && status == WF_OK && !no_memory && (flags & WORKFLOW_MIGRATED) != 0)
+        status = decode_past(workflow, reader, err);
     if (status != WF_OK)
         return status;
     workflow->history.lsn = workflow->started_lsn + bytes_read_varint(reader);
@@ -333,7 +376,8 @@ static enum wf_status load_workflow(struct state *state, struct bytes_view id,
     if (workflow == NULL)
         return error_set(err, WF_NO_MEMORY, "no memory for workflow %.*s", TEXT_ARGS(id));
     enum wf_status status = decode_workflow(workflow, reader, err);
-    if (status == WF_OK && (!table_reserve(&state->workflows) || !timers_reserve(&state->timers)))
+    if (status == WF_OK && (!table_reserve(&state->workflows) || !timers_reserve(&state->timers) ||
+                            !timers_reserve(&state->tasks)))
         status = error_set(err, WF_NO_MEMORY, "no memory for workflow %.*s", TEXT_ARGS(id));
     if (status != WF_OK) {
         workflow_destroy(workflow);
@@ -344,8 +388,10 @@ static enum wf_status load_workflow(struct state *state, struct bytes_view id,
     unsigned stage;
     workflow->pair_due_ms = workflow_due(workflow, &stage);
     workflow->pair_waits = workflow_waits(workflow);
+    workflow->pair_tasks = workflow->tasks != NULL;
     table_insert(&state->workflows, workflow);
     timers_follow(&state->timers, workflow);
+    timers_follow(&state->tasks, workflow);
     state_adopt(state, &workflow->entity);
     *out = &workflow->entity;
     return WF_OK;

@@ -56,6 +56,20 @@ const char *event_kind_name(enum event_kind kind) {
         return "clock_advance_begun";
     case EVENT_CLOCK_JUMPED:
         return "clock_jumped";
+    case EVENT_WORKFLOW_MIGRATED:
+        return "workflow_migrated";
+    case EVENT_TASK_DUE:
+        return "task_due";
+    case EVENT_TASK_CLAIMED:
+        return "task_claimed";
+    case EVENT_TASK_FAILED:
+        return "task_failed";
+    case EVENT_TASK_PARKED:
+        return "task_parked";
+    case EVENT_TASK_DONE:
+        return "task_done";
+    case EVENT_TASK_RETRIED:
+        return "task_retried";
     case EVENT_ACCOUNT_OPENED:
         return "account_opened";
     case EVENT_OPERATION_POSTED:

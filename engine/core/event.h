@@ -1,6 +1,6 @@
 /* What happened: the events of one record, a tagged union each. A released event never changes its
- * meaning; a new need is a new kind. Stages, steps and versions are indices into the definition
- * that the workflow was started with. Borrows its bytes from the command or from the decoder's
+ * meaning; a new need is a new kind. Stages and steps are indices into the definition that the
+ * workflow runs on. Borrows its bytes from the command or from the decoder's
  * arena. */
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H
@@ -53,6 +53,13 @@ enum event_kind {
     EVENT_CLOCK_ADVANCE_BEGUN =
         25, /* the test clock goes to its target by way of each deadline on it */
     EVENT_CLOCK_JUMPED = 26,
+    EVENT_WORKFLOW_MIGRATED = 30,
+    EVENT_TASK_DUE = 31,     /* a handler or a compensation has something to do */
+    EVENT_TASK_CLAIMED = 32, /* an attempt begins: before anything is done outside */
+    EVENT_TASK_FAILED = 33,  /* to be tried again after the delay */
+    EVENT_TASK_PARKED = 34,  /* it failed too often */
+    EVENT_TASK_DONE = 35,
+    EVENT_TASK_RETRIED = 36, /* due again after it was parked */
     EVENT_ACCOUNT_OPENED = 40,
     EVENT_OPERATION_POSTED = 41,
     EVENT_ACCOUNT_STATUS_SET = 42,
@@ -216,6 +223,23 @@ struct event {
         struct {
             int64_t expected_ms, to_ms;
         } clock_jumped;
+        /* The record's first event; what follows it names stages of the new version. */
+        struct {
+            uint32_t version;
+            struct bytes_view stages; /* byte i: 1 + new index of the old stage i; 0: dropped */
+            struct bytes_view steps;  /* likewise */
+        } workflow_migrated;
+        struct {
+            uint32_t stage;
+            uint32_t epoch; /* the stage's attempt */
+            bool compensate;
+            uint32_t tries;             /* which claim this is about; 0: none was made */
+            int64_t delay_ms;           /* claimed: the lease; failed: the backoff */
+            struct bytes_view worker;   /* claimed, failed, done */
+            struct bytes_view reason;   /* claimed: of the failure before; failed, parked */
+            const struct field *fields; /* done */
+            size_t field_count;
+        } task;
     } as;
 };
 

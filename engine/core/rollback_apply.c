@@ -2,6 +2,7 @@
 
 #include "engine/core/proposal.h"
 #include "engine/core/state_inner.h"
+#include "engine/core/task.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
 
@@ -174,11 +175,14 @@ static void undo(struct workflow *workflow, uint32_t index) {
         if (workflow->definition->steps[i].completes == (int)index &&
             workflow_step_in_force(workflow, i))
             workflow_withdraw_step(workflow, i);
+    workflow_withdraw_step(workflow, WORKFLOW_FIELD_OF_STAGE | index);
+    task_remove_runs(workflow, index);
 }
 
 static void time_out(struct workflow *workflow, uint32_t index) {
     workflow->stages[index].status = STAGE_TIMED_OUT;
     workflow->stages[index].deadline_ms = 0;
+    task_remove_runs(workflow, index);
 }
 
 /* The rollback is over: a reviewer said no, or all is undone. */

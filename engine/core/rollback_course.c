@@ -1,6 +1,7 @@
 #include "engine/core/rollback_course.h"
 
 #include "engine/core/decision.h"
+#include "engine/core/task.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
 
@@ -140,6 +141,8 @@ void course_undo(struct course *course, unsigned stage) {
     struct event *event = decision_add(course->decision, EVENT_STAGE_UNDONE);
     event->as.stage_undone.stage = stage;
     event->as.stage_undone.attempt = course->attempt[stage];
+    if (task_wants_compensation(course->workflow, stage, course->attempt[stage]))
+        task_decide_due(stage, course->attempt[stage], true, course->decision);
     course->status[stage] = STAGE_ROLLED_BACK;
     course->reopen &= ~(UINT64_C(1) << stage);
     course->undone = true;

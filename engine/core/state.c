@@ -100,7 +100,7 @@ static struct table_key reference_key(const void *entry) {
 }
 
 enum wf_status state_init(struct state *state, struct wf_error *err) {
-    *state = (struct state){.generation = 1};
+    *state = (struct state){.generation = 1, .tasks = {.tasks = true}};
     table_init(&state->workflows, workflow_key);
     table_init(&state->definitions, definition_key);
     table_init(&state->newest, newest_key);
@@ -132,6 +132,11 @@ void state_reserved_release(struct state *state) {
     free(reserved->request);
     free(reserved->reopen);
     free(reserved->verdict);
+    while (reserved->tasks != NULL) {
+        struct task *task = reserved->tasks;
+        reserved->tasks = task->next;
+        free(task);
+    }
     for (size_t i = 0; i < reserved->account_count; i++)
         if (reserved->accounts[i] != NULL && reserved->accounts[i]->opened_lsn == 0)
             account_destroy(reserved->accounts[i]); /* new, and in no table */
@@ -171,6 +176,7 @@ void state_deinit(struct state *state) {
     table_deinit(&state->key_order);
     free(state->numbered);
     timers_deinit(&state->timers);
+    timers_deinit(&state->tasks);
     *state = (struct state){0};
 }
 

@@ -99,6 +99,27 @@ struct proposal {
     char text[]; /* the actor, then the reason */
 };
 
+enum task_status {
+    TASK_DUE = 1, /* to be claimed, from due_ms on */
+    TASK_CLAIMED, /* by a worker, until due_ms; then anybody may claim it */
+    TASK_PARKED,  /* it failed too often: it waits for somebody to look after it */
+};
+
+/* Work outside: a stage's handler, or its compensation. See task.h. */
+struct task {
+    struct task *next;
+    uint8_t stage;
+    bool compensate;
+    enum task_status status;
+    uint32_t epoch; /* the stage's attempt that it belongs to */
+    uint32_t tries; /* claims so far */
+    int64_t due_ms;
+    uint8_t worker_size; /* who claimed it last */
+    uint16_t reason_size;
+    char text[]; /* the worker, then why it failed last */
+};
+const char *task_status_name(enum task_status status); /* NULL: unknown */
+
 /* The last decision of a reviewer: the same again answers as the first time. */
 struct verdict {
     uint8_t stage;
@@ -110,7 +131,15 @@ struct verdict {
 
 enum {
     WORKFLOW_DATA_MAX = 8 * 1024 * 1024, /* bytes of one workflow's fields, packed */
-    WORKFLOW_FIELD_AT_START = 0xFF,      /* in place of a step: the field was given at the start */
+    WORKFLOW_FIELD_OF_STAGE =
+        0x80, /* and a stage, in place of a step: its handler gave the field */
+    WORKFLOW_FIELD_AT_START = 0xFF, /* in place of a step: the field was given at the start */
+};
+
+/* A version that a workflow ran on before it was migrated. */
+struct workflow_past {
+    uint64_t until_lsn; /* of the record that migrated it away */
+    uint32_t definition_number;
 };
 
 /* One allocation with its id, steps and stages behind it, and a second one for its data. */
@@ -130,18 +159,23 @@ struct workflow {
      * the value varint, value. A later one hides an earlier one of the same name. */
     uint8_t *data;
     uint32_t data_size, data_capacity;
-    char *reason; /* why it failed or was cancelled; NULL: none */
+    char *reason;               /* why it failed or was cancelled; NULL: none */
+    struct workflow_past *past; /* oldest first; NULL: it was never migrated */
     struct proposal *proposals;
     struct verdict *verdict; /* NULL: none yet */
     /* The pairs that stand beside it in the snapshot, as encoded last (checkpoint.c), so that the
      * next deadline, and what waits for a review, are found without reading every workflow. */
     int64_t pair_due_ms; /* 0: none */
     uint32_t timer_at;   /* its place in the state's timers, from 1; 0: it has no deadline */
+    uint32_t task_at;    /* likewise in the state's tasks */
+    struct task *tasks;  /* in order of stage, then handler and compensation, then epoch */
     uint32_t definition_number;
     enum workflow_status status : 8;
     uint8_t step_count;
     uint8_t id_size;
-    bool pair_waits;             /* likewise */
+    bool pair_tasks;
+    bool pair_waits; /* likewise */
+    uint8_t past_count;
     struct stage_state stages[]; /* definition->stage_count */
 };
 
@@ -185,9 +219,10 @@ struct store_entity {
 
 /* What apply_reserve() set aside for the apply() that follows; empty in between. */
 struct state_reserved {
-    bool ignored;                             /* a repair took what the record's subject rests on */
-    struct workflow *workflow;                /* the subject */
-    struct workflow *new_workflow;            /* allocated, in no table yet */
+    bool ignored;                  /* a repair took what the record's subject rests on */
+    struct workflow *workflow;     /* the subject */
+    struct workflow *new_workflow; /* allocated, in no table yet */
+    struct workflow *old_workflow; /* the one that new_workflow takes the place of; NULL: none */
     struct definition_entity *definition;     /* the subject */
     struct definition_entity *new_definition; /* likewise */
     struct idempotency_key *new_key;          /* likewise */
@@ -198,6 +233,7 @@ struct state_reserved {
     char *reason;
     struct proposal *request, *reopen; /* likewise */
     struct verdict *verdict;
+    struct task *tasks; /* in the order of their events */
 };
 
 struct state {
@@ -213,6 +249,7 @@ struct state {
     struct definition_entity **numbered;
     size_t numbered_count, numbered_capacity;
     struct timers timers; /* the workflows in memory that have a deadline */
+    struct timers tasks;  /* those that have a task, by when the first may be claimed */
     struct state_reserved reserved;
     bool after_loss;     /* set by the shell when records are missing from the log: what cannot be
                             applied is ignored */
@@ -249,6 +286,8 @@ bool workflow_field_next(const struct workflow *workflow, size_t *at, unsigned *
 int workflow_current_stage(const struct workflow *workflow);
 /* Its earliest deadline, and whose it is (of several the first stage); 0: it has none. */
 int64_t workflow_due(const struct workflow *workflow, unsigned *stage);
+/* When its first task may be claimed; 0: it has none that can be. */
+int64_t workflow_task_due(const struct workflow *workflow);
 /* Does a stage wait for a reviewer? */
 bool workflow_waits(const struct workflow *workflow);
 /* The rollback or cancellation under way; the re-opening that a stage waits for; NULL: none. */
@@ -258,6 +297,9 @@ struct proposal *workflow_reopening(const struct workflow *workflow, unsigned st
 bool workflow_stands_still(const struct workflow *workflow);
 struct bytes_view proposal_actor(const struct proposal *proposal);
 struct bytes_view proposal_reason(const struct proposal *proposal);
+/* The definition that it ran on in its record `lsn`; what that record's events name. */
+const struct definition *workflow_definition_at(const struct state *state,
+                                                const struct workflow *workflow, uint64_t lsn);
 /* The items that the steps in force provide; the stages that are completed: as masks. */
 uint64_t workflow_items(const struct workflow *workflow);
 uint64_t workflow_completed_stages(const struct workflow *workflow);

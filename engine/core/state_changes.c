@@ -58,6 +58,18 @@ void state_adopt(struct state *state, struct entity *entity) {
     append_entity(list_of(state, entity), entity);
 }
 
+void state_replace(struct state *state, struct entity *from, struct entity *to) {
+    struct entity_list *list = list_of(state, from);
+    uint32_t bytes = to->bytes;
+    *to = *from;
+    if (list != NULL) {
+        *(to->previous != NULL ? &to->previous->next : &list->first) = to;
+        *(to->next != NULL ? &to->next->previous : &list->last) = to;
+    }
+    from->next = from->previous = NULL;
+    state_resize(state, to, bytes);
+}
+
 void state_resize(struct state *state, struct entity *entity, uint32_t bytes) {
     struct entity_list *list = list_of(state, entity);
     if (list != NULL)
@@ -100,6 +112,7 @@ void state_evict(struct state *state, struct entity *entity) {
         struct workflow *workflow = (struct workflow *)entity;
         table_remove(&state->workflows, workflow->id, workflow->id_size);
         timers_remove(&state->timers, workflow);
+        timers_remove(&state->tasks, workflow);
         workflow_destroy(workflow);
         return;
     }

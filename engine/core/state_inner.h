@@ -16,6 +16,9 @@ void state_name_definition(struct definition_entity *entity);
 void state_insert_definition(struct state *state, struct definition_entity *entity);
 /* A new entity joins as a clean one. */
 void state_adopt(struct state *state, struct entity *entity);
+/* `to` takes the place of `from` in its list, with all that is known of `from`, and the size that
+ * `to` has already. */
+void state_replace(struct state *state, struct entity *from, struct entity *to);
 /* Its memory grew or shrank. */
 void state_resize(struct state *state, struct entity *entity, uint32_t bytes);
 

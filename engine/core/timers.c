@@ -11,7 +11,7 @@ enum { CHILDREN = 4, FIRST_CAPACITY = 64 };
 
 void timers_deinit(struct timers *timers) {
     free(timers->heap);
-    *timers = (struct timers){0};
+    *timers = (struct timers){.tasks = timers->tasks};
 }
 
 bool timers_reserve(struct timers *timers) {
@@ -34,9 +34,14 @@ static bool before(const struct timer *one, const struct timer *other) {
     return order != 0 ? order < 0 : a->id_size < b->id_size;
 }
 
+/* Where the workflow keeps its place in this heap. */
+static uint32_t *place_of(const struct timers *timers, struct workflow *workflow) {
+    return timers->tasks ? &workflow->task_at : &workflow->timer_at;
+}
+
 static void put(struct timers *timers, size_t at, struct timer timer) {
     timers->heap[at] = timer;
-    timer.workflow->timer_at = (uint32_t)at + 1;
+    *place_of(timers, timer.workflow) = (uint32_t)at + 1;
 }
 
 /* Find the place of `timer` from the empty one at `at`, upwards and then downwards. */
@@ -62,10 +67,11 @@ static void sift(struct timers *timers, size_t at, struct timer timer) {
 }
 
 void timers_remove(struct timers *timers, struct workflow *workflow) {
-    if (workflow->timer_at == 0)
+    uint32_t *place = place_of(timers, workflow);
+    if (*place == 0)
         return;
-    size_t at = workflow->timer_at - 1;
-    workflow->timer_at = 0;
+    size_t at = *place - 1;
+    *place = 0;
     struct timer last = timers->heap[--timers->count];
     if (at < timers->count)
         sift(timers, at, last);
@@ -73,14 +79,16 @@ void timers_remove(struct timers *timers, struct workflow *workflow) {
 
 void timers_follow(struct timers *timers, struct workflow *workflow) {
     unsigned stage;
-    struct timer timer = {workflow_due(workflow, &stage), workflow};
+    struct timer timer = {
+        timers->tasks ? workflow_task_due(workflow) : workflow_due(workflow, &stage), workflow};
+    const uint32_t *place = place_of(timers, workflow);
     if (timer.due_ms == 0) {
         timers_remove(timers, workflow);
         return;
     }
-    if (workflow->timer_at != 0) {
-        if (timers->heap[workflow->timer_at - 1].due_ms != timer.due_ms)
-            sift(timers, workflow->timer_at - 1, timer);
+    if (*place != 0) {
+        if (timers->heap[*place - 1].due_ms != timer.due_ms)
+            sift(timers, *place - 1, timer);
         return;
     }
     assert(timers->count < timers->capacity);

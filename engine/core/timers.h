@@ -15,10 +15,12 @@ struct timer {
     struct workflow *workflow;
 };
 
-/* Ordered by (deadline, id). Zeroed memory is an empty one. */
+/* Ordered by (deadline, id). Zeroed memory is an empty one; `tasks`: by when a task may be claimed
+ * in place of the deadline. */
 struct timers {
     struct timer *heap;
     size_t count, capacity;
+    bool tasks;
 };
 
 void timers_deinit(struct timers *timers);

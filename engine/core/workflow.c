@@ -2,6 +2,7 @@
 #include "engine/core/workflow.h"
 
 #include "engine/core/proposal.h"
+#include "engine/core/task.h"
 #include "engine/core/text.h"
 
 #include <stdlib.h>
@@ -34,7 +35,9 @@ void workflow_destroy(struct workflow *workflow) {
     free(workflow->data);
     free(workflow->reason);
     proposal_remove_all(workflow);
+    task_remove_all(workflow);
     free(workflow->verdict);
+    free(workflow->past);
     free(workflow);
 }
 
@@ -46,14 +49,16 @@ uint32_t workflow_bytes(const struct workflow *workflow) {
         bytes += workflow->data_capacity + MALLOC_OVERHEAD;
     if (workflow->reason != NULL)
         bytes += strlen(workflow->reason) + MALLOC_OVERHEAD;
-    return (uint32_t)(bytes + proposal_bytes(workflow));
+    if (workflow->past != NULL)
+        bytes += workflow->past_count * sizeof workflow->past[0] + MALLOC_OVERHEAD;
+    return (uint32_t)(bytes + proposal_bytes(workflow) + task_bytes(workflow));
 }
 
 /* The name's place among the fields that the step requires, or -1. */
 static int required_index(const struct definition *definition, unsigned step,
                           struct bytes_view name) {
-    if (step == WORKFLOW_FIELD_AT_START)
-        return -1;
+    if (step >= definition->step_count)
+        return -1; /* given at the start, or by a handler */
     const struct definition_step *from = &definition->steps[step];
     for (size_t i = 0; i < from->requires_count; i++)
         if (text_equal(name, from->requires[i]))
@@ -144,7 +149,9 @@ bool workflow_field_next(const struct workflow *workflow, size_t *at, unsigned *
     *step = bytes_read_u8(&reader);
     field->name = read_field_name(&reader, workflow->definition, *step);
     field->value = bytes_read_run(&reader, (size_t)bytes_read_varint(&reader));
-    bool known = *step < workflow->definition->step_count || *step == WORKFLOW_FIELD_AT_START;
+    bool known = *step < workflow->definition->step_count || *step == WORKFLOW_FIELD_AT_START ||
+                 (*step >= WORKFLOW_FIELD_OF_STAGE &&
+                  *step - WORKFLOW_FIELD_OF_STAGE < workflow->definition->stage_count);
     if (!bytes_reader_ok(&reader) || !known || field->name.size == 0)
         return false;
     *at = workflow->data_size - bytes_reader_left(&reader);
@@ -204,6 +211,18 @@ int64_t workflow_due(const struct workflow *workflow, unsigned *stage) {
         *stage = (unsigned)i;
     }
     return due_ms;
+}
+
+const struct definition *workflow_definition_at(const struct state *state,
+                                                const struct workflow *workflow, uint64_t lsn) {
+    for (size_t i = 0; i < workflow->past_count; i++) {
+        if (lsn >= workflow->past[i].until_lsn)
+            continue;
+        const struct definition_entity *then =
+            state_definition_numbered(state, workflow->past[i].definition_number);
+        return then != NULL ? then->definition : workflow->definition;
+    }
+    return workflow->definition;
 }
 
 uint64_t workflow_items(const struct workflow *workflow) {

@@ -20,7 +20,8 @@ bool workflow_reserve_data(struct workflow *workflow, size_t size);
 /* Into the room that was reserved. */
 void workflow_append_fields(struct workflow *workflow, unsigned step, const struct field *fields,
                             size_t count);
-/* Take the step out of those in force, and its fields out of the data. */
+/* Take the step out of those in force, and its fields out of the data. Likewise the fields that the
+ * handler of a stage gave (WORKFLOW_FIELD_OF_STAGE | stage). */
 void workflow_withdraw_step(struct workflow *workflow, unsigned step);
 bool workflow_step_in_force(const struct workflow *workflow, unsigned step);
 bool workflow_has_ended(const struct workflow *workflow); /* completed, failed or cancelled */
@@ -41,12 +42,20 @@ bool workflow_needs_met(const struct definition_stage *stage, uint64_t completed
 /* The stage becomes active, in this attempt. */
 void workflow_decide_activation(const struct definition *definition, unsigned stage,
                                 uint32_t attempt, struct decision *decision);
+/* All stages become active that wait and whose needs are met by these; `stages` NULL: none was
+ * active yet. */
+void workflow_activate_ready(const struct definition *definition, const struct stage_state *stages,
+                             uint64_t completed, uint64_t items, struct decision *decision);
 /* The command's workflow; NULL: there is none, and `decision` says so. Then its stage, or -1. */
 const struct workflow *workflow_find(const struct state *state, const struct command *command,
                                      struct decision *decision);
 int workflow_find_stage(const struct definition *definition, struct bytes_view name,
                         struct decision *decision);
 bool workflow_check_reason(struct bytes_view reason, struct decision *decision);
+bool workflow_check_fields(const struct field *fields, size_t count, struct decision *decision);
+/* Are all fields there that the step requires? */
+bool workflow_check_required(const struct definition_step *step, const struct field *fields,
+                             size_t count, struct decision *decision);
 /* Refuse whatever comes after the end. */
 bool workflow_check_goes_on(const struct workflow *workflow, struct decision *decision);
 

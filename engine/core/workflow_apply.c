@@ -5,6 +5,7 @@
 #include "engine/core/proposal.h"
 #include "engine/core/rollback.h"
 #include "engine/core/state_inner.h"
+#include "engine/core/task.h"
 #include "engine/core/text.h"
 
 #include <inttypes.h>
@@ -92,6 +93,23 @@ static enum wf_status reserve_step(struct state *state, const struct record *rec
                         workflow_fields_size(workflow->definition, step, fields, count), err);
 }
 
+/* What a handler without a step returned goes into the data; of a compensation it does not. */
+static enum wf_status reserve_returned(struct state *state, const struct record *record,
+                                       const struct event *event, struct workflow_room *room,
+                                       struct wf_error *err) {
+    const struct field *fields = event->as.task.fields;
+    size_t count = event->as.task.field_count;
+    if (check_packed(record, fields, count, err) != WF_OK)
+        return WF_DAMAGE;
+    if (event->as.task.compensate)
+        return WF_OK;
+    return reserve_data(state, room,
+                        workflow_fields_size(state->reserved.workflow->definition,
+                                             WORKFLOW_FIELD_OF_STAGE | event->as.task.stage, fields,
+                                             count),
+                        err);
+}
+
 static enum wf_status check_stage(const struct workflow *workflow, const struct record *record,
                                   uint32_t stage, struct wf_error *err) {
     if (stage < workflow->definition->stage_count)
@@ -165,6 +183,13 @@ static enum wf_status reserve_change(struct state *state, const struct record *r
     case EVENT_TIMERS_RESUMED:
     case EVENT_ROLLBACK_COMPLETED:
     case EVENT_ROLLBACK_STOPPED:
+    case EVENT_WORKFLOW_MIGRATED:
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
         break;
     }
     return WF_OK;
@@ -181,6 +206,12 @@ enum wf_status workflow_reserve(struct state *state, const struct record *record
                          record->lsn, TEXT_ARGS(record->subject));
     if (rollback_is_event(event->kind))
         return rollback_reserve(state, record, event, err);
+    if (task_is_event(event->kind)) {
+        enum wf_status status = task_reserve(state, record, event, err);
+        return status == WF_OK && event->kind == EVENT_TASK_DONE
+                   ? reserve_returned(state, record, event, room, err)
+                   : status;
+    }
     return reserve_change(state, record, event, room, err);
 }
 
@@ -207,6 +238,7 @@ static void withdraw_proposals(struct workflow *workflow) {
 void workflow_end(struct state *state, struct workflow *workflow, enum workflow_status status) {
     workflow_set_status(state, workflow, status);
     withdraw_proposals(workflow);
+    task_remove_runs(workflow, DEFINITION_STAGES_MAX); /* compensations stay */
     for (size_t i = 0; i < workflow->definition->stage_count; i++) {
         workflow->stages[i].deadline_ms = 0;
         if (workflow->stages[i].status == STAGE_HELD)
@@ -250,9 +282,12 @@ static void activate(struct workflow *workflow, const struct record *record,
     stage->completed_lsn = 0;
 }
 
-static void leave(struct stage_state *stage, enum stage_status status) {
+/* It is over: its handler's task too. */
+static void leave(struct workflow *workflow, uint32_t index, enum stage_status status) {
+    struct stage_state *stage = &workflow->stages[index];
     stage->status = status;
     stage->deadline_ms = 0;
+    task_remove_runs(workflow, index);
 }
 
 void workflow_apply(struct state *state, const struct record *record, const struct event *event) {
@@ -266,6 +301,10 @@ void workflow_apply(struct state *state, const struct record *record, const stru
         rollback_apply(state, record, event);
         return;
     }
+    if (task_is_event(event->kind)) {
+        task_apply(state, record, event);
+        return;
+    }
     switch (event->kind) {
     case EVENT_STEP_SUBMITTED:
         submit(workflow, event);
@@ -274,11 +313,11 @@ void workflow_apply(struct state *state, const struct record *record, const stru
         activate(workflow, record, event);
         return;
     case EVENT_STAGE_COMPLETED:
-        leave(&workflow->stages[event->as.stage_completed.stage], STAGE_COMPLETED);
+        leave(workflow, event->as.stage_completed.stage, STAGE_COMPLETED);
         workflow->stages[event->as.stage_completed.stage].completed_lsn = record->lsn;
         return;
     case EVENT_STAGE_FAILED:
-        leave(&workflow->stages[event->as.stage_failed.stage], STAGE_FAILED);
+        leave(workflow, event->as.stage_failed.stage, STAGE_FAILED);
         return;
     case EVENT_WORKFLOW_COMPLETED:
         workflow_end(state, workflow, WORKFLOW_COMPLETED);
@@ -314,6 +353,13 @@ void workflow_apply(struct state *state, const struct record *record, const stru
     case EVENT_TIMERS_RESUMED:
     case EVENT_ROLLBACK_COMPLETED:
     case EVENT_ROLLBACK_STOPPED:
+    case EVENT_WORKFLOW_MIGRATED:
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
         return;
     }
 }

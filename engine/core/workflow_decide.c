@@ -3,6 +3,7 @@
 
 #include "engine/core/decision.h"
 #include "engine/core/rollback.h"
+#include "engine/core/task.h"
 #include "engine/core/text.h"
 
 #include <inttypes.h>
@@ -26,7 +27,7 @@ static bool check_field(const struct field *field, struct decision *decision) {
     return false;
 }
 
-static bool check_fields(const struct field *fields, size_t count, struct decision *decision) {
+bool workflow_check_fields(const struct field *fields, size_t count, struct decision *decision) {
     if (count > COMMAND_FIELDS_MAX) {
         decision_fail(decision, WF_USAGE, "%zu fields are too many; a command has at most %d",
                       count, COMMAND_FIELDS_MAX);
@@ -66,11 +67,12 @@ void workflow_decide_activation(const struct definition *definition, unsigned st
     event->as.stage_activated.stage = stage;
     event->as.stage_activated.attempt = attempt;
     event->as.stage_activated.timeout_ms = definition->stages[stage].timeout_ms;
+    if (definition_handler_given(&definition->stages[stage].handler))
+        task_decide_due(stage, attempt, false, decision);
 }
 
-/* Activate all stages that wait and whose needs are met by these. */
-static void activate_ready(const struct definition *definition, const struct stage_state *stages,
-                           uint64_t completed, uint64_t items, struct decision *decision) {
+void workflow_activate_ready(const struct definition *definition, const struct stage_state *stages,
+                             uint64_t completed, uint64_t items, struct decision *decision) {
     for (unsigned i = 0; i < definition->stage_count; i++) {
         enum stage_status status = stages != NULL ? stages[i].status : STAGE_BLOCKED;
         if (status != STAGE_BLOCKED && status != STAGE_ROLLED_BACK)
@@ -116,7 +118,7 @@ void workflow_decide_start(const struct state *state, const struct command *comm
     const struct field *fields = command->as.workflow_start.fields;
     size_t count = command->as.workflow_start.field_count;
     const struct definition *definition = find_type(state, command, decision);
-    if (definition == NULL || !check_fields(fields, count, decision))
+    if (definition == NULL || !workflow_check_fields(fields, count, decision))
         return;
     const struct workflow *known = state_workflow(state, command->subject);
     if (known != NULL && !known->entity.deleted) {
@@ -136,7 +138,7 @@ void workflow_decide_start(const struct state *state, const struct command *comm
     event->as.workflow_started.version = definition->version;
     event->as.workflow_started.fields = fields;
     event->as.workflow_started.field_count = count;
-    activate_ready(definition, NULL, 0, 0, decision);
+    workflow_activate_ready(definition, NULL, 0, 0, decision);
 }
 
 /* --- what submit, fail and cancel have in common --- */
@@ -151,7 +153,6 @@ const struct workflow *workflow_find(const struct state *state, const struct com
     return NULL;
 }
 
-/* Refuse whatever comes after the end. */
 bool workflow_check_goes_on(const struct workflow *workflow, struct decision *decision) {
     if (!workflow_has_ended(workflow))
         return true;
@@ -225,8 +226,8 @@ static bool is_given(const struct field *fields, size_t count, const char *name)
     return false;
 }
 
-static bool check_required(const struct definition_step *step, const struct field *fields,
-                           size_t count, struct decision *decision) {
+bool workflow_check_required(const struct definition_step *step, const struct field *fields,
+                             size_t count, struct decision *decision) {
     bool complete = true;
     for (size_t i = 0; i < step->requires_count; i++) {
         if (is_given(fields, count, step->requires[i]))
@@ -281,7 +282,7 @@ static bool check_submission(const struct workflow *workflow, unsigned index,
     }
     if (step->completes >= 0 && !check_stage_awaits(workflow, step, decision))
         return false;
-    if (!check_required(step, fields, count, decision))
+    if (!workflow_check_required(step, fields, count, decision))
         return false;
     if (workflow->data_size + workflow_fields_size(workflow->definition, index, fields, count) >
         WORKFLOW_DATA_MAX) {
@@ -300,8 +301,8 @@ void workflow_decide_submit(const struct state *state, const struct command *com
         return;
     const struct definition *definition = workflow->definition;
     int index = find_step(definition, command->as.workflow_submit.step, decision);
-    if (index < 0 || !check_fields(command->as.workflow_submit.fields,
-                                   command->as.workflow_submit.field_count, decision))
+    if (index < 0 || !workflow_check_fields(command->as.workflow_submit.fields,
+                                            command->as.workflow_submit.field_count, decision))
         return;
     if (!check_submission(workflow, (unsigned)index, command, decision))
         return;
@@ -316,8 +317,8 @@ void workflow_decide_submit(const struct state *state, const struct command *com
         decision_add(decision, EVENT_STAGE_COMPLETED)->as.stage_completed.stage =
             (uint32_t)step->completes;
     }
-    activate_ready(definition, workflow->stages, completed,
-                   workflow_items(workflow) | step->provides, decision);
+    workflow_activate_ready(definition, workflow->stages, completed,
+                            workflow_items(workflow) | step->provides, decision);
     if (completed == definition_all_stages(definition))
         decision_add(decision, EVENT_WORKFLOW_COMPLETED);
 }

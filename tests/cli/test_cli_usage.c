@@ -138,7 +138,7 @@ static void test_version(void **state) {
 
 static void test_completion_offers_from_the_same_table(void **state) {
     struct fixture *fixture = *state;
-    assert_string_equal(SAY(fixture, 0, "complete", "wo"), "workflow\n");
+    assert_string_equal(SAY(fixture, 0, "complete", "wo"), "workflow\nworker\n");
     assert_string_equal(SAY(fixture, 0, "complete", "-d", "x", "workflow", "s"),
                         "start\nsubmit\nshow\n");
     assert_contains(SAY(fixture, 0, "complete", "workflow", "list", "--"), "--where\n");

@@ -26,6 +26,27 @@ const char core_loan_yaml[] =
     "  - {name: final_approval, needs: [all_previous_stages], timeout: 300s, rollback: "
     "executive_review, outcome: final_approval_ready}\n";
 
+const char core_loan_2_yaml[] =
+    "workflow: loan_application\n"
+    "version: 2\n"
+    "steps:\n"
+    "  applicant_submission:   {provides: [applicant_data, employment_data, property_data], "
+    "requires: [personal_info, ssn]}\n"
+    "  auditor_report:         {completes: audit, requires: [verdict]}\n"
+    "  credit_bureau_response: {completes: credit_rating, requires: [credit_score, history]}\n"
+    "  employer_verification:  {completes: income_verification, requires: [salary, tenure]}\n"
+    "  property_appraisal:     {completes: collateral_assessment, requires: [value, condition]}\n"
+    "  approval_decision:      {completes: final_approval, requires: [decision]}\n"
+    "stages:\n"
+    "  - {name: audit, needs: [credit_rating], timeout: 1h}\n"
+    "  - {name: credit_rating, needs: [applicant_data], timeout: 30s}\n"
+    "  - {name: income_verification, needs: [employment_data, credit_rating], timeout: 2m, "
+    "rollback: manual_review, outcome: income_verification_triggered}\n"
+    "  - {name: collateral_assessment, needs: [property_data, income_verification], timeout: 120s, "
+    "rollback: hold_for_review, outcome: collateral_assessment_started}\n"
+    "  - {name: final_approval, needs: [all_previous_stages], timeout: 300s, rollback: "
+    "executive_review, outcome: final_approval_ready}\n";
+
 const char *const core_loan_steps[5][2] = {
     {"applicant_submission", "personal_info=Jane ssn=123-45-6789 employment=ACME"},
     {"credit_bureau_response", "credit_score=750 history=good"},
@@ -221,6 +242,19 @@ size_t core_fire_due(struct core_store *store) {
         require(core_store_execute(store, &command) == WF_OK, "fire", NULL);
     }
     return fired;
+}
+
+enum wf_status core_migrate(struct core_store *store, const char *id, uint32_t version,
+                            const char *maps) {
+    char text[512];
+    struct field list[16];
+    snprintf(text, sizeof text, "%s", maps != NULL ? maps : "");
+    struct command command = {.kind = COMMAND_WORKFLOW_MIGRATE, .now_ms = store->now_ms};
+    command.subject = core_view(id);
+    command.as.workflow_migrate.version = version;
+    command.as.workflow_migrate.maps = list;
+    command.as.workflow_migrate.map_count = core_fields(text, list);
+    return core_store_execute(store, &command);
 }
 
 enum wf_status core_advance(struct core_store *store, int64_t by_ms) {

@@ -48,6 +48,9 @@ enum wf_status core_review(struct core_store *store, enum command_kind verdict, 
                            const char *stage, const char *actor, const char *role);
 /* Fire the timers that are due at now_ms, in order; how many there were. */
 size_t core_fire_due(struct core_store *store);
+/* `maps`: "old=new …", NULL: none. */
+enum wf_status core_migrate(struct core_store *store, const char *id, uint32_t version,
+                            const char *maps);
 enum wf_status core_advance(struct core_store *store, int64_t by_ms);
 /* The same with an idempotency key; the body's hash is made of `body`. */
 enum wf_status core_submit_keyed(struct core_store *store, const char *id, const char *step,
@@ -59,5 +62,8 @@ const char *core_stages(struct core_store *store, const char *id, char out[512])
 /* The five steps of a loan, with their fields. */
 extern const char *const core_loan_steps[5][2];
 extern const char core_loan_yaml[];
+/* Version 2 of it: credit_check is called credit_rating, income_verification may take two minutes,
+ * and a stage "audit" waits for credit_rating. */
+extern const char core_loan_2_yaml[];
 
 #endif

@@ -159,6 +159,27 @@ static struct event event_of(enum event_kind kind, struct definition *definition
         event.as.clock_jumped.expected_ms = INT64_C(1767225605000);
         event.as.clock_jumped.to_ms = INT64_C(1767139205000);
         break;
+    case EVENT_WORKFLOW_MIGRATED:
+        event.as.workflow_migrated.version = 2;
+        event.as.workflow_migrated.stages = view("\x02\x03\x04\x05");
+        event.as.workflow_migrated.steps = view("\x01\x03\x04\x06\x05");
+        break;
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
+        event.as.task.stage = 3;
+        event.as.task.epoch = 2;
+        event.as.task.compensate = true;
+        event.as.task.tries = 4;
+        event.as.task.delay_ms = 8000;
+        event.as.task.worker = view("worker-1");
+        event.as.task.reason = view("exit status 3");
+        event.as.task.fields = fields;
+        event.as.task.field_count = kind == EVENT_TASK_DONE ? 2 : 0;
+        break;
     case EVENT_ACCOUNT_OPENED:
         event.as.account_opened.account = 1;
         event.as.account_opened.type = view("checking");
@@ -348,6 +369,27 @@ static void assert_event(const struct event *a, const struct event *b) {
         assert_int_equal(a->as.clock_jumped.expected_ms, b->as.clock_jumped.expected_ms);
         assert_int_equal(a->as.clock_jumped.to_ms, b->as.clock_jumped.to_ms);
         return;
+    case EVENT_WORKFLOW_MIGRATED:
+        assert_int_equal(a->as.workflow_migrated.version, b->as.workflow_migrated.version);
+        assert_view(a->as.workflow_migrated.stages, b->as.workflow_migrated.stages);
+        assert_view(a->as.workflow_migrated.steps, b->as.workflow_migrated.steps);
+        return;
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
+        assert_int_equal(a->as.task.stage, b->as.task.stage);
+        assert_int_equal(a->as.task.epoch, b->as.task.epoch);
+        assert_int_equal(a->as.task.compensate, b->as.task.compensate);
+        assert_int_equal(a->as.task.tries, b->as.task.tries);
+        assert_int_equal(a->as.task.delay_ms, b->as.task.delay_ms);
+        assert_view(a->as.task.worker, b->as.task.worker);
+        assert_view(a->as.task.reason, b->as.task.reason);
+        assert_fields(a->as.task.fields, a->as.task.field_count, b->as.task.fields,
+                      b->as.task.field_count);
+        return;
     case EVENT_ACCOUNT_OPENED:
         assert_int_equal(a->as.account_opened.account, b->as.account_opened.account);
         assert_int_equal(a->as.account_opened.minimum, b->as.account_opened.minimum);
@@ -517,6 +559,11 @@ static void fill_event(Wf__Pb__Event *event, ProtobufCBinaryData list[8]) {
     event->last_lsn = random_number();
     event->role = random_data();
     event->expected_ms = (int64_t)random_number();
+    event->stage_map = random_data();
+    event->step_map = random_data();
+    event->worker = random_data();
+    event->tries = (uint32_t)random_number();
+    event->compensate = rand() % 2;
     event->operation = (uint32_t)random_number();
     event->rules = (uint32_t)random_number();
     event->account = (uint32_t)random_number();
@@ -562,6 +609,11 @@ static void assert_wire_event(const struct wire_event *a, const Wf__Pb__Event *b
     assert_data(a->text, b->text);
     assert_data(a->role, b->role);
     assert_int_equal(a->expected_ms, b->expected_ms);
+    assert_data(a->stage_map, b->stage_map);
+    assert_data(a->step_map, b->step_map);
+    assert_data(a->worker, b->worker);
+    assert_int_equal(a->tries, b->tries);
+    assert_int_equal(a->compensate, b->compensate);
     assert_int_equal(a->definition.data != NULL, b->definition != NULL);
     assert_int_equal(a->field_count, b->n_fields);
     for (size_t i = 0; i < b->n_fields; i++)

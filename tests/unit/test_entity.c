@@ -36,7 +36,7 @@ static enum wf_status decode(struct state *state, const struct pair *pair, struc
                          (struct bytes_view){pair->value.data, pair->value.size}, out, err);
 }
 
-/* A loan at its second stage, a key, a refusal, a failed loan. */
+/* A loan at its second stage, a key, a refusal, a failed loan, one that was migrated twice. */
 static int open_loans(void **state) {
     struct core_store *store = core_store_open(false);
     core_define(store, core_loan_yaml);
@@ -48,6 +48,11 @@ static int open_loans(void **state) {
     core_submit(store, "L2", core_loan_steps[0][0], core_loan_steps[0][1]);
     for (int i = 0; i < 3; i++) /* as often as it may be attempted */
         core_fail(store, "L2", "credit_check", "score too low");
+    core_define(store, core_loan_2_yaml);
+    core_start(store, "L3", "loan_application", NULL);
+    core_migrate(store, "L3", 1, NULL);
+    core_submit(store, "L3", core_loan_steps[0][0], core_loan_steps[0][1]);
+    core_migrate(store, "L3", 2, "credit_check=credit_rating");
     *state = store;
     return 0;
 }
@@ -102,7 +107,7 @@ static void test_entity_comes_back_as_it_was(void **state) {
     assert_int_equal(failed->status, WORKFLOW_FAILED);
     assert_int_equal(state_key(&loaded, core_view("first key"))->link.lsn, 4);
     assert_string_equal(
-        state_definition(&loaded, core_view("loan_application"), 0)->definition->source,
+        state_definition(&loaded, core_view("loan_application"), 1)->definition->source,
         core_loan_yaml);
     state_deinit(&loaded);
 }

@@ -34,7 +34,7 @@ _wfctl() {
             dir=(-d "${COMP_WORDS[i + 1]}")
             ((i++))
             ;;
-        --verify | --create | --sweep | --dry-run | --rollback | --help | --version | -[cVh]) ;;
+        --verify | --create | --sweep | --dry-run | --rollback | --once | --until-idle | --compensate | --help | --version | -[cVh]) ;;
         -*) ((i++)) ;;
         *) place+=("${COMP_WORDS[i]}") ;;
         esac
@@ -47,7 +47,7 @@ _wfctl() {
     "--type "*) _wfctl_offer type "$current" "${dir[@]}" ;;
     --verify\ * | --create\ * | --sweep\ *) ;;
     -*) ;; # some other option's value
-    *" workflow start" | *" def show") _wfctl_offer type "$current" "${dir[@]}" ;;
+    *" workflow start" | *" def show" | *" def diff") _wfctl_offer type "$current" "${dir[@]}" ;;
     *" workflow "[a-z]*" "*) ;;
     *" workflow list") ;;
     *" review list" | *" review "[a-z]*" "*) ;;

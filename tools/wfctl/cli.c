@@ -333,6 +333,19 @@ enum wf_status cli_option_uint(struct cli *cli, const char *name, uint64_t *valu
     return WF_OK;
 }
 
+enum wf_status cli_option_lsn(struct cli *cli, const char *name, uint64_t *lsn) {
+    const char *text = cli_option(cli, name);
+    int64_t time_ms;
+    if (!text || parse_uint(text, lsn))
+        return WF_OK;
+    if (!parse_time(text, &time_ms))
+        return cli_usage(cli,
+                         "--%s '%s' is neither an LSN nor an RFC 3339 time such as "
+                         "2026-01-01T00:00:00Z",
+                         name, text);
+    return wf_lsn_at(cli->engine, time_ms, lsn, &cli->err);
+}
+
 bool cli_split(char *text, struct wf_field *field) {
     char *equals = strchr(text, '=');
     if (!equals || equals == text)

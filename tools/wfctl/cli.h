@@ -77,6 +77,9 @@ const char *cli_option(const struct cli *cli, const char *name);
 bool cli_switch(const struct cli *cli, const char *name);
 /* A number; keeps `*value` where the option is not given. */
 enum wf_status cli_option_uint(struct cli *cli, const char *name, uint64_t *value);
+/* A place in the log: an LSN, or an RFC 3339 time, which is that of the last record at or before
+ * it. The store is open. `*lsn` is kept where the option is not given. */
+enum wf_status cli_option_lsn(struct cli *cli, const char *name, uint64_t *lsn);
 /* NAME=VALUE arguments from index `first` on, split in place. `fields` has room for WF_FIELDS_MAX.
  */
 enum wf_status cli_fields(struct cli *cli, size_t first, struct wf_field *fields, size_t *count);
@@ -107,6 +110,7 @@ enum wf_status cmd_doctor(struct cli *cli);
 enum wf_status cmd_def_add(struct cli *cli);
 enum wf_status cmd_def_list(struct cli *cli);
 enum wf_status cmd_def_show(struct cli *cli);
+enum wf_status cmd_def_diff(struct cli *cli);
 enum wf_status cmd_def_validate(struct cli *cli);
 enum wf_status cmd_workflow_start(struct cli *cli);
 enum wf_status cmd_workflow_submit(struct cli *cli);
@@ -114,11 +118,15 @@ enum wf_status cmd_workflow_show(struct cli *cli);
 enum wf_status cmd_workflow_history(struct cli *cli);
 enum wf_status cmd_workflow_list(struct cli *cli);
 enum wf_status cmd_workflow_fail(struct cli *cli);
+enum wf_status cmd_workflow_migrate(struct cli *cli);
 enum wf_status cmd_workflow_cancel(struct cli *cli);
 enum wf_status cmd_workflow_rollback(struct cli *cli);
 enum wf_status cmd_review_list(struct cli *cli);
 enum wf_status cmd_review_approve(struct cli *cli);
 enum wf_status cmd_review_reject(struct cli *cli);
+enum wf_status cmd_task_list(struct cli *cli);
+enum wf_status cmd_task_retry(struct cli *cli);
+enum wf_status cmd_worker(struct cli *cli);
 enum wf_status cmd_account_open(struct cli *cli);
 enum wf_status cmd_account_transact(struct cli *cli);
 enum wf_status cmd_account_show(struct cli *cli);

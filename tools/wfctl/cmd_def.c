@@ -88,6 +88,105 @@ enum wf_status cmd_def_validate(struct cli *cli) {
     return WF_OK;
 }
 
+/* --- diff --- */
+
+static bool diff_json(void *ctx, const struct wf_definition_change *change) {
+    struct out *out = ctx;
+    out_item_open(out);
+    view_change_members(&out->json, change);
+    return out_item_close(out);
+}
+
+/* A line for each stage or step, and below it one for each member. */
+struct diff_text {
+    struct out *out;
+    char kind[16], name[WF_NAME_MAX + 1]; /* whose members are being told */
+    size_t changes;
+};
+
+static void diff_mark(struct out *out, const char *change) {
+    bool added = strcmp(change, "added") == 0, removed = strcmp(change, "removed") == 0;
+    out_styled(out,
+               added     ? STYLE_GOOD
+               : removed ? STYLE_BAD
+                         : STYLE_BUSY,
+               added     ? "+ "
+               : removed ? "- "
+                         : "~ ");
+}
+
+static void diff_head(struct diff_text *diff, const struct wf_definition_change *change) {
+    if (strcmp(diff->kind, change->kind) == 0 && strcmp(diff->name, change->name) == 0)
+        return;
+    snprintf(diff->kind, sizeof diff->kind, "%s", change->kind);
+    snprintf(diff->name, sizeof diff->name, "%s", change->name);
+    diff_mark(diff->out, change->change);
+    out_printf(diff->out, "%s ", change->kind);
+    out_styled(diff->out, STYLE_BOLD, change->name);
+    out_printf(diff->out, "\n");
+}
+
+static bool diff_text(void *ctx, const struct wf_definition_change *change) {
+    struct diff_text *diff = ctx;
+    struct out *out = diff->out;
+    diff->changes++;
+    diff_head(diff, change);
+    if (!change->member)
+        return out_flush_some(out);
+    out_printf(out, "    %s: ", change->member);
+    if (change->before)
+        out_text(out, change->before);
+    if (strcmp(change->change, "changed") == 0)
+        out_printf(out, out->unicode ? "%s → " : "%s -> ", change->before ? "" : "none");
+    if (change->after)
+        out_text(out, change->after);
+    else if (strcmp(change->change, "changed") == 0)
+        out_printf(out, "none");
+    out_printf(out, "\n");
+    return out_flush_some(out);
+}
+
+static enum wf_status tell_diff(struct cli *cli, uint32_t version, uint32_t other,
+                                const char *text) {
+    const char *name = cli->arguments[0], *file = text ? file_name(cli->arguments[2]) : NULL;
+    if (out_is_json(&cli->out)) {
+        out_list_open(&cli->out, "changes");
+        enum wf_status status = wf_definition_diff(cli->engine, name, version, other, text, file,
+                                                   diff_json, &cli->out, &cli->err);
+        out_list_end(&cli->out);
+        return status;
+    }
+    struct diff_text diff = {.out = &cli->out};
+    enum wf_status status = wf_definition_diff(cli->engine, name, version, other, text, file,
+                                               diff_text, &diff, &cli->err);
+    if (status == WF_OK && diff.changes == 0)
+        out_printf(&cli->out, "no difference\n");
+    return status;
+}
+
+static bool parse_version(const char *text, uint32_t *version) {
+    uint64_t number;
+    if (!parse_uint(text, &number) || number == 0 || number > UINT32_MAX)
+        return false;
+    *version = (uint32_t)number;
+    return true;
+}
+
+enum wf_status cmd_def_diff(struct cli *cli) {
+    uint32_t version, other = 0;
+    if (!parse_version(cli->arguments[1], &version))
+        return cli_usage(cli, "'%s' is no version", cli->arguments[1]);
+    if (parse_version(cli->arguments[2], &other))
+        return tell_diff(cli, version, other, NULL);
+    char *text;
+    enum wf_status status = store_read_file(cli, cli->arguments[2], &text);
+    if (status != WF_OK)
+        return status;
+    status = tell_diff(cli, version, 0, text);
+    free(text);
+    return status;
+}
+
 /* --- list --- */
 
 static bool list_json(void *ctx, const struct wf_definition *definition) {

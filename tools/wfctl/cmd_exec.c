@@ -175,7 +175,9 @@ static void answer_now(struct exec *exec) {
     struct bytes_buffer result;
     bytes_buffer_init(&result);
     struct emit result_json = {.to = &result};
-    request_answer_fn answer = exec->request.dry_run ? answer_plan : exec->request.kind->answer;
+    request_answer_fn answer = exec->request.kind->answer ? exec->request.kind->answer
+                               : exec->request.kind->command == WF_WORKFLOW_MIGRATE ? answer_dry_run
+                                                                                    : answer_plan;
     enum wf_status status = answer(exec->cli->engine, &exec->request, &result_json, &lsn, &err);
     if (status == WF_OK && result.failed)
         status = error_set(&err, WF_NO_MEMORY, "no memory for the answer");

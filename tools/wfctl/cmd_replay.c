@@ -80,9 +80,10 @@ static enum wf_status print(struct cli *cli, const char *file, const char *workf
     struct replay replay = {.out = &cli->out, .until = UINT64_MAX};
     enum wf_status status = cli_option_uint(cli, "from", &replay.from);
     if (status == WF_OK)
-        status = cli_option_uint(cli, "until", &replay.until);
+        status = file ? cli_option_uint(cli, "until", &replay.until)
+                      : store_open(cli, ACCESS_READ, false);
     if (status == WF_OK && !file)
-        status = store_open(cli, ACCESS_READ, false);
+        status = cli_option_lsn(cli, "until", &replay.until);
     if (status != WF_OK)
         return status;
     out_list_open(&cli->out, "events");

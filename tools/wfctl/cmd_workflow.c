@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "tools/wfctl/cli.h"
 #include "tools/wfctl/format.h"
+#include "tools/wfctl/store.h"
 #include "tools/wfctl/table.h"
 #include "tools/wfctl/view.h"
 
@@ -94,12 +95,72 @@ enum wf_status cmd_workflow_fail(struct cli *cli) {
     return status == WF_OK ? cli_execute(cli, &command) : status;
 }
 
+/* --- migrate --- */
+
+static void tell_dry_run(struct out *out, const struct wf_command *command,
+                         const struct wf_result *result) {
+    if (out_is_json(out)) {
+        out_object_open(out);
+        emit_key(&out->json, "result");
+        view_dry_run(&out->json, command->kind, result);
+        out_object_close(out);
+        return;
+    }
+    out_text(out, command->id);
+    out_printf(out, ": could go on under version %u", result->version);
+    for (size_t i = 0; i < result->activated_count; i++) {
+        out_printf(out, i == 0 ? "; these stages would become active: " : ", ");
+        out_text(out, result->activated[i]);
+    }
+    if (strcmp(result->outcome, "completed") == 0)
+        out_printf(out, "; it would be completed");
+    out_printf(out, ". Nothing was written.\n");
+}
+
+static enum wf_status take_maps(struct cli *cli, struct wf_field *maps, size_t *count) {
+    const char *map = cli_option(cli, "map");
+    enum wf_status status = cli_fields(cli, 1, maps, count);
+    if (status != WF_OK || !map)
+        return status;
+    if (*count == WF_FIELDS_MAX)
+        return cli_usage(cli, "more than %d mappings", WF_FIELDS_MAX);
+    /* The words of main() may be written to. */
+    return cli_split((char *)map, &maps[(*count)++])
+               ? WF_OK
+               : cli_usage(cli, "--map '%s' is no OLD=NEW", map);
+}
+
+enum wf_status cmd_workflow_migrate(struct cli *cli) {
+    struct wf_field maps[WF_FIELDS_MAX];
+    struct wf_command command = {
+        .kind = WF_WORKFLOW_MIGRATE, .id = cli->arguments[0], .fields = maps};
+    uint64_t version = 0;
+    enum wf_status status = cli_option_uint(cli, "to", &version);
+    if (status == WF_OK && (version == 0 || version > UINT32_MAX))
+        status = cli_usage(cli, "--to %" PRIu64 " is no version", version);
+    if (status == WF_OK)
+        status = take_maps(cli, maps, &command.field_count);
+    if (status != WF_OK)
+        return status;
+    command.version = (uint32_t)version;
+    bool dry_run = cli_switch(cli, "dry-run");
+    status = store_open(cli, dry_run ? ACCESS_READ : ACCESS_WRITE, false);
+    if (status != WF_OK || !dry_run)
+        return status == WF_OK ? cli_execute(cli, &command) : status;
+    command.actor = cli_option(cli, "actor");
+    struct wf_result result;
+    status = wf_dry_run(cli->engine, &command, &result, &cli->err);
+    if (status == WF_OK)
+        tell_dry_run(&cli->out, &command, &result);
+    return status;
+}
+
 /* --- show --- */
 
 enum wf_status cmd_workflow_show(struct cli *cli) {
     struct wf_workflow *workflow;
     uint64_t as_of = 0;
-    enum wf_status status = cli_option_uint(cli, "as-of", &as_of);
+    enum wf_status status = cli_option_lsn(cli, "as-of", &as_of);
     if (status != WF_OK)
         return status;
     if (cli_option(cli, "as-of"))

@@ -36,8 +36,8 @@ static const struct option_spec attempt_option = {
     false};
 static const struct option_spec def_version_option = {
     "def-version", 0, "N", "version of the definition (default: the newest)", false};
-static const struct option_spec as_of_option = {"as-of", 0, "LSN", "as it was after this record",
-                                                false};
+static const struct option_spec as_of_option = {
+    "as-of", 0, "LSN|TIME", "as it was after this record, or at this time (RFC 3339)", false};
 static const struct option_spec status_option = {
     "status", 's', "STATUS", "only workflows of this status (running, completed, …)", false};
 static const struct option_spec stage_option = {"stage", 0, "STAGE",
@@ -62,8 +62,12 @@ static const struct option_spec why_option = {"reason", 'r', "REASON", "why; kep
                                               false};
 static const struct option_spec from_option = {"from", 0, "LSN",
                                                "the first record (default: the oldest)", false};
-static const struct option_spec until_option = {"until", 0, "LSN",
-                                                "the last record (default: the newest)", false};
+static const struct option_spec until_option = {
+    "until", 0, "LSN|TIME", "the last record, or a time (RFC 3339) (default: the newest)", false};
+static const struct option_spec to_version_option = {
+    "to", 0, "VERSION", "the version of its type to go on under", true};
+static const struct option_spec map_option = {
+    "map", 'm', "OLD=NEW", "what a stage or step is called there; more OLD=NEW may follow", false};
 static const struct option_spec workflow_option = {"workflow", 'w', "ID",
                                                    "only what concerns this workflow", false};
 static const struct option_spec verify_option = {
@@ -108,6 +112,13 @@ static const struct option_spec exec_option = {
 static const struct option_spec crash_at_option = {
     "crash-at", 0, "POINT:N", "kill this process when it passes the point for the N-th time",
     false};
+static const struct option_spec compensate_option = {
+    "compensate", 0, NULL, "the stage's compensation, not its handler", false};
+static const struct option_spec once_option = {"once", 0, NULL, "one task, if one is due", false};
+static const struct option_spec until_idle_option = {"until-idle", 0, NULL, "until none is due",
+                                                     false};
+static const struct option_spec concurrency_option = {"concurrency", 'j', "N",
+                                                      "so many at a time (default: 1)", false};
 
 const struct noun cli_nouns[] = {
     {"init", "make a store"},
@@ -116,6 +127,8 @@ const struct noun cli_nouns[] = {
     {"def", "workflow definitions"},
     {"workflow", "loan applications, and any other workflow"},
     {"review", "what waits for a person's decision"},
+    {"task", "what handlers have to do"},
+    {"worker", "run handlers"},
     {"account", "accounts and the money on them"},
     {"rate", "exchange rates"},
     {"instrument", "what can be bought"},
@@ -181,6 +194,15 @@ const struct verb cli_verbs[] = {
      .run = cmd_def_show,
      .summary = "a definition as it was added",
      .options = {&def_version_option}},
+    {.noun = "def",
+     .name = "diff",
+     .arguments = "NAME VERSION VERSION|FILE",
+     .required = 3,
+     .at_most = 3,
+     .access = ACCESS_READ,
+     .run = cmd_def_diff,
+     .summary = "what differs between two versions, or a version and a file",
+     .details = "wfctl def diff loan_application 1 2"},
     {.noun = "def",
      .name = "validate",
      .arguments = "FILE",
@@ -296,6 +318,44 @@ const struct verb cli_verbs[] = {
      .options = {&asker_option, &role_option, &verdict_reason_option, &attempt_option,
                  &key_option}},
 
+    {.noun = "workflow",
+     .name = "migrate",
+     .arguments = "ID [OLD=NEW…]",
+     .required = 1,
+     .at_most = CLI_MANY,
+     .run = cmd_workflow_migrate,
+     .summary = "go on under another version of its definition",
+     .details =
+         "wfctl workflow migrate L1 --to 2 --map credit_check=credit_rating\n"
+         "Stages and steps keep their names unless they are mapped. Refused, with the "
+         "reason, where what\nhappened has no place in the version. --dry-run works beside a "
+         "live owner.",
+     .options = {&to_version_option, &map_option, &dry_run_option, &key_option, &actor_option}},
+
+    {.noun = "task",
+     .name = "list",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_task_list,
+     .summary = "handlers and compensations that are due, claimed or parked",
+     .options = {&after_option}},
+    {.noun = "task",
+     .name = "retry",
+     .arguments = "ID STAGE",
+     .required = 2,
+     .at_most = 2,
+     .access = ACCESS_WRITE,
+     .run = cmd_task_retry,
+     .summary = "a parked task is due again, with all its attempts",
+     .options = {&compensate_option, &key_option, &actor_option}},
+    {.noun = "worker",
+     .arguments = "",
+     .run = cmd_worker,
+     .summary = "run the handlers of stages, and compensations, as they become due",
+     .details = "Owns the store meanwhile. A program gets its task as JSON on stdin and answers "
+                "with\n{\"fields\":{...}} on stdout; another exit status than 0 is a failed "
+                "attempt.",
+     .options = {&once_option, &until_idle_option, &concurrency_option}},
     {.noun = "account",
      .name = "open",
      .arguments = "NUMBER",

@@ -13,11 +13,15 @@ enum wf_status answer_workflow_show(struct wf_engine *engine, const struct reque
     (void)lsn;
     const char *id = request_string(request, MEMBER_ID);
     struct wf_workflow *workflow;
-    enum wf_status status =
-        request->members[MEMBER_AS_OF]
-            ? wf_workflow_get_as_of(engine, id, request_uint(request, MEMBER_AS_OF, 0), &workflow,
-                                    err)
-            : wf_workflow_get(engine, id, &workflow, err);
+    uint64_t as_of = 0;
+    enum wf_status status = WF_OK;
+    if (!request->members[MEMBER_AS_OF]) {
+        status = wf_workflow_get(engine, id, &workflow, err);
+    } else {
+        status = request_lsn(engine, request, MEMBER_AS_OF, &as_of, err);
+        if (status == WF_OK)
+            status = wf_workflow_get_as_of(engine, id, as_of, &workflow, err);
+    }
     if (status != WF_OK)
         return status;
     emit_open(json, '{');
@@ -114,6 +118,42 @@ enum wf_status answer_review_list(struct wf_engine *engine, const struct request
     list_open(json, "reviews");
     enum wf_status status =
         wf_review_list(engine, request_string(request, MEMBER_AFTER), write_review, json, err);
+    list_close(json);
+    return status;
+}
+
+enum wf_status answer_dry_run(struct wf_engine *engine, const struct request *request,
+                              struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)lsn;
+    struct wf_result result;
+    enum wf_status status = wf_dry_run(engine, &request->command, &result, err);
+    if (status == WF_OK)
+        view_dry_run(json, request->command.kind, &result);
+    return status;
+}
+
+static bool write_change(void *ctx, const struct wf_definition_change *change) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    view_change_members(json, change);
+    emit_close(json, '}');
+    return true;
+}
+
+enum wf_status answer_def_diff(struct wf_engine *engine, const struct request *request,
+                               struct emit *json, uint64_t *lsn, struct wf_error *err) {
+    (void)lsn;
+    uint64_t version = request_uint(request, MEMBER_VERSION, 0);
+    uint64_t to = request_uint(request, MEMBER_TO, 0);
+    const char *text = request_string(request, MEMBER_TEXT);
+    if (version > UINT32_MAX || to > UINT32_MAX)
+        return error_set(err, WF_USAGE, "%" PRIu64 " is no version", version > to ? version : to);
+    if (!text == !request->members[MEMBER_TO])
+        return error_set(err, WF_USAGE, "def.diff needs either 'to', a version, or 'text'");
+    list_open(json, "changes");
+    enum wf_status status =
+        wf_definition_diff(engine, request_string(request, MEMBER_NAME), (uint32_t)version,
+                           (uint32_t)to, text, "text", write_change, json, err);
     list_close(json);
     return status;
 }

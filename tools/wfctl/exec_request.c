@@ -96,6 +96,11 @@ static const char *const member_names[MEMBER_COUNT] = {
     [MEMBER_ROLE] = "role",
     [MEMBER_ATTEMPT] = "attempt",
     [MEMBER_ROLLBACK] = "rollback",
+    [MEMBER_MAP] = "map",
+    [MEMBER_WORKER] = "worker",
+    [MEMBER_EPOCH] = "epoch",
+    [MEMBER_LEASE] = "lease",
+    [MEMBER_COMPENSATE] = "compensate",
     [MEMBER_DRY_RUN] = "dry_run",
     [MEMBER_NUMBER] = "number",
     [MEMBER_CURRENCY] = "currency",
@@ -105,11 +110,13 @@ static const char *const member_names[MEMBER_COUNT] = {
     [MEMBER_ALL] = "all",
 };
 
-#define BIT(member) (UINT32_C(1) << MEMBER_##member)
+#define BIT(member) (UINT64_C(1) << MEMBER_##member)
 #define COMMAND_BITS (BIT(KEY) | BIT(ACTOR))
 #define REVIEW_BITS (COMMAND_BITS | BIT(ID) | BIT(STAGE) | BIT(ROLE) | BIT(REASON) | BIT(ATTEMPT))
 #define ACCOUNT_BITS (BIT(ID) | BIT(NUMBER))
 #define REFERENCE_BITS (COMMAND_BITS | BIT(ID) | BIT(DATA))
+
+#define TASK_BITS (BIT(ID) | BIT(STAGE) | BIT(EPOCH) | BIT(ATTEMPT) | BIT(WORKER))
 
 static const struct request_kind kinds[] = {
     {"workflow.submit", WF_WORKFLOW_SUBMIT, NULL,
@@ -133,6 +140,16 @@ static const struct request_kind kinds[] = {
     {"workflow.list", 0, answer_workflow_list,
      BIT(STATUS) | BIT(STAGE) | BIT(TYPE) | BIT(WHERE) | BIT(LIMIT) | BIT(AFTER), 0},
     {"workflow.history", 0, answer_workflow_history, BIT(ID), BIT(ID)},
+    {"workflow.migrate", WF_WORKFLOW_MIGRATE, NULL,
+     COMMAND_BITS | BIT(ID) | BIT(TO) | BIT(MAP) | BIT(DRY_RUN), BIT(ID) | BIT(TO)},
+    {"task.claim", 0, answer_task_claim, BIT(WORKER) | BIT(LEASE), BIT(WORKER)},
+    {"task.complete", WF_TASK_COMPLETE, NULL,
+     COMMAND_BITS | TASK_BITS | BIT(DATA) | BIT(COMPENSATE), TASK_BITS},
+    {"task.fail", WF_TASK_FAIL, NULL, COMMAND_BITS | TASK_BITS | BIT(REASON) | BIT(COMPENSATE),
+     TASK_BITS | BIT(REASON)},
+    {"task.retry", WF_TASK_RETRY, NULL, COMMAND_BITS | BIT(ID) | BIT(STAGE) | BIT(COMPENSATE),
+     BIT(ID) | BIT(STAGE)},
+    {"task.list", 0, answer_task_list, BIT(AFTER), 0},
     {"account.transact", WF_ACCOUNT_TRANSACT, NULL, COMMAND_BITS | BIT(OPS), BIT(OPS)},
     {"account.open", WF_ACCOUNT_OPEN, NULL,
      COMMAND_BITS | ACCOUNT_BITS | BIT(TYPE) | BIT(CURRENCY) | BIT(BALANCE) | BIT(MINIMUM),
@@ -156,6 +173,8 @@ static const struct request_kind kinds[] = {
     {"def.add", WF_DEFINITION_ADD, NULL, COMMAND_BITS | BIT(TEXT) | BIT(NAME), BIT(TEXT)},
     {"def.list", 0, answer_def_list, 0, 0},
     {"def.show", 0, answer_def_show, BIT(NAME) | BIT(VERSION), BIT(NAME)},
+    {"def.diff", 0, answer_def_diff, BIT(NAME) | BIT(VERSION) | BIT(TO) | BIT(TEXT),
+     BIT(NAME) | BIT(VERSION)},
     {"clock.show", 0, answer_clock_show, 0, 0},
     {"clock.advance", 0, answer_clock_advance, COMMAND_BITS | BIT(DURATION), BIT(DURATION)},
     {"clock.tick", 0, answer_clock_tick, 0, 0},
@@ -191,6 +210,23 @@ static void collect_members(struct request *request, json_t *root) {
     }
 }
 
+static enum wf_status check_number(const json_t *value, enum member member, struct wf_error *err) {
+    if (json_is_integer(value) && json_integer_value(value) >= 0)
+        return WF_OK;
+    return error_set(err, WF_USAGE, "member '%s' must be a number from 0", member_names[member]);
+}
+
+static enum wf_status check_string(const json_t *value, enum member member, struct wf_error *err) {
+    if (json_is_string(value))
+        return WF_OK;
+    return error_set(err, WF_USAGE, "member '%s' must be a string", member_names[member]);
+}
+
+/* "to" is the version to go to; elsewhere a stage. */
+static bool takes_version(const struct request_kind *kind) {
+    return kind->command == WF_WORKFLOW_MIGRATE || kind->answer == answer_def_diff;
+}
+
 static enum wf_status check_type(const struct request *request, enum member member,
                                  struct wf_error *err) {
     const json_t *value = request->members[member];
@@ -207,24 +243,31 @@ static enum wf_status check_type(const struct request *request, enum member memb
             return error_set(err, WF_USAGE, "member 'where' must be an object of one string");
         return WF_OK;
     case MEMBER_ROLLBACK:
+    case MEMBER_COMPENSATE:
+    case MEMBER_ALL:
     case MEMBER_DRY_RUN:
         if (!json_is_boolean(value))
             return error_set(err, WF_USAGE, "member '%s' must be true or false",
                              member_names[member]);
         return WF_OK;
+    case MEMBER_MAP:
+        if (!json_is_object(value))
+            return error_set(err, WF_USAGE, "member 'map' must be an object");
+        return WF_OK;
+    case MEMBER_AS_OF:
+        if (json_is_string(value))
+            return WF_OK; /* a time */
+        return check_number(value, member, err);
+    case MEMBER_TO:
+        if (takes_version(request->kind))
+            return check_number(value, member, err);
+        return check_string(value, member, err);
     case MEMBER_VERSION:
     case MEMBER_ATTEMPT:
-    case MEMBER_AS_OF:
+    case MEMBER_EPOCH:
     case MEMBER_LIMIT:
-        if (!json_is_integer(value) || json_integer_value(value) < 0)
-            return error_set(err, WF_USAGE, "member '%s' must be a number from 0",
-                             member_names[member]);
-        return WF_OK;
+        return check_number(value, member, err);
     case MEMBER_OPS: /* operations_read() looks closer */
-        return WF_OK;
-    case MEMBER_ALL:
-        if (!json_is_boolean(value))
-            return error_set(err, WF_USAGE, "member 'all' must be true or false");
         return WF_OK;
     case MEMBER_CMD:
     case MEMBER_ID:
@@ -244,12 +287,11 @@ static enum wf_status check_type(const struct request *request, enum member memb
     case MEMBER_DURATION:
     case MEMBER_STATUS:
     case MEMBER_AFTER:
-    case MEMBER_TO:
     case MEMBER_ROLE:
+    case MEMBER_WORKER:
+    case MEMBER_LEASE:
     case MEMBER_COUNT:
-        if (!json_is_string(value))
-            return error_set(err, WF_USAGE, "member '%s' must be a string", member_names[member]);
-        return WF_OK;
+        return check_string(value, member, err);
     }
     return WF_OK;
 }
@@ -258,7 +300,7 @@ static enum wf_status check_members(const struct request *request, struct wf_err
     const struct request_kind *kind = request->kind;
     if (request->unknown)
         return error_set(err, WF_USAGE, "unknown member '%s' for %s", request->unknown, kind->name);
-    uint32_t allowed = kind->takes | BIT(CMD) | BIT(TAG);
+    uint64_t allowed = kind->takes | BIT(CMD) | BIT(TAG);
     if ((kind->takes & BIT(NUMBER)) &&
         !request->members[MEMBER_ID] == !request->members[MEMBER_NUMBER])
         return error_set(err, WF_USAGE,
@@ -293,6 +335,20 @@ const char *request_string(const struct request *request, enum member member) {
 uint64_t request_uint(const struct request *request, enum member member, uint64_t otherwise) {
     const json_t *value = request->members[member];
     return value ? (uint64_t)json_integer_value(value) : otherwise;
+}
+
+enum wf_status request_lsn(struct wf_engine *engine, const struct request *request,
+                           enum member member, uint64_t *lsn, struct wf_error *err) {
+    const char *time = request_string(request, member);
+    int64_t time_ms;
+    if (!time) {
+        *lsn = request_uint(request, member, 0);
+        return WF_OK;
+    }
+    if (!parse_time(time, &time_ms))
+        return error_set(err, WF_USAGE, "'%s' is no RFC 3339 time such as 2026-01-01T00:00:00Z",
+                         time);
+    return wf_lsn_at(engine, time_ms, lsn, err);
 }
 
 /* --- the command --- */
@@ -331,11 +387,12 @@ static const char *value_text(const json_t *value, char number[32]) {
 }
 
 static enum wf_status take_fields(struct request *request, struct wf_error *err) {
-    json_t *data = request->members[MEMBER_DATA];
+    json_t *data =
+        request->members[request->kind->command == WF_WORKFLOW_MIGRATE ? MEMBER_MAP : MEMBER_DATA];
     if (!data)
         return WF_OK;
     if (json_object_size(data) > WF_FIELDS_MAX)
-        return error_set(err, WF_USAGE, "more than %d fields in 'data'", WF_FIELDS_MAX);
+        return error_set(err, WF_USAGE, "more than %d members in an object", WF_FIELDS_MAX);
     size_t count = 0;
     const char *name;
     json_t *value;
@@ -350,24 +407,31 @@ static enum wf_status take_fields(struct request *request, struct wf_error *err)
     return WF_OK;
 }
 
+static enum wf_status take_version(struct request *request, enum member member,
+                                   struct wf_error *err) {
+    uint64_t version = request_uint(request, member, 0);
+    if (version > UINT32_MAX)
+        return error_set(err, WF_USAGE, "%" PRIu64 " is no version", version);
+    request->command.version = (uint32_t)version;
+    return WF_OK;
+}
+
 static enum wf_status take_type(struct request *request, struct wf_error *err) {
     struct wf_command *command = &request->command;
     const char *type = request_string(request, MEMBER_TYPE),
                *workflow = request_string(request, MEMBER_WORKFLOW);
     if (command->kind == WF_ACCOUNT_OPEN)
         command->type = type;
+    if (command->kind == WF_WORKFLOW_MIGRATE)
+        return take_version(request, MEMBER_TO, err);
     if (command->kind != WF_WORKFLOW_START)
         return WF_OK;
     if (!type && !workflow)
         return error_set(err, WF_USAGE, "workflow.start needs the member 'type'");
     if (type && workflow)
         return error_set(err, WF_USAGE, "'type' and 'workflow' mean the same; give one");
-    uint64_t version = request_uint(request, MEMBER_VERSION, 0);
-    if (version > UINT32_MAX)
-        return error_set(err, WF_USAGE, "%" PRIu64 " is no version", version);
     command->type = type ? type : workflow;
-    command->version = (uint32_t)version;
-    return WF_OK;
+    return take_version(request, MEMBER_VERSION, err);
 }
 
 static enum wf_status make_command(struct request *request, struct wf_error *err) {
@@ -383,6 +447,8 @@ static enum wf_status make_command(struct request *request, struct wf_error *err
         .key = request_string(request, MEMBER_KEY),
         .role = request_string(request, MEMBER_ROLE),
         .rollback = json_is_true(request->members[MEMBER_ROLLBACK]),
+        .worker = request_string(request, MEMBER_WORKER),
+        .compensate = json_is_true(request->members[MEMBER_COMPENSATE]),
         .currency = request_string(request, MEMBER_CURRENCY),
         .amount = request_string(request, MEMBER_BALANCE),
         .minimum = request_string(request, MEMBER_MINIMUM),
@@ -394,6 +460,13 @@ static enum wf_status make_command(struct request *request, struct wf_error *err
     if (attempt > UINT32_MAX)
         return error_set(err, WF_USAGE, "%" PRIu64 " is no attempt", attempt);
     request->command.attempt = (uint32_t)attempt;
+    if (request->members[MEMBER_EPOCH]) { /* of tasks: the stage's attempt, and the task's own */
+        uint64_t epoch = request_uint(request, MEMBER_EPOCH, 0);
+        if (epoch > UINT32_MAX)
+            return error_set(err, WF_USAGE, "%" PRIu64 " is no epoch", epoch);
+        request->command.tries = request->command.attempt;
+        request->command.attempt = (uint32_t)epoch;
+    }
     enum wf_status status = take_type(request, err);
     if (status == WF_OK && request->members[MEMBER_OPS]) {
         status = operations_read(&request->operations, request->members[MEMBER_OPS], err);

@@ -35,6 +35,11 @@ enum member {
     MEMBER_ROLE,
     MEMBER_ATTEMPT,
     MEMBER_ROLLBACK,
+    MEMBER_MAP,
+    MEMBER_WORKER,
+    MEMBER_EPOCH,
+    MEMBER_LEASE,
+    MEMBER_COMPENSATE,
     MEMBER_DRY_RUN,
     MEMBER_NUMBER, /* of an account: another word for the id */
     MEMBER_CURRENCY,
@@ -56,7 +61,7 @@ struct request_kind {
     const char *name;
     enum wf_command_kind command; /* to enqueue; 0: `answer` */
     request_answer_fn answer;
-    uint32_t takes, needs; /* bits 1 << enum member; cmd and tag go with all */
+    uint64_t takes, needs; /* bits 1 << enum member; cmd and tag go with all */
 };
 
 /* Reuse one for all lines: strings and fields of `command` live in it until the next line. Zero it
@@ -87,6 +92,9 @@ void request_write_tag(const struct request *request, struct bytes_buffer *to);
 const char *request_id(const struct request *request);
 /* What an answer asks of its request. NULL where a member is not given. */
 const char *request_string(const struct request *request, enum member member);
+/* A place in the log: an LSN, or the time of the last record at or before it. */
+enum wf_status request_lsn(struct wf_engine *engine, const struct request *request,
+                           enum member member, uint64_t *lsn, struct wf_error *err);
 uint64_t request_uint(const struct request *request, enum member member, uint64_t otherwise);
 
 /* The answers, in exec_answer.c. */
@@ -100,6 +108,15 @@ enum wf_status answer_plan(struct wf_engine *, const struct request *, struct em
                            struct wf_error *);
 enum wf_status answer_review_list(struct wf_engine *, const struct request *, struct emit *,
                                   uint64_t *, struct wf_error *);
+/* In exec_task.c. */
+enum wf_status answer_task_claim(struct wf_engine *, const struct request *, struct emit *,
+                                 uint64_t *, struct wf_error *);
+enum wf_status answer_task_list(struct wf_engine *, const struct request *, struct emit *,
+                                uint64_t *, struct wf_error *);
+enum wf_status answer_dry_run(struct wf_engine *, const struct request *, struct emit *, uint64_t *,
+                              struct wf_error *);
+enum wf_status answer_def_diff(struct wf_engine *, const struct request *, struct emit *,
+                               uint64_t *, struct wf_error *);
 enum wf_status answer_def_list(struct wf_engine *, const struct request *, struct emit *,
                                uint64_t *, struct wf_error *);
 enum wf_status answer_def_show(struct wf_engine *, const struct request *, struct emit *,

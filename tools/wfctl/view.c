@@ -38,6 +38,55 @@ static void stages_member(struct emit *json, const struct wf_workflow *workflow)
     emit_close(json, ']');
 }
 
+void view_task_program_member(struct emit *json, const struct wf_task *task) {
+    if (task->arg_count == 0)
+        return; /* a callback */
+    emit_key(json, "program");
+    emit_open(json, '[');
+    for (size_t i = 0; i < task->arg_count; i++)
+        emit_string(json, task->args[i]);
+    emit_close(json, ']');
+}
+
+void view_task_work_members(struct emit *json, const struct wf_task *task) {
+    emit_member(json, "workflow", task->type);
+    emit_member(json, "id", task->id);
+    emit_member(json, "stage", task->stage);
+    emit_member_uint(json, "epoch", task->epoch);
+    emit_member_uint(json, "attempt", task->attempt);
+    emit_member(json, "key", task->key);
+    emit_member_bool(json, "compensate", task->compensate);
+    data_member(json, task->data, task->data_count);
+}
+
+void view_task_members(struct emit *json, const struct wf_task *task) {
+    emit_member(json, "id", task->id);
+    emit_member(json, "stage", task->stage);
+    emit_member_bool(json, "compensate", task->compensate);
+    emit_member_uint(json, "epoch", task->epoch);
+    emit_member(json, "status", task->status);
+    emit_member_uint(json, "attempt", task->attempt);
+    emit_member_uint(json, "attempts", task->attempts_max);
+    emit_member_time(json, "due", task->due_ms);
+    emit_member_if(json, "worker", task->worker);
+    emit_member_if(json, "reason", task->reason);
+    emit_member(json, "key", task->key);
+    view_task_program_member(json, task);
+}
+
+static void tasks_member(struct emit *json, const struct wf_workflow *workflow) {
+    if (workflow->task_count == 0)
+        return;
+    emit_key(json, "tasks");
+    emit_open(json, '[');
+    for (size_t i = 0; i < workflow->task_count; i++) {
+        emit_open(json, '{');
+        view_task_members(json, &workflow->tasks[i]);
+        emit_close(json, '}');
+    }
+    emit_close(json, ']');
+}
+
 static void head_members(struct emit *json, const struct wf_workflow *workflow) {
     emit_member(json, "id", workflow->id);
     emit_member(json, "workflow", workflow->type);
@@ -126,6 +175,7 @@ void view_workflow_members(struct emit *json, const struct wf_workflow *workflow
         emit_string(json, workflow->steps[i]);
     emit_close(json, ']');
     data_member(json, workflow->data, workflow->data_count);
+    tasks_member(json, workflow);
     going_back_members(json, workflow);
     tail_members(json, workflow);
 }
@@ -173,6 +223,11 @@ void view_event_members(struct emit *json, const struct wf_event *event) {
     emit_member_if(json, "role", event->role);
     if (event->expected_ms)
         emit_member_time(json, "expected", event->expected_ms);
+    emit_member_if(json, "worker", event->worker);
+    if (event->tries)
+        emit_member_uint(json, "tries", event->tries);
+    if (event->compensate)
+        emit_member_bool(json, "compensate", true);
     emit_member_if(json, "key", event->key);
     emit_member_if(json, "reason", event->reason);
 }
@@ -343,9 +398,32 @@ void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_r
         }
         emit_close(json, ']');
     }
-    if (kind == WF_WORKFLOW_START || kind == WF_DEFINITION_ADD)
+    if (kind == WF_WORKFLOW_START || kind == WF_DEFINITION_ADD || kind == WF_WORKFLOW_MIGRATE)
         emit_member_uint(json, "version", result->version);
     emit_close(json, '}');
+}
+
+void view_dry_run(struct emit *json, enum wf_command_kind kind, const struct wf_result *result) {
+    emit_open(json, '{');
+    emit_member_bool(json, "dry_run", true);
+    emit_member(json, "outcome", result->outcome);
+    emit_key(json, "activated");
+    emit_open(json, '[');
+    for (size_t i = 0; i < result->activated_count; i++)
+        emit_string(json, result->activated[i]);
+    emit_close(json, ']');
+    if (kind == WF_WORKFLOW_MIGRATE)
+        emit_member_uint(json, "version", result->version);
+    emit_close(json, '}');
+}
+
+void view_change_members(struct emit *json, const struct wf_definition_change *change) {
+    emit_member(json, "change", change->change);
+    emit_member(json, "kind", change->kind);
+    emit_member(json, "name", change->name);
+    emit_member_if(json, "member", change->member);
+    emit_member_if(json, "before", change->before);
+    emit_member_if(json, "after", change->after);
 }
 
 /* --- text --- */
@@ -445,7 +523,27 @@ void view_plan_text(struct out *out, const struct wf_plan *plan) {
     }
 }
 
+static void task_line(struct out *out, const struct wf_task *task) {
+    char time[FORMAT_TIME_SIZE];
+    out_printf(out, "task     %s of ", task->compensate ? "compensation" : "handler");
+    out_text(out, task->stage);
+    out_printf(out, ": ");
+    out_styled(out, out_status_style(task->status), task->status);
+    out_printf(out, ", attempt %u of %u, %s %s", task->attempt, task->attempts_max,
+               strcmp(task->status, "claimed") == 0  ? "until"
+               : strcmp(task->status, "parked") == 0 ? "since"
+                                                     : "from",
+               format_time(time, task->due_ms));
+    if (task->reason) {
+        out_printf(out, ": ");
+        out_text(out, task->reason);
+    }
+    out_printf(out, "\n");
+}
+
 static void workflow_facts(struct out *out, const struct wf_workflow *workflow) {
+    for (size_t i = 0; i < workflow->task_count; i++)
+        task_line(out, &workflow->tasks[i]);
     if (workflow->reason) {
         out_printf(out, "reason   ");
         out_text(out, workflow->reason);
@@ -541,6 +639,14 @@ void view_event_text(struct out *out, const struct wf_event *event) {
         out_printf(out, ", attempt %u", event->attempt);
     if (event->version)
         out_printf(out, ", version %u", event->version);
+    if (event->compensate)
+        out_printf(out, ", compensation");
+    if (event->tries)
+        out_printf(out, ", try %u", event->tries);
+    if (event->worker) {
+        out_printf(out, " by ");
+        out_text(out, event->worker);
+    }
     if (event->deadline_ms)
         out_printf(out, ", until %s", format_time(time, event->deadline_ms));
     if (event->role) {

@@ -31,6 +31,16 @@ void view_log_report_members(struct emit *json, const struct wf_log_report *repo
  * {"outcome":…,"balances":[…]}. */
 void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_result *result);
 
+/* What a command that was only tried would come to. */
+void view_dry_run(struct emit *json, enum wf_command_kind kind, const struct wf_result *result);
+void view_change_members(struct emit *json, const struct wf_definition_change *change);
+
+/* Of a list of tasks. */
+void view_task_members(struct emit *json, const struct wf_task *task);
+/* What whoever does the work is told: workflow, id, stage, epoch, attempt, key, data. */
+void view_task_work_members(struct emit *json, const struct wf_task *task);
+void view_task_program_member(struct emit *json, const struct wf_task *task); /* "program" */
+
 /* A small picture of the stages. */
 void view_workflow_text(struct out *out, const struct wf_workflow *workflow);
 /* What the event says, as the rest of a line without its end. */
