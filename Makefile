@@ -39,14 +39,14 @@ HARDENING := -fstack-protector-strong $(if $(SAN)$(filter -O0,$(CFLAGS)),,-U_FOR
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) -fno-omit-frame-pointer -D_GNU_SOURCE $(HARDENING) $(WARNINGS) \
 	-fPIC -fvisibility=hidden -pthread -I. -I$(GEN) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 ALL_LDFLAGS := $(LDFLAGS) -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
-LIBS := -llmdb -lprotobuf-c -lz -lyaml -lcrypto
+LIBS := -llmdb -lprotobuf-c -ldeflate -lyaml -lcrypto
 TOOL_LIBS := -ljansson $(LIBS)
 TEST_LIBS := -lcmocka $(TOOL_LIBS)
 
 # --- packages -----------------------------------------------------------------------------------
 
 BUILD_PACKAGES := gcc libc6-dev binutils pkg-config liblmdb-dev libprotobuf-c-dev protobuf-c-compiler \
-	zlib1g-dev libyaml-dev libssl-dev libxxhash-dev libjansson-dev
+	libdeflate-dev libyaml-dev libssl-dev libxxhash-dev libjansson-dev
 TEST_PACKAGES := libcmocka-dev clang libclang-rt-14-dev strace
 LINT_PACKAGES := clang clang-format clang-tidy shellcheck
 # Outside Debian 12 the sanitizer runtime comes with another name, or with clang itself.

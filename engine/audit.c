@@ -11,14 +11,45 @@
 
 /* --- reading the records into the tree --- */
 
-struct tree_walk {
-    struct audit_tree *tree;
-    uint64_t wanted_lsn; /* whose payload is to be kept; 0: none */
-    struct wf_proof *proof;
-};
+static uint64_t next_boundary(void *ctx) {
+    return audit_tree_boundary(ctx);
+}
 
-static enum wf_status keep_payload(struct wf_proof *proof, const struct wal_record *record,
+static enum wf_status add_subtree(void *ctx, unsigned level, const uint8_t hash[WAL_HASH_SIZE],
+                                  struct wf_error *err) {
+    return audit_tree_add(ctx, level, hash, err);
+}
+
+enum wf_status audit_tree_add_archived(struct audit_tree *tree, struct archive *archive,
+                                       uint64_t end, struct wf_error *err) {
+    const struct archive_tree sink = {.ctx = tree, .boundary = next_boundary, .add = add_subtree};
+    return archive_hash(archive, tree->whole.count, end, &sink, err);
+}
+
+static enum wf_status walk_record(void *ctx, const struct wal_record *record,
+                                  struct wf_error *err) {
+    return audit_tree_add_record(ctx, record, err);
+}
+
+/* The tree of the records up to `size`: what is archived by its hashes. */
+static enum wf_status build_tree(struct wf_engine *engine, struct audit_tree *tree, uint64_t size,
+                                 struct wf_error *err) {
+    uint64_t archived = engine->archive == NULL ? 0 : archive_last_lsn(engine->archive);
+    archived = archived < size ? archived : size;
+    if (archived == 0 && wal_first_lsn(engine->wal) > 1) {
+        return error_set(err, WF_NOT_FOUND,
+                         "the log begins at LSN %" PRIu64 ": what was before it is not here",
+                         wal_first_lsn(engine->wal));
+    }
+    enum wf_status status =
+        archived == 0 ? WF_OK : audit_tree_add_archived(tree, engine->archive, archived, err);
+    return status == WF_OK ? wal_walk(engine->wal, archived + 1, size, walk_record, tree, err)
+                           : status;
+}
+
+static enum wf_status keep_payload(void *ctx, const struct wal_record *record,
                                    struct wf_error *err) {
+    struct wf_proof *proof = ctx;
     if (record->lost) {
         return WF_OK;
     }
@@ -30,29 +61,6 @@ static enum wf_status keep_payload(struct wf_proof *proof, const struct wal_reco
     proof->payload = copy;
     proof->payload_size = record->payload.size;
     return WF_OK;
-}
-
-static enum wf_status walk_record(void *ctx, const struct wal_record *record,
-                                  struct wf_error *err) {
-    struct tree_walk *walk = ctx;
-    if (record->lsn == walk->wanted_lsn) {
-        enum wf_status status = keep_payload(walk->proof, record, err);
-        if (status != WF_OK) {
-            return status;
-        }
-    }
-    return audit_tree_add_record(walk->tree, record, err);
-}
-
-/* The tree of the records up to `size`. */
-static enum wf_status build_tree(struct wf_engine *engine, struct tree_walk *walk, uint64_t size,
-                                 struct wf_error *err) {
-    if (wal_first_lsn(engine->wal) > 1) {
-        return error_set(err, WF_NOT_FOUND,
-                         "the log begins at LSN %" PRIu64 ": what was before it is not here",
-                         wal_first_lsn(engine->wal));
-    }
-    return wal_walk(engine->wal, 1, size, walk_record, walk, err);
 }
 
 /* How many records are durable; `wanted` of them where that is not 0. */
@@ -83,8 +91,7 @@ enum wf_status wf_audit_root(struct wf_engine *engine, uint64_t lsn, struct wf_t
     if (status != WF_OK) {
         return status;
     }
-    struct tree_walk walk = {.tree = &tree};
-    status = build_tree(engine, &walk, size, err);
+    status = build_tree(engine, &tree, size, err);
     if (status == WF_OK) {
         status = audit_tree_head(&tree, &tree.whole, head, err);
     }
@@ -99,14 +106,14 @@ enum wf_status wf_audit_root(struct wf_engine *engine, uint64_t lsn, struct wf_t
 /* --- making proofs --- */
 
 /* Build the tree and fill in what both kinds of proof have. */
-static enum wf_status finish_proof(struct wf_engine *engine, struct tree_walk *walk,
-                                   struct wal_proof *path, uint64_t size, struct wf_error *err) {
-    struct wf_proof *proof = walk->proof;
+static enum wf_status finish_proof(struct wf_engine *engine, struct audit_tree *tree,
+                                   struct wf_proof *proof, struct wal_proof *path, uint64_t size,
+                                   struct wf_error *err) {
     struct wf_tree_head head;
-    audit_tree_want(walk->tree, path);
-    enum wf_status status = build_tree(engine, walk, size, err);
+    audit_tree_want(tree, path);
+    enum wf_status status = build_tree(engine, tree, size, err);
     if (status == WF_OK) {
-        status = audit_tree_head(walk->tree, &walk->tree->whole, &head, err);
+        status = audit_tree_head(tree, &tree->whole, &head, err);
     }
     if (status != WF_OK) {
         return status;
@@ -137,10 +144,12 @@ enum wf_status wf_audit_prove(struct wf_engine *engine, uint64_t lsn, uint64_t s
     if (status != WF_OK) {
         return status;
     }
-    struct tree_walk walk = {.tree = &tree, .wanted_lsn = lsn, .proof = proof};
     struct wal_proof path;
     wal_proof_of_inclusion(lsn - 1, size, &path);
-    status = finish_proof(engine, &walk, &path, size, err);
+    status = finish_proof(engine, &tree, proof, &path, size, err);
+    if (status == WF_OK) {
+        status = wal_walk(engine->wal, lsn, lsn, keep_payload, proof, err);
+    }
     audit_tree_deinit(&tree);
     if (status != WF_OK) {
         wf_proof_deinit(proof);
@@ -172,13 +181,12 @@ static enum wf_status check_old_head(struct wf_engine *engine, const struct wf_t
 static enum wf_status prove_consistency(struct wf_engine *engine, const struct wf_tree_head *old,
                                         struct audit_tree *tree, struct wf_proof *proof,
                                         uint64_t size, struct wf_error *err) {
-    struct tree_walk walk = {.tree = tree, .proof = proof};
     struct wal_proof path;
     uint64_t first_bad = 0;
     enum wf_status status = audit_tree_hold_against(tree, old, err);
     if (status == WF_OK) {
         wal_proof_of_consistency(old->size, size, &path);
-        status = finish_proof(engine, &walk, &path, size, err);
+        status = finish_proof(engine, tree, proof, &path, size, err);
     }
     if (status == WF_OK) {
         status = audit_tree_judge(tree, &first_bad, err);

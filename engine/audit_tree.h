@@ -4,6 +4,7 @@
 #define ENGINE_AUDIT_TREE_H
 
 #include "engine/wf.h"
+#include "store/archive.h"
 #include "wal/proof.h"
 
 struct audit_tree {
@@ -37,6 +38,10 @@ enum wf_status audit_tree_add(struct audit_tree *tree, unsigned level,
 /* Add the next record. */
 enum wf_status audit_tree_add_record(struct audit_tree *tree, const struct wal_record *record,
                                      struct wf_error *err);
+/* Add what is archived behind what is there, up to LSN `end`, by its hashes where that is possible.
+ */
+enum wf_status audit_tree_add_archived(struct audit_tree *tree, struct archive *archive,
+                                       uint64_t end, struct wf_error *err);
 /* The first wanted boundary behind what is there; UINT64_MAX: none. */
 uint64_t audit_tree_boundary(const struct audit_tree *tree);
 

@@ -510,6 +510,7 @@ static void *background_main(void *ctx) {
         }
         pthread_mutex_unlock(&engine->mutex);
         (void)checkpoint_run(engine, NULL); /* a failure stands in the status */
+        engine_archive_by_policy(engine);
         pthread_mutex_lock(&engine->mutex);
     }
     pthread_mutex_unlock(&engine->mutex);

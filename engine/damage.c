@@ -3,6 +3,7 @@
 
 #include "engine/core/state.h"
 #include "engine/engine.h"
+#include "wal/directory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -128,6 +129,9 @@ static void see_repair(struct damage_report *report, const struct record *record
 static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
                                  struct wf_error *err) {
     struct damage_report *report = ctx;
+    if (wal_record->lsn <= report->passed_lsn) {
+        return WF_OK; /* a crash left the segment beside its archive */
+    }
     report->records++;
     report->bytes += wal_record->payload.size;
     if (report->first_lsn == 0) {
@@ -208,17 +212,101 @@ static void ask_snapshot(struct snapshot *snapshot, struct damage_report *report
     state_deinit(&walk.state);
 }
 
-/* A trail begins with its first record. */
-static enum wf_status miss_beginning(struct damage_report *report, struct wf_error *err) {
-    if (report->first_lsn <= 1) {
-        return WF_OK;
-    }
+static enum wf_status miss(struct damage_report *report, uint64_t first_lsn, uint64_t last_lsn,
+                           struct wf_error *err) {
     struct wal_finding finding = {
-        .kind = WAL_FINDING_DAMAGE, .first_lsn = 1, .last_lsn = report->first_lsn - 1};
+        .kind = WAL_FINDING_DAMAGE, .first_lsn = first_lsn, .last_lsn = last_lsn};
     (void)snprintf(finding.text, sizeof(finding.text),
-                   "the log begins at LSN %" PRIu64 ": the segments before it are missing",
-                   report->first_lsn);
+                   "LSN %" PRIu64 " to %" PRIu64 " are in no segment and no archive", first_lsn,
+                   last_lsn);
     return damage_add_finding(report, &finding, err);
+}
+
+/* By the names: a segment that is damaged is not missing. UINT64_MAX: there is none. */
+static enum wf_status first_segment_lsn(struct io *io, const char *wal_dir, uint64_t *lsn,
+                                        struct wf_error *err) {
+    char(*names)[WAL_SEGMENT_NAME_SIZE] = NULL;
+    size_t count = 0;
+    *lsn = UINT64_MAX;
+    enum wf_status status = wal_directory_names(io, wal_dir, &names, &count, err);
+    for (size_t i = 0; status == WF_OK && *lsn == UINT64_MAX && i < count; i++) {
+        if (!wal_segment_name_parse(names[i], lsn)) {
+            *lsn = UINT64_MAX;
+        }
+    }
+    free(names);
+    return status;
+}
+
+/* What was dropped cannot be read any more; its hashes stand for it. */
+static enum wf_status pass_dropped(struct damage_report *report, struct archive *archive,
+                                   struct wf_error *err) {
+    struct archive_entry entry;
+    uint64_t dropped = 0;
+    for (size_t i = 0; archive_at(archive, i, &entry) && entry.dropped_lsn != 0; i++) {
+        dropped = entry.last_lsn;
+    }
+    report->last_lsn = dropped;
+    report->passed_lsn = dropped;
+    return dropped == 0 || report->tree == NULL
+               ? WF_OK
+               : audit_tree_add_archived(report->tree, archive, dropped, err);
+}
+
+static enum wf_status read_archives(struct damage_report *report, struct archive *archive,
+                                    struct wf_error *err) {
+    struct archive_entry entry;
+    enum wf_status status = WF_OK;
+    if (archive_at(archive, 0, &entry) && entry.first_lsn > 1) {
+        status = miss(report, 1, entry.first_lsn - 1, err);
+    }
+    if (status == WF_OK) {
+        status = pass_dropped(report, archive, err);
+    }
+    if (status == WF_OK) {
+        status = archive_verify(archive, see_record, damage_add_finding, report, err);
+    }
+    report->passed_lsn = archive_last_lsn(archive);
+    return status;
+}
+
+/* A manifest that cannot be read is damage like any other. */
+static enum wf_status tell_no_archives(struct damage_report *report, const char *why,
+                                       struct wf_error *err) {
+    struct wal_finding finding = {
+        .kind = WAL_FINDING_DAMAGE, .segment = "archive/manifest", .first_lsn = 1};
+    (void)snprintf(finding.text, sizeof(finding.text), "%.*s", (int)sizeof(finding.text) - 1, why);
+    return damage_add_finding(report, &finding, err);
+}
+
+enum wf_status damage_read_archives(struct io *io, const char *dir, struct damage_report *report,
+                                    struct wf_error *err) {
+    char *archive_dir = io_path_join(dir, engine_archive_name);
+    char *wal_dir = io_path_join(dir, engine_wal_name);
+    uint8_t store_id[WAL_STORE_ID_SIZE];
+    struct archive *archive = NULL;
+    struct wf_error why = {.status = WF_OK};
+    enum io_kind kind = IO_MISSING;
+    uint64_t size;
+    enum wf_status status = archive_dir == NULL || wal_dir == NULL
+                                ? error_set(err, WF_NO_MEMORY, "no memory for a path")
+                                : io->ops->stat(io, archive_dir, &kind, &size, err);
+    if (status == WF_OK && kind == IO_DIRECTORY) {
+        status = wal_identify(io, wal_dir, store_id, &why);
+        if (status == WF_OK) {
+            status = archive_open(io, archive_dir, store_id, &archive, &why);
+        }
+        if (status == WF_OK) {
+            status = read_archives(report, archive, err);
+        } else {
+            status = status == WF_DAMAGE ? tell_no_archives(report, why.text, err)
+                                         : error_set(err, status, "%s", why.text);
+        }
+        archive_close(archive);
+    }
+    free(archive_dir);
+    free(wal_dir);
+    return status;
 }
 
 static enum wf_status survey_log(struct io *io, const char *wal_dir, const char *lock_path,
@@ -229,10 +317,16 @@ static enum wf_status survey_log(struct io *io, const char *wal_dir, const char 
     if (status != WF_OK) {
         return status;
     }
+    uint64_t live = UINT64_MAX;
+    status = first_segment_lsn(io, wal_dir, &live, err);
+    if (status == WF_OK && live != UINT64_MAX && live > report->passed_lsn + 1) {
+        status = miss(report, report->passed_lsn + 1, live - 1, err);
+    }
     uint64_t limit = owner.owned ? owner.durable_lsn : UINT64_MAX;
-    status = wal_verify(io, wal_dir, snapshot_lsn, limit < snapshot_lsn ? snapshot_lsn : limit,
-                        see_record, damage_add_finding, report, err);
-    return status == WF_OK ? miss_beginning(report, err) : status;
+    return status == WF_OK
+               ? wal_verify(io, wal_dir, snapshot_lsn, limit < snapshot_lsn ? snapshot_lsn : limit,
+                            see_record, damage_add_finding, report, err)
+               : status;
 }
 
 enum wf_status damage_read_log(struct io *io, const char *wal_dir, uint64_t minimum_lsn,
@@ -255,7 +349,10 @@ enum wf_status damage_survey(struct io *io, const struct snapshot_provider *prov
         if (provider->open(provider, io, snapshot_dir, false, true, &snapshot, NULL) == WF_OK) {
             (void)snapshot->ops->meta(snapshot, &meta);
         }
-        status = survey_log(io, wal_dir, lock_path, meta.lsn, report, err);
+        status = damage_read_archives(io, dir, report, err);
+        if (status == WF_OK) {
+            status = survey_log(io, wal_dir, lock_path, meta.lsn, report, err);
+        }
     }
     if (snapshot != NULL) {
         if (status == WF_OK && report->damaged > 0) {

@@ -30,6 +30,7 @@ struct damage_report {
     struct damage_loss *losses;      /* the newest first */
     struct damage_finding **end;
     uint64_t records, first_lsn, last_lsn, bytes, count, damaged;
+    uint64_t passed_lsn; /* up to here the records were seen already, in the archive */
     struct codec_arena arena;
     struct audit_tree *tree; /* NULL: none is wanted; else the records go into it, as long as they
                                 are dense and good */
@@ -41,6 +42,9 @@ void damage_report_deinit(struct damage_report *report);
  * Changes nothing. */
 enum wf_status damage_survey(struct io *io, const struct snapshot_provider *provider,
                              const char *dir, struct damage_report *report, struct wf_error *err);
+/* Read the archives of the store in `dir`, and nothing else. */
+enum wf_status damage_read_archives(struct io *io, const char *dir, struct damage_report *report,
+                                    struct wf_error *err);
 /* Read the whole log in `wal_dir`, which nobody else owns, and nothing else. */
 enum wf_status damage_read_log(struct io *io, const char *wal_dir, uint64_t minimum_lsn,
                                struct damage_report *report, struct wf_error *err);

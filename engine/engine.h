@@ -14,6 +14,7 @@
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
+ *   archive.c     old segments, compressed
  *   signature.c   Ed25519 of roots                 hex.c       hashes as text
  *   thread.c      threads without signals
  */
@@ -27,6 +28,7 @@
 #include "engine/digest.h"
 #include "engine/lock.h"
 #include "engine/wf.h"
+#include "store/archive.h"
 #include "store/snapshot.h"
 #include "wal/wal.h"
 
@@ -81,10 +83,12 @@ struct wf_engine {
     const struct snapshot_provider *provider;
     struct engine_io *own_io; /* where options.on_point is set; see open.c */
     struct wf_options options;
-    char *dir, *wal_dir, *snapshot_dir;
+    char *dir, *wal_dir, *snapshot_dir, *archive_dir;
     struct lock_file *lock; /* NULL: read only */
     struct wal *wal;
-    struct snapshot *snapshot; /* NULL: there is none yet, or none can be had */
+    struct snapshot *snapshot;     /* NULL: there is none yet, or none can be had */
+    struct archive *archive;       /* NULL: its manifest cannot be read */
+    pthread_mutex_t archive_mutex; /* one archives at a time; taken before `mutex` */
 
     pthread_mutex_t mutex; /* guards everything below */
     struct state state;
@@ -117,6 +121,8 @@ struct wf_engine {
     pthread_cond_t timers_wanted;
     bool timers_running, timers_stopping;
     pthread_t timers_thread;
+    enum wf_status archive_status; /* of archiving by policy */
+    char archive_problem[256];
 
     bool recovering; /* records are being replayed: all of them are durable, and the log may not be
                         open yet */
@@ -229,6 +235,18 @@ void checkpoint_stop_thread(struct wf_engine *engine);
 enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
                                       struct wal_position *position, struct digest_sum *sum,
                                       struct record_link *last, struct wf_error *err);
+
+/* --- archive.c --- */
+
+/* Open the archives of the open log, and have the log read through to them. Where they are damaged
+ * the notes say so and the store opens without. */
+enum wf_status engine_open_archive(struct wf_engine *engine, struct wf_error *err);
+/* Before the log is open: the archived records after `after_lsn`. `*last_lsn` is the last one, or
+ * `after_lsn` where there are none. WF_DAMAGE: some were dropped. */
+enum wf_status engine_replay_archive(struct wf_engine *engine, wal_record_fn on_record, void *ctx,
+                                     uint64_t after_lsn, uint64_t *last_lsn, struct wf_error *err);
+/* What the options of wf_open() ask for. Takes the mutex by itself. */
+void engine_archive_by_policy(struct wf_engine *engine);
 
 /* --- records by place (history.c) --- */
 

@@ -431,7 +431,11 @@ enum wf_status wf_replay_file(const char *path, const char *id, wf_event_fn on_e
     borrow_names(path, &names);
     struct event_walk walk = {.names = &names, .id = id, .on_event = on_event, .ctx = ctx};
     codec_arena_init(&walk.arena);
-    status = wal_walk_file(io_posix(), path, walk_record, &walk, err);
+    bool is_archive = false;
+    status = archive_walk_file(io_posix(), path, &is_archive, walk_record, &walk, err);
+    if (status == WF_OK && !is_archive) {
+        status = wal_walk_file(io_posix(), path, walk_record, &walk, err);
+    }
     codec_arena_deinit(&walk.arena);
     state_deinit(&names);
     return walk.stopped ? WF_OK : status;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COPY_BLOCK = 1024 * 1024 };
+enum { COPY_BLOCK = 1024 * 1024, COPY_ATTEMPTS_MAX = 5 };
 
 enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ctx,
                              struct wf_log_report *out, struct wf_error *err) {
@@ -333,6 +333,32 @@ static enum wf_status make_copy_folder(struct io *io, const char *path, struct w
                                                    : status;
 }
 
+/* Copy the archives that the reader knows, then the manifest that names them. */
+static enum wf_status copy_archives(struct wf_engine *reader, const char *to,
+                                    struct wf_error *err) {
+    struct io *io = reader->io;
+    struct archive_entry entry;
+    if (reader->archive == NULL || archive_count(reader->archive) == 0) {
+        return WF_OK;
+    }
+    char *to_archive = io_path_join(to, engine_archive_name);
+    enum wf_status status = to_archive == NULL
+                                ? error_set(err, WF_NO_MEMORY, "no memory for a path")
+                                : make_copy_folder(io, to_archive, err);
+    for (size_t i = 0; status == WF_OK && archive_at(reader->archive, i, &entry); i++) {
+        struct wal_segment_info info = {.size = entry.size};
+        memcpy(info.name, entry.name, sizeof(info.name));
+        if (entry.dropped_lsn == 0) {
+            status = copy_segment(io, reader->archive_dir, to_archive, &info, err);
+        }
+    }
+    if (status == WF_OK) {
+        status = archive_write_manifest(reader->archive, to_archive, err);
+    }
+    free(to_archive);
+    return status;
+}
+
 /* Copy the log of an open reader into the folder `to`, names synced. */
 static enum wf_status copy_log(struct wf_engine *reader, const char *to, struct wf_error *err) {
     struct io *io = reader->io;
@@ -350,6 +376,9 @@ static enum wf_status copy_log(struct wf_engine *reader, const char *to, struct 
     }
     if (status == WF_OK) {
         status = io->ops->sync_directory(io, to_wal, err);
+    }
+    if (status == WF_OK) {
+        status = copy_archives(reader, to, err);
     }
     if (status == WF_OK) {
         status = io->ops->sync_directory(io, to, err);
@@ -409,32 +438,41 @@ static enum wf_status open_source(struct io *io, const char *dir, struct wf_engi
     return status == WF_LOCKED ? engine_open(io, &log_only, dir, &options, reader, err) : status;
 }
 
-enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct wf_error *err) {
-    struct io *io = io_posix();
+/* Copy what a reader sees, and compare. `*moved`: a live owner archived a segment under our hands.
+ */
+static enum wf_status copy_store(struct io *io, const char *dir, const char *partial, uint64_t *lsn,
+                                 bool *moved, struct wf_error *err) {
     struct wf_engine *reader = NULL;
-    enum io_kind kind;
-    uint64_t size;
-    enum wf_status status = io->ops->stat(io, to, &kind, &size, err);
-    if (status == WF_OK && kind != IO_MISSING) {
-        return error_set(err, WF_REFUSED, "%s exists already", to);
-    }
-    if (status == WF_OK) {
-        status = open_source(io, dir, &reader, err);
-    }
+    enum wf_status status = open_source(io, dir, &reader, err);
     if (status != WF_OK) {
         return status;
     }
+    status = copy_log(reader, partial, err);
+    *moved = status == WF_NOT_FOUND;
+    if (status == WF_OK) {
+        status = compare_copy(reader, partial, err);
+    }
+    *lsn = wal_durable_lsn(reader->wal);
+    (void)wf_close(reader, NULL);
+    return status;
+}
+
+static enum wf_status make_copy(struct io *io, const char *dir, const char *to, uint64_t *lsn,
+                                struct wf_error *err) {
     size_t name_size = strlen(to) + sizeof(".partial");
     char *partial = malloc(name_size);
     char *parent = engine_parent_path(to); /* whatever can fail must fail before the rename */
     if (partial == NULL || parent == NULL) {
-        status = error_set(err, WF_NO_MEMORY, "no memory for a path");
-    } else {
-        (void)snprintf(partial, name_size, "%s.partial", to);
-        status = copy_log(reader, partial, err);
+        free(parent);
+        free(partial);
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
     }
-    if (status == WF_OK) {
-        status = compare_copy(reader, partial, err);
+    (void)snprintf(partial, name_size, "%s.partial", to);
+    enum wf_status status = WF_OK;
+    bool moved = true;
+    for (int attempt = 0; attempt < COPY_ATTEMPTS_MAX && moved; attempt++) {
+        moved = false;
+        status = copy_store(io, dir, partial, lsn, &moved, err);
     }
     /* Under its own name only when it is whole. */
     if (status == WF_OK) {
@@ -443,11 +481,22 @@ enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct 
     if (status == WF_OK) {
         status = io->ops->sync_directory(io, parent, err);
     }
-    if (lsn != NULL) {
-        *lsn = wal_durable_lsn(reader->wal);
-    }
     free(parent);
     free(partial);
-    (void)wf_close(reader, NULL);
     return status;
+}
+
+enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct wf_error *err) {
+    struct io *io = io_posix();
+    enum io_kind kind;
+    uint64_t size;
+    uint64_t own_lsn;
+    enum wf_status status = io->ops->stat(io, to, &kind, &size, err);
+    if (status == WF_OK && kind != IO_MISSING) {
+        status = error_set(err, WF_REFUSED, "%s exists already", to);
+    }
+    if (status == WF_OK) {
+        status = engine_require_store(io, dir, err);
+    }
+    return status == WF_OK ? make_copy(io, dir, to, lsn == NULL ? &own_lsn : lsn, err) : status;
 }

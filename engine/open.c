@@ -273,9 +273,15 @@ static enum wf_status open_log(struct wf_engine *engine, const struct wal_positi
                                 .after_lsn = engine->snapshot_lsn,
                                 .last = engine->last};
     const struct wal_position *from = position->size > 0 ? position : NULL;
-    enum wf_status status;
+    enum wf_status status = WF_OK;
     engine->recovering = true;
-    if (engine->options.read_only) {
+    if (from == NULL) {
+        status = engine_replay_archive(engine, replay_record, &replayer, engine->snapshot_lsn,
+                                       &replayer.after_lsn, err);
+    }
+    if (status != WF_OK) {
+        /* nothing more can be read */
+    } else if (engine->options.read_only) {
         status = wal_open_reader(engine->io, engine->wal_dir, from, minimum_lsn, limit_lsn,
                                  replay_record, &replayer, report, &engine->wal, err);
     } else {
@@ -293,12 +299,17 @@ static enum wf_status open_log(struct wf_engine *engine, const struct wal_positi
     engine->replayed = replayer.records;
     engine->log_bytes = replayer.bytes; /* so that a snapshot becomes due, however short each run */
     engine->torn_bytes = report->torn_bytes;
+    if (status == WF_OK) {
+        status = engine_open_archive(engine, err);
+    }
     return status == WF_OK ? engine_check_reach(engine, err) : status;
 }
 
 static enum wf_status reset_state(struct wf_engine *engine, struct wf_error *err) {
     wal_close(engine->wal, NULL);
     engine->wal = NULL;
+    archive_close(engine->archive);
+    engine->archive = NULL;
     state_deinit(&engine->state);
     return engine_init_state(engine, err);
 }
@@ -475,6 +486,8 @@ static struct wf_engine *create_engine(struct io *io, const struct snapshot_prov
     engine->dir = strdup(dir);
     engine->wal_dir = io_path_join(dir, engine_wal_name);
     engine->snapshot_dir = io_path_join(dir, engine_snapshot_name);
+    engine->archive_dir = io_path_join(dir, engine_archive_name);
+    pthread_mutex_init(&engine->archive_mutex, NULL);
     codec_arena_init(&engine->arena);
     bytes_buffer_init(&engine->encoded);
     bytes_buffer_init(&engine->scratch);
@@ -515,6 +528,9 @@ static void destroy_engine(struct wf_engine *engine) {
     bytes_buffer_deinit(&engine->scratch);
     bytes_buffer_deinit(&engine->encoded);
     codec_arena_deinit(&engine->arena);
+    pthread_mutex_destroy(&engine->archive_mutex);
+    archive_close(engine->archive);
+    free(engine->archive_dir);
     free(engine->snapshot_dir);
     free(engine->wal_dir);
     free(engine->dir);
@@ -577,7 +593,7 @@ enum wf_status engine_open(struct io *io, const struct snapshot_provider *provid
         return error_set(err, WF_NO_MEMORY, "no memory for an engine");
     }
     if (engine->io == NULL || engine->dir == NULL || engine->wal_dir == NULL ||
-        engine->snapshot_dir == NULL) {
+        engine->snapshot_dir == NULL || engine->archive_dir == NULL) {
         destroy_engine(engine);
         return error_set(err, WF_NO_MEMORY, "no memory for an engine");
     }

@@ -202,7 +202,11 @@ static enum wf_status retire_definitions(struct wf_engine *engine, struct wf_err
 }
 
 enum wf_status engine_check_reach(const struct wf_engine *engine, struct wf_error *err) {
-    if (wal_first_lsn(engine->wal) <= engine->snapshot_lsn + 1) {
+    uint64_t live = wal_first_live_lsn(engine->wal);
+    uint64_t archived = engine->archive == NULL ? 0 : archive_last_lsn(engine->archive);
+    /* From the snapshot on, or from the archive on where that reaches back to the snapshot. */
+    if (live <= engine->snapshot_lsn + 1 ||
+        (wal_first_lsn(engine->wal) <= engine->snapshot_lsn + 1 && live <= archived + 1)) {
         return WF_OK;
     }
     return error_set(err, WF_DAMAGE,

@@ -20,6 +20,11 @@ const char *wf_version(void) {
 
 static void add_log_bytes(struct wf_engine *engine, struct wf_store_status *status) {
     struct wal_segment_info info;
+    struct archive_entry entry;
+    for (size_t i = 0; engine->archive != NULL && archive_at(engine->archive, i, &entry); i++) {
+        status->archives += entry.dropped_lsn == 0;
+        status->archive_bytes += entry.dropped_lsn == 0 ? entry.size : 0;
+    }
     status->segments = wal_segment_count(engine->wal);
     for (size_t i = 0; wal_segment_at(engine->wal, i, &info); i++) {
         status->log_bytes += info.size;
@@ -52,8 +57,9 @@ static enum wf_status fill_from_state(struct wf_engine *engine, bool with_hash,
         engine->snapshot->ops->sizes(engine->snapshot, &out->snapshot_bytes, &entries);
     }
     (void)snprintf(
-        out->notes, sizeof(out->notes), "%s%s%s", engine->notes,
-        engine->snapshot_status == WF_OK ? "" : "; snapshots pause: ", engine->snapshot_problem);
+        out->notes, sizeof(out->notes), "%s%s%s%s%s", engine->notes,
+        engine->snapshot_status == WF_OK ? "" : "; snapshots pause: ", engine->snapshot_problem,
+        engine->archive_status == WF_OK ? "" : "; archiving pauses: ", engine->archive_problem);
     if (!with_hash) {
         return WF_OK;
     }
@@ -133,6 +139,8 @@ enum wf_status wf_metrics(struct wf_engine *engine, char **out, struct wf_error 
         {"wf_halted", "gauge", "1 where a failed sync halted the engine.", now.halted},
         {"wf_memory_bytes", "gauge", "Bytes of entities held in memory.", (double)now.memory_bytes},
         {"wf_log_bytes", "gauge", "Bytes of log segments in use.", (double)now.log_bytes},
+        {"wf_archives", "gauge", "Segments that are archived.", (double)now.archives},
+        {"wf_archive_bytes", "gauge", "Bytes of archives.", (double)now.archive_bytes},
         {"wf_snapshot_bytes", "gauge", "Bytes of the snapshot's file.", (double)now.snapshot_bytes},
         {"wf_waiters", "gauge", "Threads waiting for durability.",
          (double)atomic_load_explicit(&engine->waiters, memory_order_relaxed)},

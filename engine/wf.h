@@ -89,6 +89,12 @@ struct wf_options {
     void *point_ctx;
     bool background_timers; /* a thread of the engine's own fires timers as they become due; without
                                it they fire before the next command, and at wf_tick() */
+    /* What of the log is kept as it is; older segments are archived after each snapshot that the
+     * background thread writes (wf_archive_run() without `background_snapshots`). 0: no limit; all
+     * 0: nothing is archived. */
+    uint64_t archive_keep_segments;
+    int64_t archive_older_than_ms;
+    uint64_t archive_max_bytes;
 };
 
 WF_API void wf_options_init(struct wf_options *options);
@@ -629,6 +635,7 @@ struct wf_store_status {
     char state_hash[65]; /* hex; of the durable state */
     char notes[512];     /* what opening had to do, in words; "" for nothing */
     int64_t next_due_ms; /* no deadline is earlier than this; 0: there is none */
+    uint64_t archive_bytes;
 };
 /* `with_hash` false leaves state_hash empty and costs nothing. */
 WF_API enum wf_status wf_status_get(struct wf_engine *engine, bool with_hash,
@@ -774,6 +781,48 @@ WF_API enum wf_status wf_audit_verify(const char *dir, const struct wf_tree_head
                                       wf_finding_fn on_finding, void *ctx,
                                       struct wf_log_report *report, struct wf_tree_head *head,
                                       uint64_t *first_bad, struct wf_error *err);
+
+/* --- archives: old segments, compressed, still readable and provable --- */
+
+struct wf_archive_options {
+    size_t size;            /* set by wf_archive_options_init() */
+    uint64_t keep_segments; /* archive what is beyond so many segments … */
+    int64_t older_than_ms;  /* … or whose newest record is older … */
+    uint64_t max_bytes; /* … or beyond so many bytes of log. 0: no such limit; all 0: everything
+                           that can be */
+    bool snapshot;      /* write a snapshot first: only what is behind one can be archived */
+    bool seal;          /* seal the open segment first, so that it can be archived too */
+    unsigned threads;   /* 0: as many as the machine has processors */
+    void (*on_progress)(void *ctx, uint64_t bytes, uint64_t total); /* may be NULL */
+    void *ctx;
+};
+struct wf_archive_report {
+    uint64_t segments, bytes_before, bytes_after;
+};
+WF_API void wf_archive_options_init(struct wf_archive_options *options);
+/* Compress segments that are sealed and wholly behind the snapshot, the oldest first; the newest
+ * always stays. Each is verified before its segment is removed; a crash at any instant leaves the
+ * one or the other, and running it again goes on. Commands go on meanwhile. `options` (NULL: the
+ * defaults) and `report` may be NULL. */
+WF_API enum wf_status wf_archive_run(struct wf_engine *engine,
+                                     const struct wf_archive_options *options,
+                                     struct wf_archive_report *report, struct wf_error *err);
+
+struct wf_archive {
+    const char *name;
+    uint64_t first_lsn, last_lsn;
+    uint64_t size, segment_size; /* bytes of the archive, of the segment it was made of */
+    int64_t first_ms, last_ms;   /* times of its records */
+    char root[WF_HASH_HEX];      /* Merkle root of its segment */
+    char sha256[WF_HASH_HEX];    /* of the file */
+};
+typedef bool (*wf_archive_fn)(void *ctx, const struct wf_archive *archive);
+WF_API enum wf_status wf_archive_list(struct wf_engine *engine, wf_archive_fn on_archive, void *ctx,
+                                      struct wf_error *err);
+/* Decompress and check every archive of the store in `dir`, as wf_log_verify() does with all of the
+ * log. */
+WF_API enum wf_status wf_archive_verify(const char *dir, wf_finding_fn on_finding, void *ctx,
+                                        struct wf_log_report *report, struct wf_error *err);
 
 /* Counters since opening, in the Prometheus text format. The caller frees with free(). */
 WF_API enum wf_status wf_metrics(struct wf_engine *engine, char **text, struct wf_error *err);

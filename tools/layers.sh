@@ -22,7 +22,7 @@ BEGIN {
 
     # header -> the only files that may include it (tests/ and features/ may include everything)
     only["^lmdb\\.h$"]         = "^store/snapshot_lmdb[a-z_]*\\.c$"
-    only["^zlib\\.h$"]         = "^store/archive[a-z_]*\\.c$"
+    only["^libdeflate\\.h$"]        = "^store/archive[a-z_]*\\.c$"
     only["\\.pb-c\\.h$"]       = "^engine/codec[a-z_]*\\.[ch]$"
     only["^protobuf-c/"]       = "^engine/codec[a-z_]*\\.[ch]$"
     only["^engine/codec_[a-z_]+\\.h$"] = "^engine/codec[a-z_]*\\.[ch]$" # inside the codec: they show pb-c

@@ -64,6 +64,8 @@ enum wf_status wal_read(struct wal *wal, uint64_t lsn, uint64_t offset, struct b
     struct wal_segment *segment;
     struct wal_frame frame;
     enum wf_status status = wal_segments_hold(wal, lsn, &segment, err);
+    if (status == WF_NOT_FOUND && wal->source.read != NULL)
+        return wal->source.read(wal->source.ctx, lsn, buffer, record, err);
     if (status != WF_OK)
         return status;
     status = read_frame(wal, segment, lsn, offset, buffer, &frame, err);
@@ -133,6 +135,16 @@ static enum wf_status walk_segment(struct wal *wal, struct wal_segment *segment,
     return status;
 }
 
+/* The records from the next one on that are in no segment any more. */
+static enum wf_status walk_source(struct wal *wal, struct walk *walk, struct wf_error *err) {
+    uint64_t last = wal_segments_last_of(wal, walk->next_lsn);
+    last = last < walk->last_lsn ? last : walk->last_lsn;
+    enum wf_status status =
+        wal->source.walk(wal->source.ctx, walk->next_lsn, last, walk->on_record, walk->ctx, err);
+    walk->next_lsn = last + 1;
+    return status;
+}
+
 enum wf_status wal_walk(struct wal *wal, uint64_t first_lsn, uint64_t last_lsn,
                         wal_record_fn on_record, void *ctx, struct wf_error *err) {
     uint64_t oldest = wal_first_lsn(wal);
@@ -150,6 +162,10 @@ enum wf_status wal_walk(struct wal *wal, uint64_t first_lsn, uint64_t last_lsn,
     while (status == WF_OK && walk.next_lsn <= walk.last_lsn) {
         struct wal_segment *segment;
         status = wal_segments_hold(wal, walk.next_lsn, &segment, err);
+        if (status == WF_NOT_FOUND && wal->source.walk != NULL) {
+            status = walk_source(wal, &walk, err);
+            continue;
+        }
         if (status != WF_OK)
             break;
         uint64_t before = walk.next_lsn;

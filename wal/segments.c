@@ -103,9 +103,28 @@ void wal_segments_release(struct wal *wal, struct wal_segment *segment) {
     pthread_mutex_unlock(&wal->mutex);
 }
 
-uint64_t wal_first_lsn(const struct wal *wal) {
+uint64_t wal_first_live_lsn(const struct wal *wal) {
     struct wal_segment_info info;
     return wal_segment_at((struct wal *)wal, 0, &info) ? info.first_lsn : wal_next_lsn(wal);
+}
+
+uint64_t wal_first_lsn(const struct wal *wal) {
+    uint64_t live = wal_first_live_lsn(wal);
+    uint64_t elsewhere = wal->source.first_lsn != NULL ? wal->source.first_lsn(wal->source.ctx) : 0;
+    return elsewhere != 0 && elsewhere < live ? elsewhere : live;
+}
+
+void wal_set_source(struct wal *wal, const struct wal_source *source) {
+    wal->source = *source;
+}
+
+uint64_t wal_segments_last_of(struct wal *wal, uint64_t lsn) {
+    uint64_t last = UINT64_MAX;
+    pthread_mutex_lock(&wal->mutex);
+    for (size_t i = wal->count; i-- > 0 && wal->segments[i]->info.first_lsn > lsn;)
+        last = wal->segments[i]->info.first_lsn - 1;
+    pthread_mutex_unlock(&wal->mutex);
+    return last;
 }
 
 size_t wal_segment_count(struct wal *wal) {

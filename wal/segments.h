@@ -27,6 +27,8 @@ struct wal {
     uint64_t read_next_lsn;    /* reading only: behind the last record */
     uint64_t read_offset;      /* reading only: the end of the newest segment */
 
+    struct wal_source source; /* read NULL: there is none */
+
     pthread_mutex_t mutex; /* guards the table below */
     struct wal_segment **segments;
     size_t count;
@@ -40,6 +42,9 @@ struct wal_segment *wal_segments_add(struct wal *wal, const char *name, uint64_t
 /* Find the segment of `lsn`, opened, and keep it until wal_segments_release(). */
 enum wf_status wal_segments_hold(struct wal *wal, uint64_t lsn, struct wal_segment **out,
                                  struct wf_error *err);
+/* The last LSN of the segment in the table that holds `lsn`; of what is before the table, the one
+ * before its first. */
+uint64_t wal_segments_last_of(struct wal *wal, uint64_t lsn);
 void wal_segments_release(struct wal *wal, struct wal_segment *segment);
 /* Close and free one that is no longer in the table or in use. */
 void wal_segments_free(struct wal *wal, struct wal_segment *segment);

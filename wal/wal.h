@@ -68,6 +68,17 @@ struct wal_recovery {
     uint64_t bad_offset;
 };
 
+/* Where records of segments that were taken out of the log can still be read: plugged in by whoever
+ * took them. All functions are for any thread. */
+struct wal_source {
+    void *ctx;
+    uint64_t (*first_lsn)(void *ctx); /* of the oldest record that it holds; 0: it holds none */
+    enum wf_status (*read)(void *ctx, uint64_t lsn, struct bytes_buffer *buffer,
+                           struct wal_record *record, struct wf_error *err);
+    enum wf_status (*walk)(void *ctx, uint64_t first_lsn, uint64_t last_lsn,
+                           wal_record_fn on_record, void *record_ctx, struct wf_error *err);
+};
+
 /* Make `dir` (its parent exists) with an empty log of the store `store_id`. Synced, names included.
  */
 enum wf_status wal_create(struct io *io, const char *dir, const uint8_t store_id[WAL_STORE_ID_SIZE],
@@ -131,7 +142,11 @@ uint64_t wal_durable_lsn(const struct wal *wal); /* any thread, no lock */
  * thread. */
 uint64_t wal_cuts(const struct wal *wal);
 bool wal_halted(const struct wal *wal);
-uint64_t wal_first_lsn(const struct wal *wal); /* of the oldest segment that is still here */
+uint64_t wal_first_lsn(const struct wal *wal);      /* that can be read, from segment or source */
+uint64_t wal_first_live_lsn(const struct wal *wal); /* of the oldest segment that is still here */
+/* Read and walk through `source` where no segment has the record. Copied; before anything is read.
+ */
+void wal_set_source(struct wal *wal, const struct wal_source *source);
 const uint8_t *wal_store_id(const struct wal *wal);
 
 /* The position after the last appended record. Serialised with wal_append. It may be
@@ -141,7 +156,7 @@ void wal_position_now(struct wal *wal, struct wal_position *position);
 
 /* Read the record `lsn` whose frame is at `offset` of its segment, appended or recovered, pending
  * ones too. `buffer` holds the payload. Any thread; checks the frame as recovery does.
- * WF_NOT_FOUND: no live segment holds that LSN. WF_DAMAGE: names file and offset. */
+ * WF_NOT_FOUND: no live segment and no source holds that LSN. WF_DAMAGE: names file and offset. */
 enum wf_status wal_read(struct wal *wal, uint64_t lsn, uint64_t offset, struct bytes_buffer *buffer,
                         struct wal_record *record, struct wf_error *err);
 

@@ -112,10 +112,12 @@ static void test_crash_run_sweep_tells_points_that_a_stream_does_not_reach(void 
     json_t *run;
     size_t i;
     json_array_foreach(at(answer, "runs"), i, run) {
-        bool rotation = strstr(wf_points()[i], "seal") || strstr(wf_points()[i], "create");
+        /* Without a full segment there is no new one, and nothing to archive. */
+        bool rotation = strstr(wf_points()[i], "seal") || strstr(wf_points()[i], "create") ||
+                        strstr(wf_points()[i], "archive.");
         assert_string_equal(text_at(run, "result"), rotation ? "not_reached" : "survived");
     }
-    assert_int_equal(number_at(answer, "not_reached"), 4);
+    assert_int_equal(number_at(answer, "not_reached"), 9);
 }
 
 static void test_crash_run_fails_where_nothing_was_in_flight(void **state) {

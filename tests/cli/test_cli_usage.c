@@ -47,7 +47,6 @@ static void test_usage_errors_exit_with_2(void **state) {
 
 static void test_usage_what_later_versions_bring_is_unknown(void **state) {
     static const char *const lines[][6] = {
-        {"archive", "run", NULL},
         {"saga", "list", NULL},
         {"seed", "check", NULL},
         {"migrate", "status", NULL},

@@ -386,6 +386,17 @@ void store_run_checkpoint(struct store_run *run) {
                     err.text);
 }
 
+void store_run_archive(struct store_run *run, bool seal) {
+    struct wf_error err = {0};
+    struct wf_archive_options options;
+    wf_archive_options_init(&options);
+    options.seal = seal;
+    options.snapshot = seal;
+    options.threads = 1; /* the same calls in the same order, whatever the machine */
+    enum wf_status status = run->failed ? WF_OK : wf_archive_run(run->engine, &options, NULL, &err);
+    store_run_check(run, status == WF_OK, "archive: %s: %s", error_code(status), err.text);
+}
+
 /* --- the uncrashed run --- */
 
 static const struct store_record *acknowledged_at(const struct store_model *model, uint64_t lsn) {

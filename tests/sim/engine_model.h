@@ -100,6 +100,8 @@ enum wf_status store_run_execute(struct store_run *run, const struct store_comma
 void store_run_lose(struct store_run *run, uint64_t first_lsn, uint64_t last_lsn);
 /* A checkpoint, which must succeed unless faults are planned. */
 void store_run_checkpoint(struct store_run *run);
+/* Archive what can be, which must succeed. */
+void store_run_archive(struct store_run *run, bool seal);
 /* Run everything that was acknowledged once more, on a machine without faults or crashes: the same
  * state after each record. Not after records were lost. */
 void store_run_check_uncrashed(struct store_run *run);

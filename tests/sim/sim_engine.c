@@ -344,6 +344,30 @@ static void run_astray(struct store_run *run) {
     }
 }
 
+/* Old segments are compressed and removed: at every instant each record is in the one or the other.
+ */
+static void run_archive(struct store_run *run) {
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    store_run_unwatch(run);
+    for (int i = 0; i < 4 && !run->failed; i++) {
+        enqueue(run, STORE_VALUE_MAX);
+    }
+    store_run_wait(run);
+    store_run_watch(run);
+    if (run->failed) {
+        return;
+    }
+    store_run_checkpoint(run);
+    store_run_archive(run, pick(run, 0, 1) == 0);
+    commands(run, 1);
+    if (!run->failed && reopen(run)) {
+        store_run_archive(run, true);
+        commands(run, 1);
+    }
+}
+
 /* Anything, in any order. */
 static void run_mixed(struct store_run *run) {
     sim_set_preallocation(run->sim, pick(run, 0, 3) != 0);
@@ -394,15 +418,16 @@ static const struct campaign_scenario scenarios[] = {
     {"create", 1},     {"append", 2},      {"group", 3},           {"rotate", 2},
     {"checkpoint", 4}, {"recovery", 3},    {"own_checkpoints", 3}, {"lost_snapshot", 2},
     {"full_disk", 3},  {"failed_sync", 3}, {"failed_call", 3},     {"failed_snapshot", 2},
-    {"repair", 3},     {"astray", 2},      {"mixed", 6},
+    {"repair", 3},     {"astray", 2},      {"archive", 3},         {"mixed", 6},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
 /* In the same order. */
 static void (*const runs[SCENARIOS])(struct store_run *run) = {
-    run_create,      run_append,          run_group,         run_rotate,    run_checkpoint,
-    run_recovery,    run_own_checkpoints, run_lost_snapshot, run_full_disk, run_failed_sync,
-    run_failed_call, run_failed_snapshot, run_repair,        run_astray,    run_mixed,
+    run_create,     run_append,      run_group,           run_rotate,
+    run_checkpoint, run_recovery,    run_own_checkpoints, run_lost_snapshot,
+    run_full_disk,  run_failed_sync, run_failed_call,     run_failed_snapshot,
+    run_repair,     run_astray,      run_archive,         run_mixed,
 };
 
 static uint64_t run_once(struct explorer *explorer, size_t scenario, uint64_t seed, size_t samples,

@@ -1,6 +1,7 @@
 /* The list that hosts choose from is what the log and the snapshot announce: points.c. */
 #include "engine/wf.h"
 
+#include "store/archive.h"
 #include "store/snapshot.h"
 #include "wal/wal.h"
 
@@ -17,7 +18,7 @@ static bool is_listed(const char *name) {
     return false;
 }
 
-static void test_points_are_those_of_log_and_snapshot(void **state) {
+static void test_points_are_those_of_log_snapshot_and_archive(void **state) {
     (void)state;
     size_t log_count = 0;
     size_t count = 0;
@@ -28,6 +29,9 @@ static void test_points_are_those_of_log_and_snapshot(void **state) {
     for (const char *const *point = snapshot_points(); *point != NULL; point++, count++)
         if (!is_listed(*point))
             fail_msg("%s is missing", *point);
+    for (const char *const *point = archive_points(); *point != NULL; point++, count++)
+        if (!is_listed(*point))
+            fail_msg("%s is missing", *point);
     size_t listed = 0;
     while (wf_points()[listed] != NULL)
         listed++;
@@ -36,7 +40,7 @@ static void test_points_are_those_of_log_and_snapshot(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_points_are_those_of_log_and_snapshot),
+        cmocka_unit_test(test_points_are_those_of_log_snapshot_and_archive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,6 +170,8 @@ int bench_worker_memory(int argc, char **argv);
 int bench_worker_wait(int argc, char **argv);
 int bench_worker_answer(int argc, char **argv);
 int bench_worker_raw(int argc, char **argv);
+int bench_worker_trail(int argc, char **argv);
+int bench_worker_archive(int argc, char **argv);
 
 /* --- figures --- */
 
@@ -183,5 +185,6 @@ void bench_reopen(struct bench *bench);
 void bench_memory(struct bench *bench);
 void bench_waiting(struct bench *bench);
 void bench_snapshots(struct bench *bench);
+void bench_archive(struct bench *bench);
 
 #endif

@@ -1,4 +1,4 @@
-/* wfbench: measures the figures (a) to (g) that the engine promises, each beside its raw baseline.
+/* wfbench: measures the figures (a) to (h) that the engine promises, each beside its raw baseline.
  */
 #include "tools/wfbench/bench.h"
 
@@ -25,6 +25,7 @@ static const struct {
     {"e", "memory", bench_memory, "memory with 1,000,000 workflows"},
     {"f", "waiting", bench_waiting, "10,000 loans waiting, kill -9, reopen, answer"},
     {"g", "snapshots", bench_snapshots, "latency while snapshots run"},
+    {"h", "archive", bench_archive, "archiving, beside pigz and zstd"},
 };
 enum { FIGURE_COUNT = sizeof FIGURES / sizeof FIGURES[0] };
 

@@ -14,9 +14,11 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } WORKERS[] = {
-    {"million", bench_worker_million}, {"open", bench_worker_open}, {"tail", bench_worker_tail},
-    {"memory", bench_worker_memory},   {"wait", bench_worker_wait}, {"answer", bench_worker_answer},
-    {"raw", bench_worker_raw},
+    {"million", bench_worker_million}, {"open", bench_worker_open},
+    {"tail", bench_worker_tail},       {"memory", bench_worker_memory},
+    {"wait", bench_worker_wait},       {"answer", bench_worker_answer},
+    {"raw", bench_worker_raw},         {"trail", bench_worker_trail},
+    {"archive", bench_worker_archive},
 };
 
 int bench_worker_main(const char *name, int argc, char **argv) {

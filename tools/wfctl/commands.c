@@ -120,6 +120,17 @@ static const struct option_spec until_idle_option = {"until-idle", 0, NULL, "unt
 static const struct option_spec concurrency_option = {"concurrency", 'j', "N",
                                                       "so many at a time (default: 1)", false};
 
+static const struct option_spec keep_segments_option = {
+    "keep-segments", 0, "N", "archive what is beyond the N newest segments", false};
+static const struct option_spec older_than_option = {
+    "older-than", 0, "DURATION", "archive segments whose newest record is older", false};
+static const struct option_spec max_bytes_option = {
+    "max-bytes", 0, "N", "archive the oldest until no more bytes of log are left", false};
+static const struct option_spec seal_option = {
+    "seal", 0, NULL, "seal the open segment first, so that it can go too", false};
+static const struct option_spec threads_option = {
+    "threads", 0, "N", "how many compress (default: one for each processor)", false};
+
 const struct noun cli_nouns[] = {
     {"init", "make a store"},
     {"status", "how the store is"},
@@ -139,6 +150,7 @@ const struct noun cli_nouns[] = {
     {"wal", "the log itself"},
     {"snapshot", "snapshots of the state"},
     {"audit", "the audit trail, and proofs that nobody changed it"},
+    {"archive", "old segments, compressed and still readable"},
     {"exec", "a stream of commands, one JSON object a line"},
     {"crash", "kill a process at a named instant, and see its workflows survive"},
     {"backup", "copy the store while it runs"},
@@ -655,6 +667,32 @@ const struct verb cli_verbs[] = {
      .summary = "does the proof hold against a root? Needs no store",
      .details = "Exit status 4 where it does not.",
      .options = {&root_option, &public_option}},
+
+    {.noun = "archive",
+     .name = "run",
+     .arguments = "",
+     .access = ACCESS_WRITE,
+     .run = cmd_archive_run,
+     .summary = "compress old segments; everything that reads them goes on as before",
+     .details = "Writes a snapshot first: only sealed segments behind one are archived, and the "
+                "newest stays.\n"
+                "With several limits a segment goes that is beyond any of them; without one, all "
+                "go that can.\n"
+                "A crash at any instant leaves the segment or its verified archive; run it again.",
+     .options = {&keep_segments_option, &older_than_option, &max_bytes_option, &seal_option,
+                 &threads_option}},
+    {.noun = "archive",
+     .name = "list",
+     .arguments = "",
+     .access = ACCESS_READ,
+     .run = cmd_archive_list,
+     .summary = "the archives, with LSNs, times and sizes"},
+    {.noun = "archive",
+     .name = "verify",
+     .arguments = "",
+     .run = cmd_archive_verify,
+     .summary = "decompress and check every archive",
+     .details = "Exit status 4 on damage; wal verify and audit verify check the archives too."},
 
     {.noun = "exec",
      .arguments = "",

@@ -37,6 +37,7 @@ void crash_options_init(struct wf_options *options) {
     options->segment_size = SEGMENT_BYTES;
     options->snapshot_log_bytes = SNAPSHOT_BYTES;
     options->background_snapshots = true;
+    options->archive_keep_segments = 1;
 }
 
 /* --- the child --- */

@@ -24,6 +24,12 @@ static const struct {
     {"wal.after_cut", "the tail is cut off, and that is durable"},
     {"snapshot.before_commit", "a snapshot is about to be committed"},
     {"snapshot.after_commit", "the snapshot is committed"},
+    {"archive.before_rename", "an archive is written aside and synced"},
+    {"archive.after_rename", "the archive has its name, and nothing knows of it yet"},
+    {"archive.after_manifest",
+     "the archive is verified and in the manifest; its segment is there too"},
+    {"archive.before_delete", "the segment is about to be removed"},
+    {"archive.after_delete", "the segment is gone; the archive stands for it"},
 };
 
 size_t crash_point_count(void) {

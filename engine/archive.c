@@ -1,0 +1,342 @@
+/* Old segments out of the log and into the archive, by hand or by policy, and reading through. */
+#include "engine/engine.h"
+
+#include "engine/damage.h"
+#include "engine/hex.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Members of wf.pb.Record (engine/schema/record.proto) that compress well together. */
+static const struct archive_hints hints = {
+    .nested = 6, .time = 1, .subject = 3, .previous_lsn = 4, .previous_offset = 5, .key = 8};
+
+/* --- reading through --- */
+
+static uint64_t source_first_lsn(void *ctx) {
+    return archive_first_lsn(ctx);
+}
+
+static enum wf_status source_read(void *ctx, uint64_t lsn, struct bytes_buffer *buffer,
+                                  struct wal_record *record, struct wf_error *err) {
+    return archive_read(ctx, lsn, buffer, record, err);
+}
+
+static enum wf_status source_walk(void *ctx, uint64_t first_lsn, uint64_t last_lsn,
+                                  wal_record_fn on_record, void *record_ctx, struct wf_error *err) {
+    return archive_walk(ctx, first_lsn, last_lsn, on_record, record_ctx, err);
+}
+
+/* Archives that cannot be used cost the past, not the present: the store opens without. */
+static enum wf_status open_archive(struct wf_engine *engine, const uint8_t *store_id,
+                                   struct wf_error *err) {
+    struct wf_error why = {.status = WF_OK};
+    if (engine->archive != NULL) {
+        return WF_OK;
+    }
+    enum wf_status status =
+        archive_open(engine->io, engine->archive_dir, store_id, &engine->archive, &why);
+    if (status == WF_DAMAGE || status == WF_REFUSED) {
+        size_t used = strlen(engine->notes);
+        (void)snprintf(engine->notes + used, sizeof(engine->notes) - used,
+                       "%sthe archives cannot be read: %s", used > 0 ? "; " : "", why.text);
+        return WF_OK;
+    }
+    return status == WF_OK ? WF_OK : error_set(err, status, "archive: %s", why.text);
+}
+
+enum wf_status engine_open_archive(struct wf_engine *engine, struct wf_error *err) {
+    enum wf_status status = open_archive(engine, wal_store_id(engine->wal), err);
+    if (status == WF_OK && engine->archive != NULL) {
+        const struct wal_source source = {.ctx = engine->archive,
+                                          .first_lsn = source_first_lsn,
+                                          .read = source_read,
+                                          .walk = source_walk};
+        wal_set_source(engine->wal, &source);
+    }
+    return status;
+}
+
+enum wf_status engine_replay_archive(struct wf_engine *engine, wal_record_fn on_record, void *ctx,
+                                     uint64_t after_lsn, uint64_t *last_lsn, struct wf_error *err) {
+    enum io_kind kind;
+    uint64_t size;
+    *last_lsn = after_lsn;
+    enum wf_status status =
+        engine->io->ops->stat(engine->io, engine->archive_dir, &kind, &size, err);
+    if (status != WF_OK || kind != IO_DIRECTORY) {
+        return status;
+    }
+    uint8_t store_id[WAL_STORE_ID_SIZE];
+    status = wal_identify(engine->io, engine->wal_dir, store_id, err);
+    if (status == WF_OK) {
+        status = open_archive(engine, store_id, err);
+    }
+    uint64_t last =
+        status == WF_OK && engine->archive != NULL ? archive_last_lsn(engine->archive) : 0;
+    if (status != WF_OK || last <= after_lsn) {
+        return status;
+    }
+    status = archive_walk(engine->archive, after_lsn + 1, last, on_record, ctx, err);
+    if (status == WF_NOT_FOUND) {
+        return error_wrap(err, WF_DAMAGE, "the state cannot be rebuilt from its first record");
+    }
+    *last_lsn = last;
+    return status;
+}
+
+/* --- archiving --- */
+
+void wf_archive_options_init(struct wf_archive_options *options) {
+    *options = (struct wf_archive_options){.size = sizeof(*options)};
+}
+
+static unsigned thread_count(const struct wf_archive_options *options) {
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    if (options->threads > 0) {
+        return options->threads;
+    }
+    return count > 0 ? (unsigned)count : 1;
+}
+
+static enum wf_status take_time(void *ctx, const struct wal_record *wal_record,
+                                struct wf_error *err) {
+    int64_t *time_ms = ctx;
+    struct codec_arena arena;
+    struct record record;
+    if (wal_record->lost) {
+        return WF_OK;
+    }
+    codec_arena_init(&arena);
+    enum wf_status status = codec_decode(&arena, wal_record->payload, &record, err);
+    if (status == WF_OK) {
+        *time_ms = record.time_ms;
+        codec_release(&record);
+    }
+    codec_arena_deinit(&arena);
+    return status;
+}
+
+/* Does one of the limits that are given push the oldest segment out? Without any all go. */
+static enum wf_status is_pushed_out(struct wf_engine *engine,
+                                    const struct wf_archive_options *options,
+                                    const struct wal_segment_info *oldest, bool *pushed,
+                                    struct wf_error *err) {
+    struct wal_segment_info info;
+    uint64_t bytes = 0;
+    size_t count = 0;
+    for (; wal_segment_at(engine->wal, count, &info); count++) {
+        bytes += info.size;
+    }
+    bool limited =
+        options->keep_segments > 0 || options->older_than_ms > 0 || options->max_bytes > 0;
+    *pushed = !limited || (options->keep_segments > 0 && count > options->keep_segments) ||
+              (options->max_bytes > 0 && bytes > options->max_bytes);
+    if (*pushed || options->older_than_ms == 0) {
+        return WF_OK;
+    }
+    int64_t newest_ms = INT64_MAX;
+    enum wf_status status =
+        wal_walk(engine->wal, oldest->last_lsn, oldest->last_lsn, take_time, &newest_ms, err);
+    pthread_mutex_lock(&engine->mutex);
+    int64_t now_ms = engine_record_time_ms(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    *pushed = newest_ms < now_ms - options->older_than_ms;
+    return status;
+}
+
+/* The oldest segment, where it may go: sealed, not the newest, and wholly behind the snapshot. */
+static bool next_segment(struct wf_engine *engine, struct wal_segment_info *info) {
+    if (wal_segment_count(engine->wal) < 2 || !wal_segment_at(engine->wal, 0, info) ||
+        !info->sealed) {
+        return false;
+    }
+    pthread_mutex_lock(&engine->mutex);
+    bool behind = info->last_lsn <= engine->snapshot_lsn;
+    pthread_mutex_unlock(&engine->mutex);
+    return behind;
+}
+
+static enum wf_status remove_segment(struct wf_engine *engine, const struct wal_segment_info *info,
+                                     struct wf_error *err) {
+    io_point(engine->io, "archive.before_delete");
+    pthread_mutex_lock(&engine->mutex); /* as appending is */
+    enum wf_status status = wal_remove_oldest(engine->wal, info->first_lsn, err);
+    pthread_mutex_unlock(&engine->mutex);
+    if (status == WF_OK) {
+        io_point(engine->io, "archive.after_delete");
+    }
+    return status;
+}
+
+struct progress {
+    const struct wf_archive_options *options;
+    uint64_t before, total;
+};
+
+static void tell_progress(void *ctx, uint64_t bytes) {
+    const struct progress *progress = ctx;
+    if (progress->options->on_progress != NULL) {
+        progress->options->on_progress(progress->options->ctx, progress->before + bytes,
+                                       progress->total);
+    }
+}
+
+static uint64_t sealed_bytes(struct wf_engine *engine) {
+    struct wal_segment_info info;
+    uint64_t bytes = 0;
+    for (size_t i = 0; wal_segment_at(engine->wal, i, &info); i++) {
+        bytes += info.sealed ? info.size : 0;
+    }
+    return bytes;
+}
+
+static enum wf_status archive_segments(struct wf_engine *engine,
+                                       const struct wf_archive_options *options,
+                                       struct wf_archive_report *report, struct wf_error *err) {
+    struct progress progress = {.options = options, .total = sealed_bytes(engine)};
+    const struct archive_options store_options = {.threads = thread_count(options),
+                                                  .hints = hints,
+                                                  .on_progress = tell_progress,
+                                                  .ctx = &progress};
+    struct wal_segment_info info;
+    while (next_segment(engine, &info)) {
+        bool pushed = false;
+        enum wf_status status = is_pushed_out(engine, options, &info, &pushed, err);
+        if (status != WF_OK || !pushed) {
+            return status;
+        }
+        status = archive_add(engine->archive, engine->wal_dir, &info, &store_options, err);
+        if (status == WF_OK) {
+            status = remove_segment(engine, &info, err);
+        }
+        if (status != WF_OK) {
+            return status;
+        }
+        struct archive_entry entry;
+        size_t count = archive_count(engine->archive);
+        report->segments++;
+        report->bytes_before += info.size;
+        report->bytes_after += archive_at(engine->archive, count - 1, &entry) ? entry.size : 0;
+        progress.before += info.size;
+    }
+    return WF_OK;
+}
+
+static enum wf_status refuse_archiving(const struct wf_engine *engine, struct wf_error *err) {
+    if (engine->options.read_only) {
+        return error_set(err, WF_REFUSED, "the store is open for reading only");
+    }
+    if (engine->archive == NULL) {
+        return error_set(err, WF_DAMAGE, "%s", engine->notes);
+    }
+    return WF_OK;
+}
+
+static enum wf_status seal_open_segment(struct wf_engine *engine, struct wf_error *err) {
+    pthread_mutex_lock(&engine->mutex);
+    enum wf_status status = wal_rotate(engine->wal, err);
+    pthread_mutex_unlock(&engine->mutex);
+    return status;
+}
+
+enum wf_status wf_archive_run(struct wf_engine *engine, const struct wf_archive_options *options,
+                              struct wf_archive_report *report, struct wf_error *err) {
+    struct wf_archive_options defaults;
+    struct wf_archive_report own;
+    wf_archive_options_init(&defaults);
+    options = options == NULL ? &defaults : options;
+    report = report == NULL ? &own : report;
+    *report = (struct wf_archive_report){0};
+    if (options->size != sizeof(*options)) {
+        return error_set(err, WF_USAGE, "the options were not made by wf_archive_options_init()");
+    }
+    enum wf_status status = refuse_archiving(engine, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&engine->archive_mutex);
+    if (options->seal) {
+        status = seal_open_segment(engine, err);
+    }
+    if (status == WF_OK && options->snapshot) {
+        status = checkpoint_run(engine, err);
+    }
+    if (status == WF_OK) {
+        status = archive_tidy(engine->archive, err);
+    }
+    if (status == WF_OK) {
+        status = archive_segments(engine, options, report, err);
+    }
+    pthread_mutex_unlock(&engine->archive_mutex);
+    return status;
+}
+
+void engine_archive_by_policy(struct wf_engine *engine) {
+    const struct wf_options *own = &engine->options;
+    struct wf_archive_options options;
+    struct wf_error err;
+    if (own->archive_keep_segments == 0 && own->archive_older_than_ms == 0 &&
+        own->archive_max_bytes == 0) {
+        return;
+    }
+    wf_archive_options_init(&options);
+    options.keep_segments = own->archive_keep_segments;
+    options.older_than_ms = own->archive_older_than_ms;
+    options.max_bytes = own->archive_max_bytes;
+    options.threads = 1; /* beside the host's own work */
+    enum wf_status status = wf_archive_run(engine, &options, NULL, &err);
+    pthread_mutex_lock(&engine->mutex);
+    engine->archive_status = status;
+    (void)snprintf(engine->archive_problem, sizeof(engine->archive_problem), "%.*s",
+                   (int)sizeof(engine->archive_problem) - 1, status == WF_OK ? "" : err.text);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+/* --- what is archived --- */
+
+enum wf_status wf_archive_list(struct wf_engine *engine, wf_archive_fn on_archive, void *ctx,
+                               struct wf_error *err) {
+    struct archive_entry entry;
+    if (engine->archive == NULL) {
+        return error_set(err, WF_DAMAGE, "%s", engine->notes);
+    }
+    enum wf_status status = archive_refresh(engine->archive, err);
+    for (size_t i = 0; status == WF_OK && archive_at(engine->archive, i, &entry); i++) {
+        struct wf_archive out = {.name = entry.name,
+                                 .first_lsn = entry.first_lsn,
+                                 .last_lsn = entry.last_lsn,
+                                 .size = entry.size,
+                                 .segment_size = entry.segment_size,
+                                 .first_ms = entry.first_ms,
+                                 .last_ms = entry.last_ms};
+        hex_encode(entry.root, sizeof(entry.root), out.root);
+        hex_encode(entry.sha256, sizeof(entry.sha256), out.sha256);
+        if (!on_archive(ctx, &out)) {
+            break;
+        }
+    }
+    return status;
+}
+
+enum wf_status wf_archive_verify(const char *dir, wf_finding_fn on_finding, void *ctx,
+                                 struct wf_log_report *out, struct wf_error *err) {
+    struct damage_report report;
+    *out = (struct wf_log_report){0};
+    enum wf_status status = engine_require_store(io_posix(), dir, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    damage_report_init(&report);
+    status = damage_read_archives(io_posix(), dir, &report, err);
+    if (status == WF_OK) {
+        damage_summary(&report, out);
+        damage_tell_all(&report, on_finding, ctx);
+        status = damage_first(&report, NULL, err);
+    }
+    damage_report_deinit(&report);
+    return status;
+}

@@ -1,0 +1,339 @@
+/* The folder of archives: what is in it, adding to it, dropping from it. Reading is in
+ * archive_read.c. */
+#include "store/archive_inner.h"
+
+#include "wal/directory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char working_suffix[] = ".tmp";
+
+static const char *const points[] = {
+    "archive.before_rename", "archive.after_rename", "archive.after_manifest",
+    "archive.before_delete", "archive.after_delete", NULL,
+};
+
+const char *const *archive_points(void) {
+    return points;
+}
+
+static enum wf_status load_manifest(struct archive *archive, struct wf_error *err) {
+    struct archive_manifest manifest;
+    enum wf_status status = archive_manifest_read(archive->io, archive->dir, &manifest, err);
+    if (status != WF_OK)
+        return status;
+    if (manifest.count > 0 &&
+        memcmp(manifest.store_id, archive->store_id, WAL_STORE_ID_SIZE) != 0) {
+        archive_manifest_deinit(&manifest);
+        return error_set(err, WF_DAMAGE, "archive/manifest belongs to another store");
+    }
+    memcpy(manifest.store_id, archive->store_id, WAL_STORE_ID_SIZE);
+    archive_manifest_deinit(&archive->manifest);
+    archive->manifest = manifest;
+    return WF_OK;
+}
+
+enum wf_status archive_open(struct io *io, const char *dir,
+                            const uint8_t store_id[WAL_STORE_ID_SIZE], struct archive **out,
+                            struct wf_error *err) {
+    *out = NULL;
+    struct archive *archive = calloc(1, sizeof *archive);
+    if (archive == NULL)
+        return error_set(err, WF_NO_MEMORY, "no memory for the archives");
+    archive->io = io;
+    archive->seed = wal_frame_seed(store_id);
+    memcpy(archive->store_id, store_id, WAL_STORE_ID_SIZE);
+    archive->dir = strdup(dir);
+    pthread_mutex_init(&archive->mutex, NULL);
+    enum wf_status status = archive->dir != NULL
+                                ? archive_cursor_init(&archive->cursor, io, archive->seed, err)
+                                : error_set(err, WF_NO_MEMORY, "no memory for a path");
+    if (status == WF_OK) {
+        archive->has_cursor = true;
+        status = load_manifest(archive, err);
+    }
+    if (status != WF_OK) {
+        archive_close(archive);
+        return status;
+    }
+    *out = archive;
+    return WF_OK;
+}
+
+void archive_close(struct archive *archive) {
+    if (archive == NULL)
+        return;
+    archive_cache_deinit(archive);
+    if (archive->has_cursor)
+        archive_cursor_deinit(&archive->cursor);
+    archive_manifest_deinit(&archive->manifest);
+    pthread_mutex_destroy(&archive->mutex);
+    free(archive->dir);
+    free(archive);
+}
+
+enum wf_status archive_refresh(struct archive *archive, struct wf_error *err) {
+    pthread_mutex_lock(&archive->mutex);
+    enum wf_status status = load_manifest(archive, err);
+    pthread_mutex_unlock(&archive->mutex);
+    return status;
+}
+
+size_t archive_count(struct archive *archive) {
+    pthread_mutex_lock(&archive->mutex);
+    size_t count = archive->manifest.count;
+    pthread_mutex_unlock(&archive->mutex);
+    return count;
+}
+
+bool archive_at(struct archive *archive, size_t index, struct archive_entry *entry) {
+    pthread_mutex_lock(&archive->mutex);
+    bool found = index < archive->manifest.count;
+    if (found)
+        *entry = archive->manifest.entries[index];
+    pthread_mutex_unlock(&archive->mutex);
+    return found;
+}
+
+uint64_t archive_first_lsn(struct archive *archive) {
+    uint64_t first = 0;
+    pthread_mutex_lock(&archive->mutex);
+    for (size_t i = 0; first == 0 && i < archive->manifest.count; i++) {
+        if (archive->manifest.entries[i].dropped_lsn == 0)
+            first = archive->manifest.entries[i].first_lsn;
+    }
+    pthread_mutex_unlock(&archive->mutex);
+    return first;
+}
+
+uint64_t archive_last_lsn(struct archive *archive) {
+    pthread_mutex_lock(&archive->mutex);
+    size_t count = archive->manifest.count;
+    uint64_t last = count == 0 ? 0 : archive->manifest.entries[count - 1].last_lsn;
+    pthread_mutex_unlock(&archive->mutex);
+    return last;
+}
+
+/* --- adding --- */
+
+static enum wf_status make_folder(struct archive *archive, struct wf_error *err) {
+    enum io_kind kind;
+    uint64_t size;
+    enum wf_status status = archive->io->ops->stat(archive->io, archive->dir, &kind, &size, err);
+    if (status == WF_OK && kind == IO_MISSING)
+        status = archive->io->ops->make_directory(archive->io, archive->dir, err);
+    /* Also where it was there: whoever made it may have been killed before its name was synced. */
+    return status == WF_OK ? wal_directory_sync_parent(archive->io, archive->dir, err) : status;
+}
+
+/* Read it again from the disk: only what is there counts. */
+static enum wf_status read_back(struct archive *archive, const char *name,
+                                const struct archive_entry *entry, struct wf_error *err) {
+    struct archive_cursor cursor;
+    struct archive_index index;
+    uint8_t sha256[WAL_HASH_SIZE];
+    enum wf_status status = archive_cursor_init(&cursor, archive->io, archive->seed, err);
+    if (status != WF_OK)
+        return status;
+    status = archive_cursor_open(&cursor, archive->dir, name, err);
+    if (status == WF_OK)
+        status = archive_cursor_digest(&cursor, sha256, err);
+    if (status == WF_OK &&
+        (cursor.file_size != entry->size || memcmp(sha256, entry->sha256, sizeof sha256) != 0))
+        status = error_set(err, WF_IO, "archive %s reads back otherwise than it was written", name);
+    if (status == WF_OK) {
+        status = archive_cursor_index(&cursor, entry, &index, err);
+        if (status == WF_OK)
+            archive_index_deinit(&index);
+    }
+    archive_cursor_deinit(&cursor);
+    return status;
+}
+
+static enum wf_status enter(struct archive *archive, const struct archive_entry *entry,
+                            struct wf_error *err) {
+    struct archive_manifest next = {.entries = NULL};
+    memcpy(next.store_id, archive->store_id, WAL_STORE_ID_SIZE);
+    enum wf_status status = WF_OK;
+    for (size_t i = 0; status == WF_OK && i < archive->manifest.count; i++)
+        status = archive_manifest_add(&next, &archive->manifest.entries[i], err);
+    if (status == WF_OK)
+        status = archive_manifest_add(&next, entry, err);
+    if (status == WF_OK)
+        status = archive_manifest_write(archive->io, archive->dir, &next, err);
+    if (status != WF_OK) {
+        archive_manifest_deinit(&next);
+        return status;
+    }
+    pthread_mutex_lock(&archive->mutex);
+    archive_manifest_deinit(&archive->manifest);
+    archive->manifest = next;
+    pthread_mutex_unlock(&archive->mutex);
+    return WF_OK;
+}
+
+static enum wf_status write_aside(struct archive *archive, const char *wal_dir,
+                                  const struct wal_segment_info *segment,
+                                  const struct archive_options *options, const char *work,
+                                  const char *path, struct archive_entry *entry,
+                                  struct wf_error *err) {
+    struct io *io = archive->io;
+    enum wf_status status = archive_file_write(io, wal_dir, segment, work, options, entry, err);
+    if (status != WF_OK)
+        return status;
+    (void)snprintf(entry->name, sizeof entry->name, "%s.gz", segment->name);
+    io_point(io, points[0]);
+    status = io->ops->rename(io, work, path, err);
+    if (status == WF_OK)
+        status = io->ops->sync_directory(io, archive->dir, err);
+    if (status == WF_OK)
+        io_point(io, points[1]);
+    return status == WF_OK ? read_back(archive, entry->name, entry, err) : status;
+}
+
+/* Does it continue what is archived? */
+static enum wf_status check_follows(struct archive *archive, const struct archive_entry *entry,
+                                    struct wf_error *err) {
+    const struct archive_manifest *manifest = &archive->manifest;
+    if (manifest->count == 0)
+        return WF_OK;
+    const struct archive_entry *last = &manifest->entries[manifest->count - 1];
+    if (last->last_lsn + 1 == entry->first_lsn && last->chain == entry->previous)
+        return WF_OK;
+    return error_set(err, WF_DAMAGE,
+                     "the segment of LSN %" PRIu64
+                     " does not continue the archive that ends at LSN "
+                     "%" PRIu64,
+                     entry->first_lsn, last->last_lsn);
+}
+
+enum wf_status archive_add(struct archive *archive, const char *wal_dir,
+                           const struct wal_segment_info *segment,
+                           const struct archive_options *options, struct wf_error *err) {
+    if (archive_manifest_find(&archive->manifest, segment->first_lsn) != NULL)
+        return WF_OK; /* killed between manifest and delete */
+    char name[ARCHIVE_NAME_SIZE + 8];
+    char work_name[ARCHIVE_NAME_SIZE + 16];
+    (void)snprintf(name, sizeof name, "%s.gz", segment->name);
+    (void)snprintf(work_name, sizeof work_name, "%s%s", name, working_suffix);
+    char *path = io_path_join(archive->dir, name);
+    char *work = io_path_join(archive->dir, work_name);
+    struct archive_entry *entry = malloc(sizeof *entry);
+    enum wf_status status = path == NULL || work == NULL || entry == NULL
+                                ? error_set(err, WF_NO_MEMORY, "no memory to archive")
+                                : make_folder(archive, err);
+    if (status == WF_OK)
+        status = write_aside(archive, wal_dir, segment, options, work, path, entry, err);
+    if (status == WF_OK)
+        status = check_follows(archive, entry, err);
+    if (status == WF_OK)
+        status = enter(archive, entry, err);
+    if (status == WF_OK)
+        io_point(archive->io, points[2]);
+    free(entry);
+    free(path);
+    free(work);
+    return status;
+}
+
+enum wf_status archive_write_manifest(struct archive *archive, const char *dir,
+                                      struct wf_error *err) {
+    pthread_mutex_lock(&archive->mutex);
+    enum wf_status status = archive_manifest_write(archive->io, dir, &archive->manifest, err);
+    pthread_mutex_unlock(&archive->mutex);
+    return status;
+}
+
+/* --- what a crash left --- */
+
+struct strays {
+    struct archive *archive;
+    char names[64][ARCHIVE_NAME_SIZE + 16];
+    size_t count;
+};
+
+static bool has_suffix(const char *name, const char *suffix) {
+    size_t size = strlen(name);
+    size_t suffix_size = strlen(suffix);
+    return size >= suffix_size && strcmp(name + size - suffix_size, suffix) == 0;
+}
+
+static bool is_known(const struct archive *archive, const char *name) {
+    for (size_t i = 0; i < archive->manifest.count; i++) {
+        const struct archive_entry *entry = &archive->manifest.entries[i];
+        if (entry->dropped_lsn == 0 && strcmp(entry->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool see_stray(void *ctx, const char *name) {
+    struct strays *strays = ctx;
+    bool ours = has_suffix(name, ".seg.gz") || has_suffix(name, working_suffix);
+    if (ours && !is_known(strays->archive, name) && strlen(name) < sizeof strays->names[0])
+        (void)snprintf(strays->names[strays->count++], sizeof strays->names[0], "%s", name);
+    return strays->count < sizeof strays->names / sizeof strays->names[0];
+}
+
+enum wf_status archive_tidy(struct archive *archive, struct wf_error *err) {
+    struct io *io = archive->io;
+    struct strays *strays = calloc(1, sizeof *strays);
+    if (strays == NULL)
+        return error_set(err, WF_NO_MEMORY, "no memory to look at the archives");
+    strays->archive = archive;
+    enum io_kind kind;
+    uint64_t size;
+    enum wf_status status = io->ops->stat(io, archive->dir, &kind, &size, err);
+    if (status == WF_OK && kind == IO_DIRECTORY)
+        status = io->ops->list(io, archive->dir, see_stray, strays, err);
+    for (size_t i = 0; status == WF_OK && i < strays->count; i++) {
+        char *path = io_path_join(archive->dir, strays->names[i]);
+        status = path == NULL ? error_set(err, WF_NO_MEMORY, "no memory for a path")
+                              : io->ops->remove(io, path, err);
+        free(path);
+    }
+    if (status == WF_OK && strays->count > 0)
+        status = io->ops->sync_directory(io, archive->dir, err);
+    free(strays);
+    return status;
+}
+
+/* --- dropping --- */
+
+static void mark_dropped(struct archive_manifest *manifest, uint64_t before_lsn,
+                         const struct archive_drop *why) {
+    for (size_t i = 0; i < manifest->count; i++) {
+        struct archive_entry *entry = &manifest->entries[i];
+        if (entry->last_lsn >= before_lsn || entry->dropped_lsn != 0)
+            continue;
+        entry->dropped_lsn = why->lsn;
+        entry->dropped_ms = why->time_ms;
+        (void)snprintf(entry->dropped_by, sizeof entry->dropped_by, "%s",
+                       why->actor == NULL ? "" : why->actor);
+    }
+}
+
+enum wf_status archive_drop(struct archive *archive, uint64_t before_lsn,
+                            const struct archive_drop *why, struct wf_error *err) {
+    struct archive_manifest next = {.entries = NULL};
+    memcpy(next.store_id, archive->store_id, WAL_STORE_ID_SIZE);
+    enum wf_status status = WF_OK;
+    for (size_t i = 0; status == WF_OK && i < archive->manifest.count; i++)
+        status = archive_manifest_add(&next, &archive->manifest.entries[i], err);
+    mark_dropped(&next, before_lsn, why);
+    if (status == WF_OK && next.count > 0)
+        status = archive_manifest_write(archive->io, archive->dir, &next, err);
+    if (status != WF_OK) {
+        archive_manifest_deinit(&next);
+        return status;
+    }
+    pthread_mutex_lock(&archive->mutex);
+    archive_manifest_deinit(&archive->manifest);
+    archive->manifest = next;
+    archive_cache_deinit(archive);
+    pthread_mutex_unlock(&archive->mutex);
+    return archive_tidy(archive, err); /* the files are strays now */
+}

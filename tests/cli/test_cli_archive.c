@@ -1,0 +1,110 @@
+/* wfctl archive, and that everything else reads through to what is archived. */
+#include "tests/cli/cli_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A store of a few loans, all of it archived. */
+static void archived(struct fixture *fixture) {
+    fixture_init(fixture);
+    for (int i = 0; i < 20; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "L%d", i);
+        ASK(fixture, 0, "workflow", "start", "loan_application", "--id", id);
+    }
+    ASK(fixture, 0, "workflow", "submit", "L1", "applicant_submission", "personal_info=Ada",
+        "ssn=1", "employment=baker");
+    json_t *answer = ASK(fixture, 0, "archive", "run", "--seal");
+    assert_int_equal(number_at(answer, "segments"), 1);
+    assert_true(number_at(answer, "bytes_after") < number_at(answer, "bytes_before"));
+}
+
+static const char *archive_path(struct fixture *fixture) {
+    static char path[500];
+    snprintf(path, sizeof path, "%s/archive/%s", fixture->store,
+             text_at(ASK(fixture, 0, "archive", "list"), "archives.0.name"));
+    return path;
+}
+
+static void test_archive_is_read_through(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    assert_int_equal(number_at(ASK(fixture, 0, "status"), "archives"), 1);
+    json_t *events = at(ASK(fixture, 0, "workflow", "history", "L1"), "events");
+    assert_int_equal(json_array_size(events), 3);
+    json_t *then = ASK(fixture, 0, "workflow", "show", "L1", "--as-of", "5");
+    assert_int_equal(json_array_size(at(then, "steps")), 0);
+    assert_true(true_at(ASK(fixture, 0, "replay", "--verify"), "verified"));
+    assert_int_equal(number_at(ASK(fixture, 0, "wal", "verify"), "records"), 23);
+    assert_int_equal(number_at(ASK(fixture, 0, "audit", "verify"), "records"), 23);
+    assert_int_equal(number_at(ASK(fixture, 0, "archive", "verify"), "last_lsn"), 23);
+    ASK(fixture, 0, "doctor");
+    char copy[400];
+    snprintf(copy, sizeof copy, "%s/copy", fixture->folder);
+    ASK(fixture, 0, "backup", copy);
+    assert_int_equal(number_at(ASK(fixture, 0, "-d", copy, "archive", "verify"), "records"), 23);
+}
+
+static void test_archive_list_tells_what_is_there(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    json_t *archive = at(ASK(fixture, 0, "archive", "list"), "archives.0");
+    assert_int_equal(number_at(archive, "first_lsn"), 1);
+    assert_int_equal(number_at(archive, "last_lsn"), 23);
+    assert_string_equal(text_at(archive, "first_time"), "2026-01-01T00:00:00Z");
+    assert_contains(SAY(fixture, 0, "archive", "list"), ".seg.gz");
+}
+
+static void test_archive_file_is_gzip_and_replays_alone(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    char command[700];
+    snprintf(command, sizeof command,
+             "zcat '%s' | grep -a '^{\"block\":0,\"first_lsn\":1,\"last_lsn\":23,"
+             "\"first_time\":\"2026-01-01T00:00:00.000Z\"' >/dev/null && "
+             "zcat '%s' | grep -a '^{\"index\"' >/dev/null",
+             archive_path(fixture), archive_path(fixture));
+    assert_int_equal(system(command), 0);
+    char alone[400];
+    snprintf(alone, sizeof alone, "%s/alone.gz", fixture->folder);
+    snprintf(command, sizeof command, "cp '%s' '%s'", archive_path(fixture), alone);
+    assert_int_equal(system(command), 0);
+    json_t *events = at(ASK(fixture, 0, "-d", "nowhere", "replay", alone), "events");
+    assert_int_equal(json_array_size(events), 24);
+    assert_string_equal(text_at(events, "23.event"), "stage_activated");
+}
+
+static void test_archive_damage_is_exit_4(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    const char *path = archive_path(fixture);
+    assert_int_equal(truncate(path, 300), 0);
+    assert_code(ASK(fixture, 4, "archive", "verify"), "damage");
+    json_t *answer = ASK(fixture, 4, "audit", "verify");
+    assert_int_equal(number_at(answer, "first_bad_lsn"), 1);
+    assert_code(ASK(fixture, 4, "workflow", "history", "L1"), "damage");
+    ASK(fixture, 0, "workflow", "show", "L1"); /* the present is there */
+}
+
+static void test_archive_run_takes_its_limits(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    assert_int_equal(number_at(ASK(fixture, 0, "archive", "run"), "segments"), 0);
+    assert_code(ASK(fixture, 2, "archive", "run", "--older-than", "soon"), "usage");
+    assert_code(ASK(fixture, 2, "archive", "run", "--keep-segments", "few"), "usage");
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_archive_is_read_through),
+        TEST(test_archive_list_tells_what_is_there),
+        TEST(test_archive_file_is_gzip_and_replays_alone),
+        TEST(test_archive_damage_is_exit_4),
+        TEST(test_archive_run_takes_its_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
