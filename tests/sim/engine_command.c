@@ -89,6 +89,10 @@ void command_text_init(struct command_text *text, const struct store_command *co
     case WF_INSTRUMENT_SET:
     case WF_CALENDAR_SET:
     case WF_FEE_RULE_SET:
+    case WF_WORKFLOW_MIGRATE:
+    case WF_TASK_COMPLETE:
+    case WF_TASK_FAIL:
+    case WF_TASK_RETRY:
         abort(); /* no scenario asks for these */
     }
 }
