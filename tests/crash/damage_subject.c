@@ -63,6 +63,8 @@ static bool build(struct subject *subject, const char *dir, char names[SUBJECT_R
     struct loan_sample sample;
     wf_options_init(&options);
     options.create = true;
+    options.test_clock = true; /* no time-out fires, however long the cases take */
+    options.test_clock_ms = INT64_C(1767225600000);
     options.segment_size = SUBJECT_SEGMENT_SIZE;
     options.snapshot_log_bytes = 0;
     options.snapshot_on_close = false;

@@ -26,7 +26,7 @@ expect() {
     fi
 }
 
-expect "workflow wal" w
+expect "workflow worker wal" w
 expect "start submit show" -d /nowhere workflow s
 expect "--status --stage" workflow list --s
 expect "running rolling_back" workflow list --status r
