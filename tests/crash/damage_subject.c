@@ -31,16 +31,13 @@ static bool die(const char *what, const struct wf_error *err) {
     return false;
 }
 
-/* Execute, and keep what is true after it. Names of segments go to `names`, by LSN. */
-static bool execute(struct wf_engine *engine, const struct wf_command *command,
-                    struct subject *subject, char names[SUBJECT_RECORDS_MAX][64],
-                    size_t *segment_count) {
+/* Keep what is true after the last record. Names of segments go to `names`, by LSN. */
+static bool note_record(struct wf_engine *engine, struct subject *subject,
+                        char names[SUBJECT_RECORDS_MAX][64], size_t *segment_count) {
     struct wf_error err;
-    struct wf_result result;
     struct wf_store_status status;
     struct segment_note note = {.count = 0};
-    if (wf_execute(engine, command, &result, &err) != WF_OK ||
-        wf_status_get(engine, true, &status, &err) != WF_OK ||
+    if (wf_status_get(engine, true, &status, &err) != WF_OK ||
         wf_log_segments(engine, note_segment, &note, &err) != WF_OK)
         return die("building the store", &err);
     uint64_t lsn = status.durable_lsn;
@@ -54,6 +51,16 @@ static bool execute(struct wf_engine *engine, const struct wf_command *command,
     subject->last_lsn = lsn;
     *segment_count = note.count;
     return true;
+}
+
+static bool execute(struct wf_engine *engine, const struct wf_command *command,
+                    struct subject *subject, char names[SUBJECT_RECORDS_MAX][64],
+                    size_t *segment_count) {
+    struct wf_error err;
+    struct wf_result result;
+    if (wf_execute(engine, command, &result, &err) != WF_OK)
+        return die("building the store", &err);
+    return note_record(engine, subject, names, segment_count);
 }
 
 static bool build(struct subject *subject, const char *dir, char names[SUBJECT_RECORDS_MAX][64]) {
@@ -75,7 +82,9 @@ static bool build(struct subject *subject, const char *dir, char names[SUBJECT_R
         .text = workflows_loan_loan_application_yaml,
     };
     size_t segment_count = 0;
-    bool good = execute(engine, &define, subject, names, &segment_count);
+    /* The record of the store's making is there already. */
+    bool good = note_record(engine, subject, names, &segment_count) &&
+                execute(engine, &define, subject, names, &segment_count);
     for (uint64_t at = 0;
          good && (segment_count < 2 || subject->ends[subject->last_lsn] < SECOND_SEGMENT_BYTES);
          at++) {
