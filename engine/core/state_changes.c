@@ -20,6 +20,7 @@ static bool stays_in_memory(const struct entity *entity) {
 
 /* The list that the entity is in, or NULL. */
 static struct entity_list *list_of(struct state *state, const struct entity *entity) {
+    assert(state != NULL);
     if (entity->generation == 0)
         return stays_in_memory(entity) ? NULL : &state->clean;
     return entity->generation == state->generation ? &state->changed : &state->frozen;

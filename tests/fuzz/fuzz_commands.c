@@ -108,6 +108,19 @@ static enum wf_status predict(struct loan *loan, enum wf_command_kind kind, int 
     case WF_WORKFLOW_ROLLBACK:
     case WF_REVIEW_APPROVE:
     case WF_REVIEW_REJECT:
+    case WF_WORKFLOW_MIGRATE:
+    case WF_TASK_COMPLETE:
+    case WF_TASK_FAIL:
+    case WF_TASK_RETRY:
+    case WF_ACCOUNT_OPEN:
+    case WF_ACCOUNT_TRANSACT:
+    case WF_ACCOUNT_FREEZE:
+    case WF_ACCOUNT_UNFREEZE:
+    case WF_ACCOUNT_CLOSE:
+    case WF_RATE_SET:
+    case WF_INSTRUMENT_SET:
+    case WF_CALENDAR_SET:
+    case WF_FEE_RULE_SET:
         break;
     }
     return WF_USAGE;

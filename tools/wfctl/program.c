@@ -16,8 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { POLL_MS = 20 }; /* between looks for the program's end */
 
 /* A child under way. The descriptors are -1 where they are closed. */
