@@ -52,7 +52,9 @@ bool ledger_rule_rate(struct ledger_work *work, const struct currency *from,
         state_reference(work->state, REFERENCE_RATE, operation->currency);
     bool validated = asks(work, RULE_EXCHANGE_RATE_VALIDATION);
     if (reference == NULL && (validated || operation->rate.size == 0))
-        return ledger_refuse(work, "exchange_rate_validation: there is no rate %s_to_%s",
+        return ledger_refuse(work,
+                             "exchange_rate_validation: there is no rate %s_to_%s; "
+                             "enter it first (rate set)",
                              from->code, to->code);
     if (operation->rate.size > 0) {
         if (!read_quoted(work, rate))
@@ -67,7 +69,10 @@ static bool check_open(struct ledger_work *work, const struct reference *instrum
     struct bytes_view name = instrument->as.instrument.calendar;
     const struct reference *calendar = state_reference(work->state, REFERENCE_CALENDAR, name);
     if (calendar == NULL)
-        return ledger_refuse(work, "market_hours: there is no calendar \"%.*s\"", TEXT_ARGS(name));
+        return ledger_refuse(work,
+                             "market_hours: there is no calendar \"%.*s\"; enter it first "
+                             "(calendar set)",
+                             TEXT_ARGS(name));
     if (calendar_is_open(calendar->as.calendar, work->decision->time_ms))
         return true;
     char time[DATE_TIME_SIZE];
@@ -84,8 +89,9 @@ bool ledger_rule_instrument(struct ledger_work *work, const struct currency *cur
                                                                        : RULE_MARKET_HOURS);
     const struct reference *instrument = state_reference(work->state, REFERENCE_INSTRUMENT, name);
     if (instrument == NULL)
-        return ledger_refuse(work, "%s: there is no instrument \"%.*s\"", rule, shown,
-                             (const char *)name.data);
+        return ledger_refuse(work,
+                             "%s: there is no instrument \"%.*s\"; enter it first (instrument set)",
+                             rule, shown, (const char *)name.data);
     if (instrument->as.instrument.currency != currency)
         return ledger_refuse(work, "%s: the instrument %.*s is traded in %s", rule, shown,
                              (const char *)name.data, instrument->as.instrument.currency->code);
@@ -102,8 +108,10 @@ bool ledger_rule_fee(struct ledger_work *work, const struct currency *currency, 
     int shown = (int)(name.size < 64 ? name.size : 64);
     const struct reference *reference = state_reference(work->state, REFERENCE_FEE_RULE, name);
     if (reference == NULL)
-        return ledger_refuse(work, "service_fee_rules: there is no fee rule \"%.*s\"", shown,
-                             (const char *)name.data);
+        return ledger_refuse(work,
+                             "service_fee_rules: there is no fee rule \"%.*s\"; enter it first "
+                             "(fee_rule set)",
+                             shown, (const char *)name.data);
     const struct fee_rule_terms *terms = &reference->as.fee_rule;
     if (terms->currency != currency)
         return ledger_refuse(work, "service_fee_rules: the fee rule %.*s is for %s", shown,

@@ -377,7 +377,7 @@ static void test_ledger_instrument_must_be_available(void **state) {
     assert_int_equal(
         set_reference(store, COMMAND_INSTRUMENT_SET, "MARKET", "currency=USD calendar=LSE"), WF_OK);
     assert_int_equal(one(store, feature[2]), WF_REFUSED);
-    says(store, "market_hours: there is no calendar \"LSE\"");
+    says(store, "market_hours: there is no calendar \"LSE\"; enter it first (calendar set)");
 }
 
 static void test_ledger_hold_takes_from_what_is_available(void **state) {
