@@ -1,5 +1,6 @@
-/* Records as bytes: codec.c, codec_wire.c, codec_arena.c and codec_definition.c, held against
- * protobuf-c's generated code and against the bytes of released formats in tests/golden/. */
+/* Records as bytes: codec.c, codec_encode.c, codec_put.h, codec_wire.c, codec_arena.c and
+ * codec_definition.c, held against protobuf-c's generated code and against the bytes of released
+ * formats in tests/golden/. */
 #include "engine/codec.h"
 #include "engine/codec_wire.h"
 #include "engine/definition_yaml.h"
@@ -704,6 +705,62 @@ static void test_protobuf_reads_what_we_encode(void **state) {
     definition_destroy(definition);
 }
 
+/* The messages that protobuf-c reads in what we encoded, packed by it once more. */
+static void assert_packed_alike(const struct fixture *f) {
+    Wf__Pb__Record *message = wf__pb__record__unpack(NULL, f->bytes.size, f->bytes.data);
+    assert_non_null(message);
+    size_t size = wf__pb__record__get_packed_size(message);
+    assert_int_equal(size, f->bytes.size);
+    uint8_t *packed = malloc(size + 1);
+    assert_non_null(packed);
+    wf__pb__record__pack(message, packed);
+    assert_memory_equal(packed, f->bytes.data, size);
+    free(packed);
+    wf__pb__record__free_unpacked(message, NULL);
+}
+
+static struct bytes_view random_view(size_t size_max) {
+    static uint8_t bytes[1 << 18];
+    return (struct bytes_view){bytes, (size_t)rand() % (size_max + 1)};
+}
+
+/* Sizes on both sides of where a length takes another byte, numbers of all widths. */
+static void test_our_bytes_are_those_that_protobuf_packs(void **state) {
+    struct fixture *f = *state;
+    struct definition *definition = parse();
+    srand(2);
+    for (int round = 0; round < 100 * EVENT_KINDS_END; round++) {
+        enum event_kind kind = (enum event_kind)(round % EVENT_KINDS_END);
+        if (event_kind_name(kind) == NULL)
+            continue;
+        static const size_t sizes[] = {0, 100, 127, 200, 20000, sizeof(uint8_t[1 << 18])};
+        size_t size_max = sizes[rand() % (rand() % 100 == 0 ? 6 : 4)];
+        struct field few[3];
+        for (size_t i = 0; i < 3; i++)
+            few[i] = (struct field){random_view(size_max), random_view(size_max)};
+        struct event events[3] = {event_of(kind, definition), {.kind = EVENT_STEP_SUBMITTED}};
+        events[1].as.step_submitted.step = (uint32_t)random_number();
+        events[1].as.step_submitted.fields = few;
+        events[1].as.step_submitted.field_count = (size_t)rand() % 4;
+        events[2].kind = EVENT_HOLD_PLACED;
+        events[2].as.hold_placed.account = (uint32_t)random_number();
+        events[2].as.hold_placed.amount = (int64_t)random_number() * (rand() % 2 == 0 ? 1 : -1);
+        events[2].as.hold_placed.expires_ms = (int64_t)random_number();
+        events[2].as.hold_placed.name = random_view(size_max);
+        events[2].as.hold_placed.to = random_view(size_max);
+        struct record record = record_of(events);
+        record.event_count = 1 + (size_t)rand() % 3;
+        record.time_ms = (int64_t)random_number() * (rand() % 2 == 0 ? 1 : -1);
+        record.previous.lsn = random_number();
+        record.subject = random_view(200);
+        record.key = random_view(1);
+        record.keys_forgotten = random_number();
+        encode(f, &record);
+        assert_packed_alike(f);
+    }
+    definition_destroy(definition);
+}
+
 /* --- hostile bytes --- */
 
 /* Decode a copy that ends at the end of its allocation; what decodes must encode again. */
@@ -980,6 +1037,7 @@ int main(void) {
         TEST(test_record_beyond_the_limit_is_refused),
         TEST(test_wire_reads_what_protobuf_packs),
         TEST(test_protobuf_reads_what_we_encode),
+        TEST(test_our_bytes_are_those_that_protobuf_packs),
         TEST(test_hostile_bytes_are_refused_or_read),
         TEST(test_hostile_shapes_are_refused),
         TEST(test_definition_in_two_pieces_is_refused),
