@@ -264,6 +264,7 @@ static void pend_sectors(struct sim_disk *disk, uint32_t owner, uint64_t offset,
                        .kind = SIM_PENDING_SECTOR,
                        .owner = owner,
                        .node = aim->node,
+                       .page = index,
                        .sector = target < 0 ? 0 : (size_t)target,
                        .first = (uint16_t)(at % SIM_SECTOR_SIZE),
                        .end = (uint16_t)(end - (uint64_t)index * SIM_SECTOR_SIZE),
@@ -435,12 +436,12 @@ void sim_disk_sync_failed(struct sim_disk *disk, uint32_t node, size_t reached) 
     free(is_done);
 }
 
-/* Is a write to this sector (-1: to any) of the file pending? */
-static bool is_dirty(const struct sim_disk *disk, uint32_t node, int64_t sector) {
+/* Is a write to this sector of the file pending? */
+static bool is_dirty(const struct sim_disk *disk, uint32_t node, size_t sector) {
     for (size_t i = 0; i < disk->pending_count; i++) {
         const struct sim_pending *change = &disk->pending[i];
-        if (belongs_to(change, node) && (sector < 0 || (change->kind == SIM_PENDING_SECTOR &&
-                                                        (int64_t)change->sector == sector))) {
+        if (belongs_to(change, node) && change->kind == SIM_PENDING_SECTOR &&
+            change->page == sector) {
             return true;
         }
     }
@@ -451,16 +452,34 @@ void sim_disk_rot(struct sim_disk *disk, uint32_t node, uint64_t offset, uint8_t
     size_t index = (size_t)(offset / SIM_SECTOR_SIZE);
     struct sim_node *file = &disk->nodes[node];
     sim_content_own_sector(&file->durable, index)->bytes[offset % SIM_SECTOR_SIZE] ^= mask;
-    if (!is_dirty(disk, node, (int64_t)index)) {
+    if (!is_dirty(disk, node, index)) {
         sim_content_put_sector(&file->cached, index, sim_content_sector(&file->durable, index));
     }
 }
 
+/* Page by page, as a kernel does it: a file whose new size (or another page) is still to be written
+ * keeps no clean page for that. If it did, a bad sector would stay hidden behind a good page until
+ * the machine loses power, and a test that means to show it would show nothing. */
+static void drop_clean_sectors(struct sim_disk *disk, uint32_t index) {
+    struct sim_node *node = &disk->nodes[index];
+    struct sim_content kept;
+    uint64_t size = node->cached.size;
+    sim_content_init(&kept);
+    sim_content_copy(&kept, &node->durable);
+    sim_content_resize(&kept, size); /* what is cut off, or added, reads as it did */
+    for (size_t i = 0; i < node->cached.count; i++) {
+        if (is_dirty(disk, index, i)) {
+            sim_content_put_sector(&kept, i, sim_content_sector(&node->cached, i));
+        }
+    }
+    sim_content_deinit(&node->cached);
+    node->cached = kept;
+}
+
 void sim_disk_drop_caches(struct sim_disk *disk) {
     for (size_t i = 0; i < disk->node_count; i++) {
-        struct sim_node *node = &disk->nodes[i];
-        if (node->kind == IO_REGULAR && !is_dirty(disk, (uint32_t)i, -1)) {
-            sim_content_copy(&node->cached, &node->durable);
+        if (disk->nodes[i].kind == IO_REGULAR) {
+            drop_clean_sectors(disk, (uint32_t)i);
         }
     }
 }

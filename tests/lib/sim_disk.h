@@ -66,7 +66,8 @@ struct sim_pending {
     enum sim_pending_kind kind;
     uint32_t owner;            /* the file whose sync makes it durable (content only) */
     uint32_t node;             /* the file changed: the owner, unless the write went astray */
-    size_t sector;             /* index */
+    size_t page;               /* index of the owner's sector that was written */
+    size_t sector;             /* index of the node's that it ends up in */
     uint16_t first, end;       /* bytes of the sector that were written */
     struct sim_sector *image;  /* the whole sector as it was cached then, a share */
     uint64_t size;             /* bytes */
@@ -132,7 +133,8 @@ void sim_disk_sync_failed(struct sim_disk *disk, uint32_t node, size_t reached);
 
 /* Invert bits of a durable byte, and of the cached one unless a write to its sector is pending. */
 void sim_disk_rot(struct sim_disk *disk, uint32_t node, uint64_t offset, uint8_t mask);
-/* Read clean files from the disk again: what a failed sync forgot is gone from sight too. */
+/* Read clean sectors from the disk again: what a failed sync forgot is gone from sight too, and a
+ * write that went astray is seen where it went. */
 void sim_disk_drop_caches(struct sim_disk *disk);
 /* A hash of all names and bytes as calls see them. */
 uint64_t sim_disk_hash(const struct sim_disk *disk);

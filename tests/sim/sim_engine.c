@@ -307,7 +307,8 @@ static uint64_t first_hit(const struct store_run *run, size_t first_sector) {
 }
 
 /* The disk puts a record where older ones are, and says that all went well. Later ones vouch for
- * what is missing then: a refusal, and a repair that tells all that it loses. */
+ * what is missing then: a refusal, and a repair that tells all that it loses. As long as the good
+ * pages are in the cache nobody can see it, a repair neither: so they are dropped first. */
 static void run_astray(struct store_run *run) {
     static const char segment[] = "store/wal/00000000000000000001.seg";
     store_run_unwatch(run);
@@ -414,13 +415,11 @@ static void run_mixed(struct store_run *run) {
     }
 }
 
-/* "astray" has an open fault: `SIM_STATES=2600 sim_engine astray` finds that a walk refuses LSN 4,
- * which the repair before it read as good. Until that is understood it gets few states. */
 static const struct campaign_scenario scenarios[] = {
     {"create", 1},     {"append", 2},      {"group", 3},           {"rotate", 2},
     {"checkpoint", 4}, {"recovery", 3},    {"own_checkpoints", 3}, {"lost_snapshot", 2},
     {"full_disk", 3},  {"failed_sync", 3}, {"failed_call", 3},     {"failed_snapshot", 2},
-    {"repair", 3},     {"astray", 1},      {"archive", 3},         {"mixed", 6},
+    {"repair", 3},     {"astray", 2},      {"archive", 3},         {"mixed", 6},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 

@@ -353,6 +353,28 @@ static void test_sim_failed_sync_forgets_and_the_next_one_lies(void **state) {
     sim_io_destroy(sim);
 }
 
+/* A size that is not durable yet keeps no clean page: what the disk has in its place is seen. */
+static void test_sim_dropped_caches_show_a_write_gone_astray(void **state) {
+    (void)state;
+    struct sim_io *sim = sim_io_create(SEED);
+    make_durable(sim, "f", 'o', 3 * SECTOR);
+    struct io_file *file = open_file(sim, "f", IO_WRITE);
+    struct sim_fault astray = {
+        .op = SIM_WRITE, .kind = SIM_FAULT_MISDIRECT, .path = "f", .shift_sectors = -1};
+    sim_fault_add(sim, &astray);
+    assert_int_equal(write_at(sim, file, SECTOR, 'n', SECTOR), WF_OK);
+    sim_drop_caches(sim);
+    assert_int_equal(byte_at(sim, "f", SECTOR), 'n'); /* still to be written: not dropped */
+    assert_int_equal(sync_file(sim, file), WF_OK);
+    assert_int_equal(sim_io_of(sim)->ops->truncate(sim_io_of(sim), file, 2 * SECTOR, NULL), WF_OK);
+    assert_int_equal(byte_at(sim, "f", SECTOR), 'n');
+    sim_drop_caches(sim);
+    assert_int_equal(byte_at(sim, "f", SECTOR), 'o');
+    assert_int_equal(byte_at(sim, "f", 0), 'n');
+    assert_int_equal(sim_pending_count(sim), 1); /* the cut */
+    sim_io_destroy(sim);
+}
+
 static void test_sim_failed_sync_may_have_written_a_part(void **state) {
     (void)state;
     struct sim_io *sim = sim_io_create(SEED);
@@ -751,6 +773,7 @@ int main(void) {
         cmocka_unit_test(test_sim_removed_file_may_return_until_the_directory_is_synced),
         cmocka_unit_test(test_sim_names_are_checked_as_a_file_system_does),
         cmocka_unit_test(test_sim_failed_sync_forgets_and_the_next_one_lies),
+        cmocka_unit_test(test_sim_dropped_caches_show_a_write_gone_astray),
         cmocka_unit_test(test_sim_failed_sync_may_have_written_a_part),
         cmocka_unit_test(test_sim_failed_directory_sync_leaves_names_pending),
         cmocka_unit_test(test_sim_lost_sync_claims_success),
