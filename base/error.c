@@ -89,6 +89,8 @@ const char *error_code(enum wf_status status) {
     case WF_HALTED:
     case WF_UNKNOWN: /* the engine halted over it; the text says that the outcome is unknown */
         return "halted";
+    case WF_TIMED_OUT:
+        return "timed_out";
     }
     return "invalid_status";
 }

@@ -6,11 +6,12 @@
 /* What a call came to. WF_OK is 0; the order is stable, new codes are appended. */
 enum wf_status {
     WF_OK = 0,
-    WF_REFUSED,    /* a rule says no; nothing changed */
-    WF_CONFLICT,   /* the idempotency key was used before with another body */
-    WF_USAGE,      /* the argument itself is wrong: malformed, too long, missing */
-    WF_NOT_FOUND,  /* no such store, workflow, definition, record, file */
-    WF_DAMAGE,     /* the store's bytes are not what was written; text: file, offset, LSN */
+    WF_REFUSED,   /* a rule says no; nothing changed */
+    WF_CONFLICT,  /* the idempotency key was used before with another body; another transaction came
+                     first */
+    WF_USAGE,     /* the argument itself is wrong: malformed, too long, missing */
+    WF_NOT_FOUND, /* no such store, workflow, definition, record, file */
+    WF_DAMAGE,    /* the store's bytes are not what was written; text: file, offset, LSN */
     WF_DIVERGENCE, /* replay comes to another state than the one that was kept */
     WF_LOCKED,     /* another process, or another engine in this one, owns the store */
     WF_IO,         /* the system failed a call; nothing was acknowledged */
@@ -18,6 +19,7 @@ enum wf_status {
     WF_HALTED,     /* a sync failed earlier: the engine only reads until it is reopened */
     WF_UNKNOWN,    /* the outcome of this command is unknown: the sync that covers it failed */
     WF_NO_MEMORY,  /* an allocation failed; no change of state */
+    WF_TIMED_OUT,  /* waiting, or a transaction, took longer than it may; nothing changed */
 };
 
 enum { WF_ERROR_TEXT_MAX = 1000 };

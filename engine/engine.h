@@ -14,7 +14,7 @@
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
- *   archive.c     old segments, compressed
+ *   archive.c     old segments, compressed        pool.c      sessions lent out, in turn
  *   signature.c   Ed25519 of roots                 hex.c       hashes as text
  *   thread.c      threads without signals
  */
@@ -131,7 +131,8 @@ struct wf_engine {
     uint64_t torn_bytes;
     char notes[512];
     struct engine_counters counters;
-    _Atomic uint32_t waiters; /* threads inside wf_wait; for metrics */
+    struct wf_session *sessions; /* of all pools; session.h */
+    _Atomic uint32_t waiters;    /* threads inside wf_wait; for metrics */
 };
 
 /* wf_open() over any disk and any snapshot store: what tests and crash runs use. */

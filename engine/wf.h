@@ -571,6 +571,74 @@ struct wf_account_report {
 WF_API enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
                                        struct wf_error *err);
 
+/* --- sessions: several operations as one, beside others --- */
+
+/* How much a transaction sees of what others commit meanwhile. Nobody ever sees what is not
+ * committed, or overwrites it: at no level are there dirty reads or dirty writes. */
+enum wf_isolation {
+    WF_READ_COMMITTED = 1,
+    WF_SNAPSHOT,
+    WF_SERIALIZABLE,
+};
+WF_API const char *wf_isolation_name(enum wf_isolation isolation); /* "SNAPSHOT"; NULL: unknown */
+/* WF_USAGE: there is no level of this name; the text has those that there are. */
+WF_API enum wf_status wf_isolation_parse(const char *name, enum wf_isolation *isolation,
+                                         struct wf_error *err);
+
+struct wf_pool;    /* a bounded set of sessions of one engine */
+struct wf_session; /* one of them */
+
+/* Start from wf_pool_options_init(), then change what you need. */
+struct wf_pool_options {
+    size_t size;                    /* set by wf_pool_options_init() */
+    size_t sessions_min;            /* made at once, and never closed for idleness; default 5 */
+    size_t sessions_max;            /* in use and idle together; default 50, at most 10,000 */
+    int64_t acquire_timeout_ms;     /* how long wf_pool_acquire() waits; default 30 s; 0: not */
+    int64_t create_timeout_ms;      /* how long making a session may take; default 30 s */
+    int64_t idle_timeout_ms;        /* an idle session beyond the minimum is closed; default 5 min;
+                                       0: never */
+    int64_t transaction_timeout_ms; /* of each transaction; default 300 s; 0: none */
+    enum wf_isolation isolation;    /* of sessions as they are acquired; default
+                                       WF_READ_COMMITTED */
+    bool background; /* a thread of the pool's own closes idle sessions and rolls overdue
+                        transactions back, a second late at most; without it both happen in calls
+                        of the pool and its sessions. Default true */
+};
+WF_API void wf_pool_options_init(struct wf_pool_options *options);
+
+/* Make a pool and its first sessions. `options` may be NULL. An engine may have several pools; all
+ * are closed before it is. WF_USAGE: options that make no sense. WF_NO_MEMORY. WF_TIMED_OUT: a
+ * session could not be made in time. */
+WF_API enum wf_status wf_pool_open(struct wf_engine *engine, const struct wf_pool_options *options,
+                                   struct wf_pool **out, struct wf_error *err);
+/* WF_REFUSED: sessions are in use, or somebody waits for one; nothing changed. Takes NULL. */
+WF_API enum wf_status wf_pool_close(struct wf_pool *pool, struct wf_error *err);
+
+/* Take a session: an idle one (the one used last), else a new one, else wait for one. Who waits
+ * longest is served first, and nobody who comes later overtakes. The session belongs to the caller
+ * until wf_session_release(); threads may hand it on, but only one uses it at a time.
+ * WF_TIMED_OUT: none became free, or none could be made, in time. WF_NO_MEMORY. */
+WF_API enum wf_status wf_pool_acquire(struct wf_pool *pool, struct wf_session **out,
+                                      struct wf_error *err);
+/* Give it back. A transaction that is open is rolled back. Takes NULL. */
+WF_API void wf_session_release(struct wf_session *session);
+
+/* Close what is idle for too long, roll back what is overdue: now. */
+WF_API void wf_pool_tidy(struct wf_pool *pool);
+
+struct wf_pool_stats {
+    size_t sessions_min, sessions_max;
+    size_t in_use, idle, waiting; /* now */
+    size_t peak;                  /* in use at once, at most */
+    uint64_t acquired;            /* sessions handed out */
+    uint64_t waited;              /* of these, how many had to wait for another's release */
+    uint64_t timed_out;           /* calls that waited in vain */
+    uint64_t longest_wait_ns;     /* of any call, in vain or not */
+    uint64_t created, closed;     /* sessions */
+    uint64_t create_failures;
+};
+WF_API void wf_pool_stats_get(struct wf_pool *pool, struct wf_pool_stats *stats);
+
 /* Reference data that rules look at. Valid during the callback. */
 struct wf_reference {
     const char *kind; /* "rate", "instrument", "calendar", "fee_rule" */

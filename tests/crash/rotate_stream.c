@@ -45,6 +45,7 @@ static int exit_status(enum wf_status status) {
     case WF_DIVERGENCE:
     case WF_LOCKED:
     case WF_NO_MEMORY:
+    case WF_TIMED_OUT:
         return 1;
     }
     return 1;

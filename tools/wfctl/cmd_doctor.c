@@ -107,6 +107,7 @@ static const char *advice_for(enum wf_status status) {
     case WF_CONFLICT:
     case WF_USAGE:
     case WF_NO_MEMORY:
+    case WF_TIMED_OUT:
         return NULL;
     }
     return NULL;

@@ -219,6 +219,7 @@ int out_exit_status(enum wf_status status) {
         return 0;
     case WF_REFUSED:
     case WF_CONFLICT:
+    case WF_TIMED_OUT:
         return 1;
     case WF_USAGE:
         return 2;
