@@ -2,7 +2,7 @@
 # Plants the bugs of tests/mutants/*.patch, one at a time, and asks the quick tests to notice.
 #
 #   make mutants                     all of them
-#   make mutants MUTANTS=wal-        only the patches whose name holds "wal-"
+#   make mutants MUTANTS="wal- 056"  only the patches whose name holds "wal-" or "056"
 #
 # The tree is copied, built once, and copied again for each worker; the tree itself stays as it is. A
 # mutant is caught when a test fails with it that passes without it. A mutant that survives, a patch
@@ -161,9 +161,19 @@ worker() {
 
 # --- the run -------------------------------------------------------------------------------------
 
+# Does the name $1 hold one of the words of MUTANTS?
+is_wanted() {
+    local word
+    [[ $pattern != *[![:space:]]* ]] && return 0
+    for word in $pattern; do
+        [[ $1 == *"$word"* ]] && return 0
+    done
+    return 1
+}
+
 patches=()
 for patch in "$PWD"/tests/mutants/*.patch; do
-    if [[ -e $patch && $(basename "$patch" .patch) == *"$pattern"* ]]; then
+    if [ -e "$patch" ] && is_wanted "$(basename "$patch" .patch)"; then
         patches+=("$patch")
     fi
 done
