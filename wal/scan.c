@@ -345,8 +345,6 @@ static enum wf_status judge_seal(struct wal_scan *scan, const struct wal_frame *
     *why = NULL;
     if (seal.count != scan->segment_count) {
         *why = "the seal counts other records than the segment holds";
-    } else if (!is_newest(scan) && frame->lsn != entry_of(scan)[1].first_lsn) {
-        *why = NULL; /* the missing segment is what is wrong */
     } else if (scan->hash_now && !scan->has_lost) {
         if (!wal_frontier_root(&scan->frontier, scan->hasher, root))
             return error_set(err, WF_NO_MEMORY, "libcrypto cannot hash");

@@ -192,6 +192,24 @@ static void test_wal_verify_recomputes_the_merkle_root(void **state) {
     wal_fixture_deinit(&fixture);
 }
 
+/* A seal is checked by its own segment too where what follows is the wrong segment: or the repair
+ * that puts that one aside leaves a log whose newest seal is refused and needs another repair. */
+static void test_wal_repair_checks_the_seal_before_a_misplaced_segment(void **state) {
+    (void)state;
+    struct wal_fixture fixture;
+    size_t size;
+    init_three(&fixture);
+    forge_seal(&fixture, 50);
+    uint8_t *bytes = wal_fixture_load(&fixture, wal_fixture_segment(11), &size);
+    bytes[60] ^= 1; /* no header that could tell where it belongs */
+    wal_fixture_store(&fixture, wal_fixture_segment(8), bytes, size);
+    wal_fixture_remove(&fixture, wal_fixture_segment(11));
+    free(bytes);
+    assert_int_equal(repair(&fixture, 10, 0).count, 2);
+    check_repaired(&fixture, 10, 0);
+    wal_fixture_deinit(&fixture);
+}
+
 static void test_wal_walk_file_reads_one_segment_on_its_own(void **state) {
     (void)state;
     struct wal_fixture fixture;
@@ -470,6 +488,7 @@ int main(void) {
         cmocka_unit_test(test_wal_repair_mends_a_header_beside_a_file_of_elsewhere),
         cmocka_unit_test(test_wal_verify_counts_the_records_of_a_segment),
         cmocka_unit_test(test_wal_verify_recomputes_the_merkle_root),
+        cmocka_unit_test(test_wal_repair_checks_the_seal_before_a_misplaced_segment),
         cmocka_unit_test(test_wal_walk_file_reads_one_segment_on_its_own),
         cmocka_unit_test(test_wal_repair_leaves_a_sound_log_alone),
         cmocka_unit_test(test_wal_repair_keeps_a_copy_of_what_was_damaged),
