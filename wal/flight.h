@@ -31,8 +31,8 @@ struct wal_writer {
     pthread_mutex_t mutex; /* guards everything down to `stats` */
     struct io_file *file;  /* NULL: no open segment */
     uint64_t segment_first;
-    uint64_t reserved; /* bytes of the file that are sure to be there */
-    uint64_t next_lsn;
+    uint64_t reserved;           /* bytes of the file that are sure to be there */
+    _Atomic uint64_t next_lsn;   /* changed under the mutex, read without it too */
     struct wal_boundary end;     /* behind the last appended frame */
     struct wal_boundary durable; /* behind the last durable one */
     struct wal_batch buffers[2];

@@ -4,6 +4,7 @@
 #include "wal/recover.h"
 #include "wal/segments.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,20 +329,21 @@ enum wf_status wal_append(struct wal *wal, const void *payload, size_t size, uin
     enum wf_status status = refuse_append(wal, size, err);
     if (status != WF_OK)
         return status;
-    struct wal_writer_view view = wal_writer_view(wal->writer);
-    uint64_t need = wal_frame_size(size) + WAL_SEAL_FRAME_SIZE;
-    bool full = view.offset > WAL_SEGMENT_HEADER_SIZE && view.offset + need > wal->segment_size;
-    if (view.open && full) {
+    bool room;
+    status =
+        wal_writer_append(wal->writer, payload, size, cuts, wal->segment_size, &room, ticket, err);
+    if (status != WF_OK || room)
+        return status;
+    if (wal_writer_view(wal->writer).open)
         status = seal_segment(wal, cuts, err);
-        if (status != WF_OK)
-            return status;
-        view.open = false;
-    }
-    if (!view.open && !wal_writer_halted(wal->writer))
+    if (status == WF_OK)
         status = begin_segment(wal, err);
     if (status != WF_OK)
         return status;
-    return wal_writer_append(wal->writer, payload, size, cuts, wal->segment_size, ticket, err);
+    status =
+        wal_writer_append(wal->writer, payload, size, cuts, wal->segment_size, &room, ticket, err);
+    assert(status != WF_OK || room);
+    return status;
 }
 
 enum wf_status wal_rotate(struct wal *wal, struct wf_error *err) {
@@ -364,7 +366,7 @@ enum wf_status wal_sync(struct wal *wal, struct wf_error *err) {
 /* --- questions --- */
 
 uint64_t wal_next_lsn(const struct wal *wal) {
-    return wal->writer != NULL ? wal_writer_view(wal->writer).next_lsn : wal->read_next_lsn;
+    return wal->writer != NULL ? wal_writer_next_lsn(wal->writer) : wal->read_next_lsn;
 }
 
 uint64_t wal_durable_lsn(const struct wal *wal) {

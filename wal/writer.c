@@ -50,7 +50,7 @@ enum wf_status wal_writer_create(struct io *io, const uint8_t store_id[WAL_STORE
     writer->file = file;
     writer->segment_first = segment_first;
     writer->reserved = end->file_size;
-    writer->next_lsn = end->next_lsn;
+    atomic_init(&writer->next_lsn, end->next_lsn);
     writer->end = (struct wal_boundary){end->offset, end->last_offset, end->previous};
     writer->durable = writer->end;
     writer->filling = &writer->buffers[0];
@@ -80,6 +80,10 @@ void wal_writer_destroy(struct wal_writer *writer) {
 
 uint64_t wal_writer_durable_lsn(const struct wal_writer *writer) {
     return atomic_load_explicit(&writer->durable_lsn, memory_order_acquire);
+}
+
+uint64_t wal_writer_next_lsn(const struct wal_writer *writer) {
+    return atomic_load_explicit(&writer->next_lsn, memory_order_relaxed);
 }
 
 uint64_t wal_writer_cuts(const struct wal_writer *writer) {
@@ -181,7 +185,7 @@ static void put_frame(struct wal_writer *writer, const void *payload, size_t siz
     struct wal_frame frame = {
         .kind = WAL_FRAME_RECORD,
         .previous = writer->end.previous,
-        .lsn = writer->next_lsn,
+        .lsn = atomic_load_explicit(&writer->next_lsn, memory_order_relaxed),
         .durable_lsn = atomic_load_explicit(&writer->durable_lsn, memory_order_relaxed),
         .payload = {payload, size},
     };
@@ -198,12 +202,20 @@ static void put_frame(struct wal_writer *writer, const void *payload, size_t siz
     writer->end.last_offset = writer->end.offset;
     writer->end.offset += frame.size;
     writer->end.previous = frame.crc;
-    writer->next_lsn++;
+    atomic_store_explicit(&writer->next_lsn, frame.lsn + 1, memory_order_relaxed);
+}
+
+/* Does the record, and the seal behind it, belong into the open segment? One that is larger than a
+ * segment has one of its own. */
+static bool has_room(const struct wal_writer *writer, uint64_t frame_size, uint64_t segment_size) {
+    return writer->file != NULL &&
+           (writer->end.offset == WAL_SEGMENT_HEADER_SIZE ||
+            writer->end.offset + frame_size + WAL_SEAL_FRAME_SIZE <= segment_size);
 }
 
 enum wf_status wal_writer_append(struct wal_writer *writer, const void *payload, size_t size,
-                                 uint64_t cuts, uint64_t segment_size, struct wal_ticket *ticket,
-                                 struct wf_error *err) {
+                                 uint64_t cuts, uint64_t segment_size, bool *room,
+                                 struct wal_ticket *ticket, struct wf_error *err) {
     uint64_t frame_size = wal_frame_size(size);
     pthread_mutex_lock(&writer->mutex);
     enum wf_status status = wal_writer_check(writer, cuts, err);
@@ -213,13 +225,13 @@ enum wf_status wal_writer_append(struct wal_writer *writer, const void *payload,
         pthread_mutex_lock(&writer->mutex);
         status = wal_writer_check(writer, cuts, err);
     }
-    assert(status != WF_OK || writer->file != NULL);
-    if (status == WF_OK)
+    *room = status == WF_OK && has_room(writer, frame_size, segment_size);
+    if (*room)
         status = reserve(writer, writer->end.offset + frame_size + WAL_SEAL_FRAME_SIZE,
                          segment_size, cuts, err);
-    if (status == WF_OK && !wal_batch_grow(writer->filling, (size_t)frame_size))
+    if (*room && status == WF_OK && !wal_batch_grow(writer->filling, (size_t)frame_size))
         status = error_set(err, WF_NO_MEMORY, "no memory to append %zu bytes", size);
-    if (status == WF_OK)
+    if (*room && status == WF_OK)
         put_frame(writer, payload, size, ticket);
     pthread_mutex_unlock(&writer->mutex);
     return status;

@@ -18,11 +18,11 @@ enum wf_status wal_writer_create(struct io *io, const uint8_t store_id[WAL_STORE
                                  struct wal_writer **out, struct wf_error *err);
 void wal_writer_destroy(struct wal_writer *writer);
 
-/* As wal_append(), into the open segment. `segment_size` bounds how far space is preallocated;
- * whether the record still belongs into this segment is the caller's to decide. */
+/* As wal_append(), into the open segment. `segment_size` bounds it. `*room` false and WF_OK:
+ * nothing was appended, the record belongs into a segment that the caller makes first. */
 enum wf_status wal_writer_append(struct wal_writer *writer, const void *payload, size_t size,
-                                 uint64_t cuts, uint64_t segment_size, struct wal_ticket *ticket,
-                                 struct wf_error *err);
+                                 uint64_t cuts, uint64_t segment_size, bool *room,
+                                 struct wal_ticket *ticket, struct wf_error *err);
 
 /* As wal_wait() and wal_sync(). */
 enum wf_status wal_writer_wait(struct wal_writer *writer, const struct wal_ticket *ticket,
@@ -49,6 +49,7 @@ enum wf_status wal_writer_read(struct wal_writer *writer, uint64_t lsn, uint64_t
 
 /* Any thread. */
 uint64_t wal_writer_durable_lsn(const struct wal_writer *writer);
+uint64_t wal_writer_next_lsn(const struct wal_writer *writer);
 uint64_t wal_writer_cuts(const struct wal_writer *writer);
 bool wal_writer_halted(const struct wal_writer *writer);
 void wal_writer_stats(struct wal_writer *writer, struct wal_stats *stats);
