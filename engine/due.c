@@ -134,8 +134,7 @@ void due_evicted(struct wf_engine *engine, const struct workflow *workflow) {
 /* --- what is next --- */
 
 int64_t due_bound_ms(const struct wf_engine *engine) {
-    const struct timer *first = timers_first(&engine->state.timers);
-    int64_t bound_ms = first != NULL ? first->due_ms : INT64_MAX;
+    int64_t bound_ms = timers_bound_ms(&engine->state.timers);
     if (!engine->due.known) {
         return engine->snapshot_lsn > 0 ? INT64_MIN : bound_ms;
     }

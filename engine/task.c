@@ -40,7 +40,7 @@ enum wf_status engine_load_tasks(struct wf_engine *engine, struct wf_error *err)
 /* --- claiming --- */
 
 /* The workflow of the first task, where that is due; NULL: none is. */
-static const struct workflow *first_due(const struct wf_engine *engine, int64_t *next_ms) {
+static const struct workflow *first_due(struct wf_engine *engine, int64_t *next_ms) {
     const struct timer *first = timers_first(&engine->state.tasks);
     *next_ms = first != NULL ? first->due_ms : 0;
     return first != NULL && first->due_ms <= engine_record_time_ms(engine) ? first->workflow : NULL;

@@ -279,24 +279,29 @@ static enum wf_status check_workflows(const struct state *state, bool whole, str
     return WF_OK;
 }
 
-/* Each workflow in memory stands among the timers at its earliest deadline, and nothing else does.
- */
-static enum wf_status check_timers(const struct state *state, struct wf_error *err) {
-    const struct timers *timers = &state->timers;
-    size_t at = 0, due = 0;
+/* Each workflow in memory that has a deadline stands among the timers, not later than it, none
+ * stands before what it comes after, and nothing else is there. */
+static enum wf_status check_timers(const struct state *state, const struct timers *timers,
+                                   struct wf_error *err) {
+    size_t at = 0, placed = 0;
     for (const struct workflow *w; (w = table_next(&state->workflows, &at)) != NULL;) {
         unsigned stage;
-        int64_t due_ms = workflow_due(w, &stage);
-        due += due_ms != 0;
-        if (w->timer_at > timers->count || (w->timer_at != 0) != (due_ms != 0) ||
-            (due_ms != 0 && (timers->heap[w->timer_at - 1].workflow != w ||
-                             timers->heap[w->timer_at - 1].due_ms != due_ms)))
+        int64_t due_ms = timers->tasks ? workflow_task_due(w) : workflow_due(w, &stage);
+        uint32_t place = timers->tasks ? w->task_at : w->timer_at;
+        placed += place != 0;
+        if (place > timers->count || (place == 0 && due_ms != 0) ||
+            (place != 0 && timers->heap[place - 1].workflow != w) ||
+            (due_ms != 0 && timers->heap[place - 1].due_ms > due_ms))
             return diverges(w, NULL, "its place among the timers is wrong", err);
     }
-    return due == timers->count
+    for (size_t i = 1; i < timers->count; i++)
+        if (timers->heap[i].due_ms < timers->heap[(i - 1) / TIMERS_CHILDREN].due_ms)
+            return diverges(timers->heap[i].workflow, NULL, "it stands too late among the timers",
+                            err);
+    return placed == timers->count
                ? WF_OK
-               : error_set(err, WF_DIVERGENCE, "%zu workflows have a deadline, %zu are in order",
-                           due, timers->count);
+               : error_set(err, WF_DIVERGENCE, "%zu workflows have a timer, %zu are in order",
+                           placed, timers->count);
 }
 
 enum wf_status check_state(const struct state *state, bool whole, struct wf_error *err) {
@@ -305,5 +310,7 @@ enum wf_status check_state(const struct state *state, bool whole, struct wf_erro
         return WF_DIVERGENCE;
     if (ledger_check(state, whole, err) != WF_OK)
         return WF_DIVERGENCE;
-    return check_timers(state, err);
+    return check_timers(state, &state->timers, err) == WF_OK
+               ? check_timers(state, &state->tasks, err)
+               : WF_DIVERGENCE;
 }

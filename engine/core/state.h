@@ -166,7 +166,7 @@ struct workflow {
     /* The pairs that stand beside it in the snapshot, as encoded last (checkpoint.c), so that the
      * next deadline, and what waits for a review, are found without reading every workflow. */
     int64_t pair_due_ms; /* 0: none */
-    uint32_t timer_at;   /* its place in the state's timers, from 1; 0: it has no deadline */
+    uint32_t timer_at;   /* its place in the state's timers, from 1; 0: it is not there */
     uint32_t task_at;    /* likewise in the state's tasks */
     struct task *tasks;  /* in order of stage, then handler and compensation, then epoch */
     uint32_t definition_number;
@@ -248,7 +248,7 @@ struct state {
     /* The definitions by number - 1; NULL where not loaded yet. */
     struct definition_entity **numbered;
     size_t numbered_count, numbered_capacity;
-    struct timers timers; /* the workflows in memory that have a deadline */
+    struct timers timers; /* the workflows in memory that have, or had, a deadline */
     struct timers tasks;  /* those that have a task, by when the first may be claimed */
     struct state_reserved reserved;
     bool after_loss;     /* set by the shell when records are missing from the log: what cannot be

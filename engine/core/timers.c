@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Four children share a cache line, and the heap is half as deep as with two. */
-enum { CHILDREN = 4, FIRST_CAPACITY = 64 };
+enum { FIRST_CAPACITY = 64 };
 
 void timers_deinit(struct timers *timers) {
     free(timers->heap);
@@ -47,15 +46,15 @@ static void put(struct timers *timers, size_t at, struct timer timer) {
 /* Find the place of `timer` from the empty one at `at`, upwards and then downwards. */
 static void sift(struct timers *timers, size_t at, struct timer timer) {
     struct timer *heap = timers->heap;
-    while (at > 0 && before(&timer, &heap[(at - 1) / CHILDREN])) {
-        put(timers, at, heap[(at - 1) / CHILDREN]);
-        at = (at - 1) / CHILDREN;
+    while (at > 0 && before(&timer, &heap[(at - 1) / TIMERS_CHILDREN])) {
+        put(timers, at, heap[(at - 1) / TIMERS_CHILDREN]);
+        at = (at - 1) / TIMERS_CHILDREN;
     }
     for (;;) {
-        size_t first = at * CHILDREN + 1, best = first;
+        size_t first = at * TIMERS_CHILDREN + 1, best = first;
         if (first >= timers->count)
             break;
-        for (size_t i = first + 1; i < first + CHILDREN && i < timers->count; i++)
+        for (size_t i = first + 1; i < first + TIMERS_CHILDREN && i < timers->count; i++)
             if (before(&heap[i], &heap[best]))
                 best = i;
         if (!before(&heap[best], &timer))
@@ -77,26 +76,41 @@ void timers_remove(struct timers *timers, struct workflow *workflow) {
         sift(timers, at, last);
 }
 
-void timers_follow(struct timers *timers, struct workflow *workflow) {
+/* 0: it has none. */
+static int64_t due_of(const struct timers *timers, const struct workflow *workflow) {
     unsigned stage;
-    struct timer timer = {
-        timers->tasks ? workflow_task_due(workflow) : workflow_due(workflow, &stage), workflow};
-    const uint32_t *place = place_of(timers, workflow);
-    if (timer.due_ms == 0) {
-        timers_remove(timers, workflow);
-        return;
-    }
-    if (*place != 0) {
-        if (timers->heap[*place - 1].due_ms != timer.due_ms)
-            sift(timers, *place - 1, timer);
-        return;
-    }
-    assert(timers->count < timers->capacity);
-    sift(timers, timers->count++, timer);
+    return timers->tasks ? workflow_task_due(workflow) : workflow_due(workflow, &stage);
 }
 
-const struct timer *timers_first(const struct timers *timers) {
-    return timers->count == 0 ? NULL : &timers->heap[0];
+void timers_follow(struct timers *timers, struct workflow *workflow) {
+    struct timer timer = {due_of(timers, workflow), workflow};
+    if (timer.due_ms == 0)
+        return;
+    const uint32_t *place = place_of(timers, workflow);
+    if (*place == 0) {
+        assert(timers->count < timers->capacity);
+        sift(timers, timers->count++, timer);
+    } else if (timer.due_ms < timers->heap[*place - 1].due_ms) {
+        sift(timers, *place - 1, timer);
+    }
+}
+
+const struct timer *timers_first(struct timers *timers) {
+    while (timers->count > 0) {
+        struct timer first = timers->heap[0];
+        int64_t due_ms = due_of(timers, first.workflow);
+        if (due_ms == first.due_ms)
+            return &timers->heap[0];
+        if (due_ms == 0)
+            timers_remove(timers, first.workflow);
+        else
+            sift(timers, 0, (struct timer){due_ms, first.workflow});
+    }
+    return NULL;
+}
+
+int64_t timers_bound_ms(const struct timers *timers) {
+    return timers->count == 0 ? INT64_MAX : timers->heap[0].due_ms;
 }
 
 size_t timers_memory(const struct timers *timers) {

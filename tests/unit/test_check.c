@@ -141,6 +141,31 @@ static void test_check_finds_broken_lists(void **state) {
     finds_nothing(store);
 }
 
+static void test_check_finds_a_timer_out_of_place(void **state) {
+    struct core_store *store = *state;
+    core_start(store, "L2", "loan_application", NULL);
+    core_start(store, "L3", "loan_application", NULL);
+    core_submit(store, "L2", core_loan_steps[0][0], core_loan_steps[0][1]);
+    core_submit(store, "L3", core_loan_steps[0][0], core_loan_steps[0][1]);
+    struct workflow *loan = core_workflow(store, "L2");
+    struct timer *timer = &store->state.timers.heap[loan->timer_at - 1];
+    uint32_t place = loan->timer_at;
+    loan->timer_at = 0;
+    finds(store, "workflow L2: its place among the timers is wrong");
+    loan->timer_at = place;
+    int64_t due_ms = timer->due_ms;
+    unsigned stage;
+    timer->due_ms = workflow_due(loan, &stage) + 1;
+    finds(store, "workflow L2: its place among the timers is wrong");
+    timer->due_ms = due_ms;
+    timer = &store->state.timers.heap[2];
+    due_ms = timer->due_ms;
+    timer->due_ms = store->state.timers.heap[0].due_ms - 1;
+    finds(store, "it stands too late among the timers");
+    timer->due_ms = due_ms;
+    finds_nothing(store);
+}
+
 static void test_check_asks_less_after_a_repair(void **state) {
     struct core_store *store = *state;
     core_workflow(store, "L1")->stages[1] = (struct stage_state){.status = STAGE_BLOCKED};
@@ -290,6 +315,7 @@ int main(void) {
         LOAN_TEST(test_check_finds_wrong_counts),
         LOAN_TEST(test_check_finds_keys_out_of_sequence),
         LOAN_TEST(test_check_finds_broken_lists),
+        LOAN_TEST(test_check_finds_a_timer_out_of_place),
         LOAN_TEST(test_check_asks_less_after_a_repair),
         cmocka_unit_test(test_check_holds_through_random_commands),
     };
