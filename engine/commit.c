@@ -73,11 +73,8 @@ static void fill_record(const struct wf_engine *engine, const struct command *co
         .touch_count = decision->touch_count,
     };
     memcpy(record->body_hash, command->body_hash, sizeof(record->body_hash));
-    const struct workflow *workflow = engine_is_about_workflow(command->kind)
-                                          ? state_workflow(&engine->state, command->subject)
-                                          : NULL;
-    if (workflow != NULL && !workflow->entity.deleted) {
-        record->previous = workflow->history;
+    if (decision->workflow != NULL && !decision->workflow->entity.deleted) {
+        record->previous = decision->workflow->history;
     }
 }
 
@@ -131,7 +128,7 @@ enum wf_status engine_log_record(struct wf_engine *engine, struct record *record
 static enum wf_status load_for_command(struct wf_engine *engine, const struct command *command,
                                        struct wf_error *err) {
     for (int attempt = 0;; attempt++) {
-        struct wf_error why = {0};
+        struct wf_error why; /* set where the status is no success */
         enum wf_status status = engine_load_for_command(engine, command, &why);
         if (status == WF_OK) {
             uint64_t forget = keys_to_forget(engine, command);
@@ -191,7 +188,7 @@ static enum wf_status decide_and_log(struct wf_engine *engine, struct command *c
     fill_record(engine, command, &record);
     struct wal_ticket ticket;
     codec_arena_reset(&engine->arena);
-    result_from_events(&engine->state, &record, &pending->result);
+    result_from_events(&engine->state, decision->workflow, &record, &pending->result);
     status = log_and_apply(engine, &record, &ticket, err);
     if (status != WF_OK) {
         return status;
@@ -199,7 +196,7 @@ static enum wf_status decide_and_log(struct wf_engine *engine, struct command *c
     if (command->kind == COMMAND_DEFINITION_ADD && decision->status == WF_OK) {
         command->as.definition_add.definition = NULL; /* the state owns it now */
     }
-    result_from_state(&engine->state, &record, &pending->result);
+    result_from_state(&engine->state, decision->workflow, &record, &pending->result);
     remember(pending, &ticket, 0);
     return WF_OK;
 }
@@ -383,7 +380,7 @@ enum wf_status wf_dry_run(struct wf_engine *engine, const struct wf_command *com
         decide(&engine->state, &in.command, &engine->decision);
         struct record record;
         fill_record(engine, &in.command, &record);
-        result_from_events(&engine->state, &record, result);
+        result_from_events(&engine->state, decision->workflow, &record, result);
         status = decision->status == WF_OK
                      ? WF_OK
                      : error_set(err, decision->status, "%s", decision->message);

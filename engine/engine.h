@@ -160,8 +160,6 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
                                     struct wf_error *err);
 /* Set up an empty state whose frozen entities go to this engine's checkpoint. */
 enum wf_status engine_init_state(struct wf_engine *engine, struct wf_error *err);
-/* Is its subject a workflow? */
-bool engine_is_about_workflow(enum command_kind kind);
 /* What a command reads and changes, from the snapshot into memory. */
 enum wf_status engine_load_for_command(struct wf_engine *engine, const struct command *command,
                                        struct wf_error *err);

@@ -331,7 +331,7 @@ static const struct definition *definition_in_store(struct wf_engine *engine,
 /* Follow the file's own records as far as they can be followed without what was before them. */
 static const struct definition *definition_in_file(struct state *names, struct record *record) {
     bool is_definition = record->command == COMMAND_DEFINITION_ADD;
-    bool is_workflow = engine_is_about_workflow(record->command);
+    bool is_workflow = command_is_about_workflow(record->command);
     if (!is_definition && apply_reserve(names, record, NULL) == WF_OK) {
         apply(names, record);
     }
@@ -360,7 +360,7 @@ static enum wf_status walk_record(void *ctx, const struct wal_record *wal_record
     const struct definition *definition = NULL;
     if (walk->engine == NULL) {
         definition = definition_in_file(walk->names, &record);
-    } else if (wanted && engine_is_about_workflow(record.command)) {
+    } else if (wanted && command_is_about_workflow(record.command)) {
         definition = definition_in_store(walk->engine, &record);
     }
     bool more = true;

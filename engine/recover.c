@@ -9,41 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool engine_is_about_workflow(enum command_kind kind) {
-    switch (kind) {
-    case COMMAND_WORKFLOW_START:
-    case COMMAND_WORKFLOW_SUBMIT:
-    case COMMAND_WORKFLOW_FAIL:
-    case COMMAND_WORKFLOW_CANCEL:
-    case COMMAND_WORKFLOW_ROLLBACK:
-    case COMMAND_REVIEW_APPROVE:
-    case COMMAND_REVIEW_REJECT:
-    case COMMAND_TIMER_FIRE:
-    case COMMAND_WORKFLOW_MIGRATE:
-    case COMMAND_TASK_CLAIM:
-    case COMMAND_TASK_COMPLETE:
-    case COMMAND_TASK_FAIL:
-    case COMMAND_TASK_RETRY:
-        return true;
-    case COMMAND_STORE_CREATE:
-    case COMMAND_DEFINITION_ADD:
-    case COMMAND_CLOCK_ADVANCE:
-    case COMMAND_LOG_REPAIR:
-    case COMMAND_CLOCK_JUMP:
-    case COMMAND_ACCOUNT_OPEN:
-    case COMMAND_ACCOUNT_TRANSACT:
-    case COMMAND_ACCOUNT_FREEZE:
-    case COMMAND_ACCOUNT_UNFREEZE:
-    case COMMAND_ACCOUNT_CLOSE:
-    case COMMAND_RATE_SET:
-    case COMMAND_INSTRUMENT_SET:
-    case COMMAND_CALENDAR_SET:
-    case COMMAND_FEE_RULE_SET:
-        break;
-    }
-    return false;
-}
-
 static bool is_about_account(enum command_kind kind) {
     return kind >= COMMAND_ACCOUNT_OPEN && kind <= COMMAND_ACCOUNT_CLOSE;
 }
@@ -78,7 +43,7 @@ static enum wf_status load_for_operations(struct wf_engine *engine,
 enum wf_status engine_load_for_command(struct wf_engine *engine, const struct command *command,
                                        struct wf_error *err) {
     enum wf_status status = WF_OK;
-    if (engine_is_about_workflow(command->kind)) {
+    if (command_is_about_workflow(command->kind)) {
         status = cache_load(engine, ENTITY_WORKFLOW, command->subject, err);
     } else if (is_about_account(command->kind)) {
         status = load_account(engine, command->subject, err);
@@ -97,7 +62,7 @@ enum wf_status engine_load_for_record(struct wf_engine *engine, const struct rec
     /* What a record starts or opens is new: there is nothing to look for. */
     bool is_start = record->event_count > 0 && record->events[0].kind == EVENT_WORKFLOW_STARTED;
     enum wf_status status = WF_OK;
-    if (engine_is_about_workflow(record->command) && !is_start) {
+    if (command_is_about_workflow(record->command) && !is_start) {
         status = cache_load(engine, ENTITY_WORKFLOW, record->subject, err);
     }
     for (size_t i = 0; i < record->touch_count && status == WF_OK; i++) {

@@ -35,6 +35,7 @@ void result_copy(struct wf_result *to, const struct wf_result *from) {
 
 /* The definition that the record's stages belong to; NULL where it concerns no workflow. */
 static const struct definition *definition_of(const struct state *state,
+                                              const struct workflow *workflow,
                                               const struct record *record) {
     const struct event *first = &record->events[0];
     if (record->event_count > 0 && first->kind == EVENT_WORKFLOW_STARTED) {
@@ -42,7 +43,6 @@ static const struct definition *definition_of(const struct state *state,
             state, first->as.workflow_started.type, first->as.workflow_started.version);
         return entity == NULL ? NULL : entity->definition;
     }
-    const struct workflow *workflow = state_workflow(state, record->subject);
     if (workflow != NULL && record->event_count > 0 && first->kind == EVENT_WORKFLOW_MIGRATED) {
         struct bytes_view type = engine_view(workflow->definition->name);
         const struct definition_entity *to =
@@ -82,12 +82,12 @@ static void add_balances(const struct record *record, struct wf_result *result) 
     }
 }
 
-void result_from_events(const struct state *state, const struct record *record,
-                        struct wf_result *result) {
+void result_from_events(const struct state *state, const struct workflow *workflow,
+                        const struct record *record, struct wf_result *result) {
     result_clear(result);
     const struct definition *definition = NULL;
-    if (engine_is_about_workflow(record->command)) {
-        definition = definition_of(state, record);
+    if (command_is_about_workflow(record->command)) {
+        definition = definition_of(state, workflow, record);
     }
     add_balances(record, result);
     if (definition != NULL) {
@@ -184,13 +184,20 @@ static void stand(const struct workflow *workflow, const struct definition *name
     result->stage = stage < 0 ? NULL : names->stages[stage].name;
 }
 
-void result_from_state(const struct state *state, const struct record *record,
-                       struct wf_result *result) {
+/* These put another struct workflow in the place of the one that was there, or of none. */
+static bool replaces_workflow(enum event_kind kind) {
+    return kind == EVENT_WORKFLOW_STARTED || kind == EVENT_WORKFLOW_MIGRATED;
+}
+
+void result_from_state(const struct state *state, const struct workflow *workflow,
+                       const struct record *record, struct wf_result *result) {
     result->lsn = record->lsn;
-    if (!engine_is_about_workflow(record->command)) {
+    if (!command_is_about_workflow(record->command)) {
         return;
     }
-    const struct workflow *workflow = state_workflow(state, record->subject);
+    if (record->event_count > 0 && replaces_workflow(record->events[0].kind)) {
+        workflow = state_workflow(state, record->subject);
+    }
     if (workflow != NULL) {
         stand(workflow, workflow->definition, result);
     }
@@ -234,7 +241,10 @@ enum wf_status result_of_record(struct wf_engine *engine, const struct record *r
     struct record without_key = *record;
     without_key.key = (struct bytes_view){NULL, 0};
     (void)engine_load_for_record(engine, &without_key, NULL);
-    result_from_events(&engine->state, record, &pending->result);
+    const struct workflow *workflow = command_is_about_workflow(record->command)
+                                          ? state_workflow(&engine->state, record->subject)
+                                          : NULL;
+    result_from_events(&engine->state, workflow, record, &pending->result);
     pthread_mutex_unlock(&engine->mutex);
     pending->result.lsn = record->lsn;
     pending->result.replayed = true;
@@ -247,7 +257,7 @@ enum wf_status result_of_record(struct wf_engine *engine, const struct record *r
                            (const char *)message.data);
         }
     }
-    if (!engine_is_about_workflow(record->command)) {
+    if (!command_is_about_workflow(record->command)) {
         return WF_OK;
     }
     enum wf_status status = stand_as_of(engine, record, &pending->result, err);

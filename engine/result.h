@@ -8,12 +8,13 @@
 void result_clear(struct wf_result *result);
 /* Copies what is in use: most of the struct is the list of activated stages. */
 void result_copy(struct wf_result *to, const struct wf_result *from);
-/* Outcome and activated stages, before the record is applied. */
-void result_from_events(const struct state *state, const struct record *record,
-                        struct wf_result *result);
-/* LSN, and where the workflow stands, after it was applied. */
-void result_from_state(const struct state *state, const struct record *record,
-                       struct wf_result *result);
+/* Outcome and activated stages, before the record is applied. `workflow`: its subject, as it was
+ * before it; NULL: it has none, or there was none. */
+void result_from_events(const struct state *state, const struct workflow *workflow,
+                        const struct record *record, struct wf_result *result);
+/* LSN, and where the workflow stands, after it was applied; `workflow` as above. */
+void result_from_state(const struct state *state, const struct workflow *workflow,
+                       const struct record *record, struct wf_result *result);
 /* The answer that the command of this record got when it was first given: pending->status, text and
  * result. */
 enum wf_status result_of_record(struct wf_engine *engine, const struct record *record,

@@ -59,3 +59,38 @@ const char *command_kind_name(enum command_kind kind) {
     }
     return NULL;
 }
+
+bool command_is_about_workflow(enum command_kind kind) {
+    switch (kind) {
+    case COMMAND_WORKFLOW_START:
+    case COMMAND_WORKFLOW_SUBMIT:
+    case COMMAND_WORKFLOW_FAIL:
+    case COMMAND_WORKFLOW_CANCEL:
+    case COMMAND_WORKFLOW_ROLLBACK:
+    case COMMAND_REVIEW_APPROVE:
+    case COMMAND_REVIEW_REJECT:
+    case COMMAND_TIMER_FIRE:
+    case COMMAND_WORKFLOW_MIGRATE:
+    case COMMAND_TASK_CLAIM:
+    case COMMAND_TASK_COMPLETE:
+    case COMMAND_TASK_FAIL:
+    case COMMAND_TASK_RETRY:
+        return true;
+    case COMMAND_STORE_CREATE:
+    case COMMAND_DEFINITION_ADD:
+    case COMMAND_CLOCK_ADVANCE:
+    case COMMAND_LOG_REPAIR:
+    case COMMAND_CLOCK_JUMP:
+    case COMMAND_ACCOUNT_OPEN:
+    case COMMAND_ACCOUNT_TRANSACT:
+    case COMMAND_ACCOUNT_FREEZE:
+    case COMMAND_ACCOUNT_UNFREEZE:
+    case COMMAND_ACCOUNT_CLOSE:
+    case COMMAND_RATE_SET:
+    case COMMAND_INSTRUMENT_SET:
+    case COMMAND_CALENDAR_SET:
+    case COMMAND_FEE_RULE_SET:
+        break;
+    }
+    return false;
+}

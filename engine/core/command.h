@@ -52,6 +52,8 @@ enum command_kind {
 
 /* "workflow.submit" and the like, as wfctl and the history name them; NULL for an unknown value. */
 const char *command_kind_name(enum command_kind kind);
+/* Is its subject a workflow? */
+bool command_is_about_workflow(enum command_kind kind);
 
 struct field {
     struct bytes_view name;

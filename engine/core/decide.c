@@ -151,23 +151,23 @@ static void dispatch(const struct state *state, const struct command *command,
         workflow_decide_start(state, command, decision);
         return;
     case COMMAND_WORKFLOW_SUBMIT:
-        workflow_decide_submit(state, command, decision);
+        workflow_decide_submit(command, decision);
         return;
     case COMMAND_WORKFLOW_FAIL:
-        workflow_decide_fail(state, command, decision);
+        workflow_decide_fail(command, decision);
         return;
     case COMMAND_WORKFLOW_CANCEL:
-        workflow_decide_cancel(state, command, decision);
+        workflow_decide_cancel(command, decision);
         return;
     case COMMAND_WORKFLOW_ROLLBACK:
-        rollback_decide(state, command, decision);
+        rollback_decide(command, decision);
         return;
     case COMMAND_REVIEW_APPROVE:
     case COMMAND_REVIEW_REJECT:
-        review_decide(state, command, decision);
+        review_decide(command, decision);
         return;
     case COMMAND_TIMER_FIRE:
-        timer_decide_fire(state, command, decision);
+        timer_decide_fire(command, decision);
         return;
     case COMMAND_CLOCK_JUMP:
         clock_decide_jump(command, decision);
@@ -179,7 +179,7 @@ static void dispatch(const struct state *state, const struct command *command,
     case COMMAND_TASK_COMPLETE:
     case COMMAND_TASK_FAIL:
     case COMMAND_TASK_RETRY:
-        task_decide(state, command, decision);
+        task_decide(command, decision);
         return;
     case COMMAND_ACCOUNT_OPEN:
         ledger_decide_open(state, command, decision);
@@ -209,8 +209,11 @@ void decide(const struct state *state, const struct command *command, struct dec
     decision->touch_count = 0;
     decision->time_ms = clock_record_time(state, command);
     decision->message[0] = '\0';
+    decision->workflow = NULL;
     if (!check_common(state, command, decision) || keys_decide(state, command, decision))
         return;
+    if (command_is_about_workflow(command->kind))
+        decision->workflow = state_workflow(state, command->subject);
     dispatch(state, command, decision);
     if (decision->status == WF_REFUSED)
         finish_refusal(decision);

@@ -321,7 +321,7 @@ static bool has_run(const struct migration *migration, unsigned stage) {
 void migrate_decide(const struct state *state, const struct command *command,
                     struct decision *decision) {
     uint32_t version = command->as.workflow_migrate.version;
-    const struct workflow *workflow = workflow_find(state, command, decision);
+    const struct workflow *workflow = workflow_find(command, decision);
     if (workflow == NULL)
         return;
     const struct definition *to = find_version(state, workflow, version, decision);

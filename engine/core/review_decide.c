@@ -150,11 +150,10 @@ static void reject(const struct review *review, struct decision *decision) {
     course_settle(&course);
 }
 
-void review_decide(const struct state *state, const struct command *command,
-                   struct decision *decision) {
+void review_decide(const struct command *command, struct decision *decision) {
     struct review review = {.command = command,
                             .approves = command->kind == COMMAND_REVIEW_APPROVE};
-    review.workflow = workflow_find(state, command, decision);
+    review.workflow = workflow_find(command, decision);
     if (review.workflow == NULL)
         return;
     int stage =

@@ -23,8 +23,7 @@ size_t rollback_plan(const struct workflow *workflow, unsigned target,
 
 /* --- deciding --- */
 
-void rollback_decide(const struct state *state, const struct command *command,
-                     struct decision *decision);
+void rollback_decide(const struct command *command, struct decision *decision);
 void rollback_decide_cancel(const struct workflow *workflow, struct bytes_view reason,
                             struct decision *decision);
 /* The stage timed out or failed, as the event before says: what its strategy makes of it. */
@@ -34,10 +33,8 @@ void rollback_decide_outcome(const struct workflow *workflow, unsigned stage,
 /* Refuse what belongs to an attempt that is over. */
 bool rollback_check_attempt(const struct workflow *workflow, unsigned stage, uint32_t attempt,
                             struct decision *decision);
-void timer_decide_fire(const struct state *state, const struct command *command,
-                       struct decision *decision);
-void review_decide(const struct state *state, const struct command *command,
-                   struct decision *decision);
+void timer_decide_fire(const struct command *command, struct decision *decision);
+void review_decide(const struct command *command, struct decision *decision);
 
 /* --- applying: rollback_apply.c --- */
 

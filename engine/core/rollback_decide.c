@@ -28,10 +28,9 @@ static bool check_target(const struct workflow *workflow, unsigned stage,
     return false;
 }
 
-void rollback_decide(const struct state *state, const struct command *command,
-                     struct decision *decision) {
+void rollback_decide(const struct command *command, struct decision *decision) {
     struct bytes_view reason = command->as.workflow_rollback.reason;
-    const struct workflow *workflow = workflow_find(state, command, decision);
+    const struct workflow *workflow = workflow_find(command, decision);
     if (workflow == NULL)
         return;
     int stage =
@@ -100,10 +99,9 @@ bool rollback_check_attempt(const struct workflow *workflow, unsigned stage, uin
     return false;
 }
 
-void timer_decide_fire(const struct state *state, const struct command *command,
-                       struct decision *decision) {
+void timer_decide_fire(const struct command *command, struct decision *decision) {
     uint32_t index = command->as.timer_fire.stage;
-    const struct workflow *workflow = workflow_find(state, command, decision);
+    const struct workflow *workflow = workflow_find(command, decision);
     if (workflow == NULL)
         return;
     const struct stage_state *stage =

@@ -122,8 +122,14 @@ enum wf_status state_init(struct state *state, struct wf_error *err) {
     return WF_OK;
 }
 
-void state_reserved_release(struct state *state) {
-    struct state_reserved *reserved = &state->reserved;
+static bool is_any_left(const struct state_reserved *reserved) {
+    return reserved->new_workflow != NULL || reserved->new_definition != NULL ||
+           reserved->new_key != NULL || reserved->reason != NULL || reserved->request != NULL ||
+           reserved->reopen != NULL || reserved->verdict != NULL || reserved->tasks != NULL ||
+           reserved->account_count > 0 || reserved->new_reference != NULL;
+}
+
+static void free_reserved(struct state_reserved *reserved) {
     if (reserved->new_workflow != NULL)
         workflow_destroy(reserved->new_workflow);
     free(reserved->new_definition);
@@ -141,6 +147,12 @@ void state_reserved_release(struct state *state) {
         if (reserved->accounts[i] != NULL && reserved->accounts[i]->opened_lsn == 0)
             account_destroy(reserved->accounts[i]); /* new, and in no table */
     reference_destroy(reserved->new_reference);
+}
+
+void state_reserved_release(struct state *state) {
+    struct state_reserved *reserved = &state->reserved;
+    if (is_any_left(reserved)) /* most records need nothing, or took it all */
+        free_reserved(reserved);
     *reserved = (struct state_reserved){.accounts = reserved->accounts,
                                         .balances = reserved->balances,
                                         .account_capacity = reserved->account_capacity};

@@ -46,8 +46,7 @@ bool task_is_claimable(const struct workflow *workflow, const struct task *task)
 void task_decide_due(unsigned stage, uint32_t epoch, bool compensate, struct decision *decision);
 /* Must undoing the stage in this attempt be compensated? */
 bool task_wants_compensation(const struct workflow *workflow, unsigned stage, uint32_t epoch);
-void task_decide(const struct state *state, const struct command *command,
-                 struct decision *decision);
+void task_decide(const struct command *command, struct decision *decision);
 
 /* --- applying --- */
 

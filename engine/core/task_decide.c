@@ -212,9 +212,8 @@ static void retry(const struct workflow *workflow, unsigned stage, const struct 
         add(decision, EVENT_TASK_RETRIED, parked, 0);
 }
 
-void task_decide(const struct state *state, const struct command *command,
-                 struct decision *decision) {
-    const struct workflow *workflow = workflow_find(state, command, decision);
+void task_decide(const struct command *command, struct decision *decision) {
+    const struct workflow *workflow = workflow_find(command, decision);
     if (workflow == NULL)
         return;
     if (command->kind == COMMAND_TASK_CLAIM) {

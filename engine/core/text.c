@@ -8,9 +8,7 @@ struct bytes_view text_view(const char *string) {
     return (struct bytes_view){(const uint8_t *)string, strlen(string)};
 }
 
-bool text_equal(struct bytes_view text, const char *string) {
-    if (text.size == 0)
-        return string[0] == '\0';
+bool text_equal_all(struct bytes_view text, const char *string) {
     return strncmp((const char *)text.data, string, text.size) == 0 && string[text.size] == '\0';
 }
 
@@ -38,10 +36,43 @@ static uint32_t read_wide(const uint8_t **at, const uint8_t *end) {
     return value;
 }
 
+/* Eight bytes at a time, as one number: each of these has a byte's high bit set where the test is
+ * true of that byte or (harmless here: bytes are then looked at one by one) of one above it. */
+enum { WORD = 8 };
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+static uint64_t wide_bytes(uint64_t word) {
+    return word & EACH_BYTE(0x80);
+}
+
+static uint64_t bytes_below(uint64_t word, uint8_t least) {
+    return (word - EACH_BYTE(least)) & ~word & EACH_BYTE(0x80);
+}
+
+/* ASCII without controls. */
+static bool is_plain_name(uint64_t word) {
+    return (wide_bytes(word) | bytes_below(word, 0x20) | bytes_below(word ^ EACH_BYTE(0x7F), 1)) ==
+           0;
+}
+
+/* ASCII without a NUL. */
+static bool is_plain_text(uint64_t word) {
+    return (wide_bytes(word) | bytes_below(word, 1)) == 0;
+}
+
+/* Past the words that are all plain. */
+static const uint8_t *skip_plain(const uint8_t *at, const uint8_t *end,
+                                 bool (*is_plain)(uint64_t word)) {
+    while (end - at >= WORD && is_plain(bytes_load_u64(at)))
+        at += WORD;
+    return at;
+}
+
 bool text_is_name(struct bytes_view text, size_t size_max) {
     if (text.size == 0 || text.size > size_max)
         return false;
-    const uint8_t *at = text.data, *end = text.data + text.size;
+    const uint8_t *end = text.data + text.size;
+    const uint8_t *at = skip_plain(text.data, end, is_plain_name);
     while (at < end) {
         if (*at >= 0x20 && *at < 0x7F)
             at++;
@@ -52,7 +83,10 @@ bool text_is_name(struct bytes_view text, size_t size_max) {
 }
 
 bool text_is_utf8(struct bytes_view text) {
-    const uint8_t *at = text.data, *end = text.data + text.size;
+    if (text.size == 0)
+        return true;
+    const uint8_t *end = text.data + text.size;
+    const uint8_t *at = skip_plain(text.data, end, is_plain_text);
     while (at < end) {
         if (*at >= 0x80) {
             if (read_wide(&at, end) == 0)

@@ -54,12 +54,15 @@ uint32_t workflow_bytes(const struct workflow *workflow) {
     return (uint32_t)(bytes + proposal_bytes(workflow) + task_bytes(workflow));
 }
 
-/* The name's place among the fields that the step requires, or -1. */
+/* The name's place among the fields that the step requires, or -1. It is most often the `likely`th.
+ */
 static int required_index(const struct definition *definition, unsigned step,
-                          struct bytes_view name) {
+                          struct bytes_view name, size_t likely) {
     if (step >= definition->step_count)
         return -1; /* given at the start, or by a handler */
     const struct definition_step *from = &definition->steps[step];
+    if (likely < from->requires_count && text_equal(name, from->requires[likely]))
+        return (int)likely;
     for (size_t i = 0; i < from->requires_count; i++)
         if (text_equal(name, from->requires[i]))
             return (int)i;
@@ -78,7 +81,7 @@ size_t workflow_fields_size(const struct definition *definition, unsigned step,
     size_t size = 0;
     for (size_t i = 0; i < count; i++) {
         size += 2 + varint_size(fields[i].value.size) + fields[i].value.size;
-        if (required_index(definition, step, fields[i].name) < 0)
+        if (required_index(definition, step, fields[i].name, i) < 0)
             size += fields[i].name.size;
     }
     return size;
@@ -115,7 +118,7 @@ void workflow_append_fields(struct workflow *workflow, unsigned step, const stru
         return;
     uint8_t *at = workflow->data + workflow->data_size;
     for (size_t i = 0; i < count; i++) {
-        int index = required_index(workflow->definition, step, fields[i].name);
+        int index = required_index(workflow->definition, step, fields[i].name, i);
         *at++ = (uint8_t)step;
         if (index >= 0) {
             *at++ = (uint8_t)index;

@@ -30,12 +30,9 @@ bool workflow_has_ended(const struct workflow *workflow); /* completed, failed o
 
 void workflow_decide_start(const struct state *state, const struct command *command,
                            struct decision *decision);
-void workflow_decide_submit(const struct state *state, const struct command *command,
-                            struct decision *decision);
-void workflow_decide_fail(const struct state *state, const struct command *command,
-                          struct decision *decision);
-void workflow_decide_cancel(const struct state *state, const struct command *command,
-                            struct decision *decision);
+void workflow_decide_submit(const struct command *command, struct decision *decision);
+void workflow_decide_fail(const struct command *command, struct decision *decision);
+void workflow_decide_cancel(const struct command *command, struct decision *decision);
 
 /* What rollback.c and its like share with it: is the stage's every need met by these? */
 bool workflow_needs_met(const struct definition_stage *stage, uint64_t completed, uint64_t items);
@@ -47,8 +44,7 @@ void workflow_decide_activation(const struct definition *definition, unsigned st
 void workflow_activate_ready(const struct definition *definition, const struct stage_state *stages,
                              uint64_t completed, uint64_t items, struct decision *decision);
 /* The command's workflow; NULL: there is none, and `decision` says so. Then its stage, or -1. */
-const struct workflow *workflow_find(const struct state *state, const struct command *command,
-                                     struct decision *decision);
+const struct workflow *workflow_find(const struct command *command, struct decision *decision);
 int workflow_find_stage(const struct definition *definition, struct bytes_view name,
                         struct decision *decision);
 bool workflow_check_reason(struct bytes_view reason, struct decision *decision);

@@ -120,7 +120,7 @@ void workflow_decide_start(const struct state *state, const struct command *comm
     const struct definition *definition = find_type(state, command, decision);
     if (definition == NULL || !workflow_check_fields(fields, count, decision))
         return;
-    const struct workflow *known = state_workflow(state, command->subject);
+    const struct workflow *known = decision->workflow;
     if (known != NULL && !known->entity.deleted) {
         decision_refuse(decision, "workflow %.*s exists already: %s version %" PRIu32 ", %s",
                         TEXT_ARGS(command->subject), known->definition->name,
@@ -143,9 +143,8 @@ void workflow_decide_start(const struct state *state, const struct command *comm
 
 /* --- what submit, fail and cancel have in common --- */
 
-const struct workflow *workflow_find(const struct state *state, const struct command *command,
-                                     struct decision *decision) {
-    const struct workflow *workflow = state_workflow(state, command->subject);
+const struct workflow *workflow_find(const struct command *command, struct decision *decision) {
+    const struct workflow *workflow = decision->workflow;
     if (workflow != NULL && !workflow->entity.deleted)
         return workflow;
     decision_fail(decision, WF_NOT_FOUND, "there is no workflow \"%.*s\"",
@@ -219,7 +218,9 @@ static bool check_stage_awaits(const struct workflow *workflow, const struct def
     return false;
 }
 
-static bool is_given(const struct field *fields, size_t count, const char *name) {
+static bool is_given(const struct field *fields, size_t count, const char *name, size_t likely) {
+    if (likely < count && text_equal(fields[likely].name, name))
+        return true;
     for (size_t i = 0; i < count; i++)
         if (text_equal(fields[i].name, name))
             return true;
@@ -230,7 +231,7 @@ bool workflow_check_required(const struct definition_step *step, const struct fi
                              size_t count, struct decision *decision) {
     bool complete = true;
     for (size_t i = 0; i < step->requires_count; i++) {
-        if (is_given(fields, count, step->requires[i]))
+        if (is_given(fields, count, step->requires[i], i))
             continue;
         if (complete)
             decision_refuse(decision, "step %s lacks the required field %s", step->name,
@@ -294,9 +295,8 @@ static bool check_submission(const struct workflow *workflow, unsigned index,
     return true;
 }
 
-void workflow_decide_submit(const struct state *state, const struct command *command,
-                            struct decision *decision) {
-    const struct workflow *workflow = workflow_find(state, command, decision);
+void workflow_decide_submit(const struct command *command, struct decision *decision) {
+    const struct workflow *workflow = workflow_find(command, decision);
     if (workflow == NULL)
         return;
     const struct definition *definition = workflow->definition;
@@ -341,11 +341,10 @@ int workflow_find_stage(const struct definition *definition, struct bytes_view n
     return -1;
 }
 
-void workflow_decide_fail(const struct state *state, const struct command *command,
-                          struct decision *decision) {
+void workflow_decide_fail(const struct command *command, struct decision *decision) {
     struct bytes_view reason = command->as.workflow_fail.reason;
     uint32_t attempt = command->as.workflow_fail.attempt;
-    const struct workflow *workflow = workflow_find(state, command, decision);
+    const struct workflow *workflow = workflow_find(command, decision);
     if (workflow == NULL)
         return;
     int found =
@@ -367,10 +366,9 @@ void workflow_decide_fail(const struct state *state, const struct command *comma
     rollback_decide_outcome(workflow, stage, STAGE_FAILED, reason, decision);
 }
 
-void workflow_decide_cancel(const struct state *state, const struct command *command,
-                            struct decision *decision) {
+void workflow_decide_cancel(const struct command *command, struct decision *decision) {
     struct bytes_view reason = command->as.workflow_cancel.reason;
-    const struct workflow *workflow = workflow_find(state, command, decision);
+    const struct workflow *workflow = workflow_find(command, decision);
     if (workflow == NULL || !workflow_check_reason(reason, decision) ||
         !workflow_check_goes_on(workflow, decision))
         return;

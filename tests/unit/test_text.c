@@ -55,6 +55,23 @@ static void test_text_names_hold_no_controls(void **unused) {
     assert_false(text_is_name(with_nul, 64));
 }
 
+/* Plain bytes are looked at eight at a time: a byte counts wherever it stands. */
+static void test_text_sees_a_byte_at_every_place(void **unused) {
+    (void)unused;
+    for (size_t size = 1; size <= 20; size++) {
+        for (size_t place = 0; place < size; place++) {
+            for (int byte = 0; byte < 0x100; byte++) {
+                uint8_t text[20];
+                memset(text, byte % 3 == 0 ? ' ' : '~', sizeof text);
+                text[place] = (uint8_t)byte;
+                struct bytes_view view = {text, size};
+                assert_int_equal(text_is_name(view, 64), byte >= 0x20 && byte < 0x7F);
+                assert_int_equal(text_is_utf8(view), byte > 0 && byte < 0x80);
+            }
+        }
+    }
+}
+
 static void test_text_names_have_a_size(void **unused) {
     (void)unused;
     assert_false(text_is_name(text_view(""), 64));
@@ -91,6 +108,7 @@ int main(void) {
         cmocka_unit_test(test_text_refuses_malformed_utf8),
         cmocka_unit_test(test_text_takes_every_width),
         cmocka_unit_test(test_text_names_hold_no_controls),
+        cmocka_unit_test(test_text_sees_a_byte_at_every_place),
         cmocka_unit_test(test_text_names_have_a_size),
         cmocka_unit_test(test_text_whole_size_drops_a_cut_character),
         cmocka_unit_test(test_text_equality_takes_all_bytes),
