@@ -2,6 +2,7 @@
  * kept. Shares nothing with apply(): it reads postings, and what each record says it came to. */
 #include "engine/core/text.h"
 #include "engine/engine.h"
+#include "engine/origin.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -244,6 +245,51 @@ static enum wf_status compare_count(struct wf_engine *engine, const struct check
                      customers, kept);
 }
 
+/* What the accounts came to after the last dropped record: it cannot be added up any more. */
+static enum wf_status take_totals(struct check_walk *walk, const struct state *state,
+                                  struct wf_error *err) {
+    size_t at = 0;
+    for (const struct account *account; (account = table_next(&state->accounts, &at)) != NULL;) {
+        struct total *total = calloc(1, sizeof(*total));
+        if (total == NULL || !table_reserve(&walk->totals)) {
+            free(total);
+            return error_set(err, WF_NO_MEMORY, "no memory to check accounts");
+        }
+        total->balance = account->balance;
+        total->currency = account->currency;
+        total->kind = account->entity.kind;
+        total->lsn = account->lsn;
+        total->number_size = account->number_size;
+        memcpy(total->number, account->number, account->number_size);
+        table_insert(&walk->totals, total);
+        walk->report->accounts++;
+    }
+    return WF_OK;
+}
+
+/* Begin with the first record, or behind those that were dropped. */
+static enum wf_status begin(struct wf_engine *engine, struct check_walk *walk,
+                            struct wf_error *err) {
+    struct state state;
+    uint64_t origin = 0;
+    enum wf_status status = state_init(&state, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    status = origin_load(engine->archive, &state, &origin, err);
+    if (status == WF_OK && wal_first_lsn(engine->wal) > origin + 1) {
+        status = error_set(err, WF_NOT_FOUND,
+                           "the log begins at LSN %" PRIu64 ": what was before it is not here",
+                           wal_first_lsn(engine->wal));
+    }
+    if (status == WF_OK) {
+        status = take_totals(walk, &state, err);
+    }
+    walk->report->last_lsn = origin;
+    state_deinit(&state);
+    return status;
+}
+
 enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
                                 struct wf_error *err) {
     struct wf_account_report unwanted;
@@ -252,13 +298,12 @@ enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_repo
     table_init(&walk.totals, total_key);
     codec_arena_init(&walk.arena);
     enum wf_status status = wf_sync(engine, err);
-    if (status == WF_OK && wal_first_lsn(engine->wal) > 1) {
-        status = error_set(err, WF_NOT_FOUND,
-                           "the log begins at LSN %" PRIu64 ": what was before it is not here",
-                           wal_first_lsn(engine->wal));
+    if (status == WF_OK) {
+        status = begin(engine, &walk, err);
     }
     if (status == WF_OK) {
-        status = wal_walk(engine->wal, 1, UINT64_MAX, check_record, &walk, err);
+        status =
+            wal_walk(engine->wal, walk.report->last_lsn + 1, UINT64_MAX, check_record, &walk, err);
     }
     if (status == WF_OK) {
         status = compare_all(engine, &walk, err);

@@ -337,10 +337,9 @@ enum wf_status wf_account_statement(struct wf_engine *engine, const char *number
     enum wf_status status = account_links(engine, statement.number, last_lsn, &statement.currency,
                                           &links, &count, &lost_lsn, err);
     if (status == WF_OK && lost_lsn != 0) {
-        status = error_set(err, WF_DAMAGE,
-                           "the past of account \"%s\" cannot be added up: LSN %" PRIu64
-                           " was lost in a repair",
-                           number, lost_lsn);
+        char what[ACCOUNT_NUMBER_MAX + 64];
+        (void)snprintf(what, sizeof(what), "the past of account \"%s\" cannot be added up", number);
+        status = engine_missing(engine, lost_lsn, what, err);
     }
     if (status == WF_OK && count == 0) {
         status = error_set(err, WF_NOT_FOUND, "account \"%s\" was not there yet at LSN %" PRIu64,
@@ -372,7 +371,8 @@ enum wf_status wf_account_history(struct wf_engine *engine, const char *number,
                                           &links, &count, &lost_lsn, err);
     struct record_reader reader;
     record_reader_init(&reader, engine);
-    bool more = status != WF_OK || lost_lsn == 0 || event_out_lost(lost_lsn, on_event, ctx);
+    bool more =
+        status != WF_OK || lost_lsn == 0 || engine_tell_missing(engine, lost_lsn, on_event, ctx);
     for (size_t i = 0; status == WF_OK && more && i < count; i++) {
         status = record_reader_read(&reader, links[i], err);
         if (status == WF_OK) {

@@ -60,21 +60,25 @@ enum wf_status engine_open_archive(struct wf_engine *engine, struct wf_error *er
     return status;
 }
 
-enum wf_status engine_replay_archive(struct wf_engine *engine, wal_record_fn on_record, void *ctx,
-                                     uint64_t after_lsn, uint64_t *last_lsn, struct wf_error *err) {
+enum wf_status engine_open_archive_early(struct wf_engine *engine, struct wf_error *err) {
     enum io_kind kind;
     uint64_t size;
-    *last_lsn = after_lsn;
+    uint8_t store_id[WAL_STORE_ID_SIZE];
     enum wf_status status =
         engine->io->ops->stat(engine->io, engine->archive_dir, &kind, &size, err);
     if (status != WF_OK || kind != IO_DIRECTORY) {
         return status;
     }
-    uint8_t store_id[WAL_STORE_ID_SIZE];
-    status = wal_identify(engine->io, engine->wal_dir, store_id, err);
-    if (status == WF_OK) {
-        status = open_archive(engine, store_id, err);
-    }
+    /* A log without a readable header is told by whoever opens it. */
+    return wal_identify(engine->io, engine->wal_dir, store_id, NULL) == WF_OK
+               ? open_archive(engine, store_id, err)
+               : WF_OK;
+}
+
+enum wf_status engine_replay_archive(struct wf_engine *engine, wal_record_fn on_record, void *ctx,
+                                     uint64_t after_lsn, uint64_t *last_lsn, struct wf_error *err) {
+    *last_lsn = after_lsn;
+    enum wf_status status = engine_open_archive_early(engine, err);
     uint64_t last =
         status == WF_OK && engine->archive != NULL ? archive_last_lsn(engine->archive) : 0;
     if (status != WF_OK || last <= after_lsn) {
@@ -226,7 +230,7 @@ static enum wf_status archive_segments(struct wf_engine *engine,
     return WF_OK;
 }
 
-static enum wf_status refuse_archiving(const struct wf_engine *engine, struct wf_error *err) {
+enum wf_status engine_refuse_archiving(const struct wf_engine *engine, struct wf_error *err) {
     if (engine->options.read_only) {
         return error_set(err, WF_REFUSED, "the store is open for reading only");
     }
@@ -254,7 +258,7 @@ enum wf_status wf_archive_run(struct wf_engine *engine, const struct wf_archive_
     if (options->size != sizeof(*options)) {
         return error_set(err, WF_USAGE, "the options were not made by wf_archive_options_init()");
     }
-    enum wf_status status = refuse_archiving(engine, err);
+    enum wf_status status = engine_refuse_archiving(engine, err);
     if (status != WF_OK) {
         return status;
     }
@@ -266,7 +270,10 @@ enum wf_status wf_archive_run(struct wf_engine *engine, const struct wf_archive_
         status = checkpoint_run(engine, err);
     }
     if (status == WF_OK) {
-        status = archive_tidy(engine->archive, err);
+        status = engine_finish_drop(engine, err);
+    }
+    if (status == WF_OK) {
+        status = archive_tidy(engine->archive, wal_first_live_lsn(engine->wal), err);
     }
     if (status == WF_OK) {
         status = archive_segments(engine, options, report, err);
@@ -312,7 +319,10 @@ enum wf_status wf_archive_list(struct wf_engine *engine, wf_archive_fn on_archiv
                                  .size = entry.size,
                                  .segment_size = entry.segment_size,
                                  .first_ms = entry.first_ms,
-                                 .last_ms = entry.last_ms};
+                                 .last_ms = entry.last_ms,
+                                 .dropped_lsn = entry.dropped_lsn,
+                                 .dropped_ms = entry.dropped_ms,
+                                 .dropped_by = entry.dropped_by};
         hex_encode(entry.root, sizeof(entry.root), out.root);
         hex_encode(entry.sha256, sizeof(entry.sha256), out.sha256);
         if (!on_archive(ctx, &out)) {

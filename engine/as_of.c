@@ -81,6 +81,38 @@ static enum wf_status find_segment(struct wf_engine *engine, struct time_walk *w
     return WF_OK;
 }
 
+/* The first LSN of the last archive that begins at or before the time; 0: none that is here does.
+ */
+static uint64_t find_archive(struct wf_engine *engine, int64_t time_ms) {
+    struct archive_entry entry;
+    uint64_t first_lsn = 0;
+    for (size_t i = 0; engine->archive != NULL && archive_at(engine->archive, i, &entry); i++) {
+        if (entry.dropped_lsn == 0 && entry.first_ms <= time_ms) {
+            first_lsn = entry.first_lsn;
+        }
+    }
+    return first_lsn;
+}
+
+/* No record that is here is so old: was one that was dropped? */
+static enum wf_status ask_dropped(struct wf_engine *engine, int64_t time_ms, uint64_t *lsn,
+                                  struct wf_error *err) {
+    struct archive_entry entry;
+    struct archive_entry last = {.last_lsn = 0};
+    bool among = false;
+    for (size_t i = 0; engine->archive != NULL && archive_at(engine->archive, i, &entry) &&
+                       entry.dropped_lsn != 0;
+         i++) {
+        among |= entry.first_ms <= time_ms;
+        last = entry;
+    }
+    if (among && time_ms < last.last_ms) {
+        return engine_missing(engine, last.last_lsn, "no record of that time is left", err);
+    }
+    *lsn = among ? last.last_lsn : 0;
+    return WF_OK;
+}
+
 enum wf_status wf_lsn_at(struct wf_engine *engine, int64_t time_ms, uint64_t *lsn,
                          struct wf_error *err) {
     struct time_walk walk = {.lsn = 0};
@@ -89,13 +121,17 @@ enum wf_status wf_lsn_at(struct wf_engine *engine, int64_t time_ms, uint64_t *ls
     codec_arena_init(&walk.arena);
     (void)wf_sync(engine, NULL); /* so that what was enqueued counts; else what is durable does */
     enum wf_status status = find_segment(engine, &walk, time_ms, &first_lsn, err);
+    if (status == WF_OK && first_lsn == 0) {
+        first_lsn = find_archive(engine, time_ms);
+    }
     if (status == WF_OK) {
         walk.until_ms = time_ms;
         status = walk_times(engine, &walk, first_lsn, UINT64_MAX, err);
     }
     codec_arena_deinit(&walk.arena);
-    if (status == WF_OK) {
-        *lsn = walk.lsn;
+    if (status != WF_OK) {
+        return status;
     }
-    return status;
+    *lsn = walk.lsn;
+    return walk.lsn == 0 ? ask_dropped(engine, time_ms, lsn, err) : WF_OK;
 }

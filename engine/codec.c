@@ -262,6 +262,18 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.reference_set.kind = (enum reference_kind)message->status;
         return fields_from_message(arena, message, &event->as.reference_set.fields,
                                    &event->as.reference_set.field_count, err);
+    case EVENT_ARCHIVE_DROPPED:
+        event->as.archive_dropped.first_lsn = message->first_lsn;
+        event->as.archive_dropped.last_lsn = message->last_lsn;
+        event->as.archive_dropped.reason = message->text;
+        event->as.archive_dropped.peaks = message->hashes;
+        event->as.archive_dropped.state_hash = message->state_hash;
+        return WF_OK;
+    case EVENT_SEGMENT_DROPPED:
+        event->as.segment_dropped.first_lsn = message->first_lsn;
+        event->as.segment_dropped.last_lsn = message->last_lsn;
+        event->as.segment_dropped.root = message->hashes;
+        return WF_OK;
     }
     return WF_OK;
 }

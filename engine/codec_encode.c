@@ -188,6 +188,18 @@ static bool put_event(struct codec_arena *arena, const struct event *event,
         put_fields(out, event->as.reference_set.fields, event->as.reference_set.field_count);
         put_number(out, 10, (uint32_t)event->as.reference_set.kind);
         break;
+    case EVENT_ARCHIVE_DROPPED:
+        put_bytes(out, 8, event->as.archive_dropped.reason);
+        put_number(out, 12, event->as.archive_dropped.first_lsn);
+        put_number(out, 13, event->as.archive_dropped.last_lsn);
+        put_bytes(out, 50, event->as.archive_dropped.peaks);
+        put_bytes(out, 51, event->as.archive_dropped.state_hash);
+        break;
+    case EVENT_SEGMENT_DROPPED:
+        put_number(out, 12, event->as.segment_dropped.first_lsn);
+        put_number(out, 13, event->as.segment_dropped.last_lsn);
+        put_bytes(out, 50, event->as.segment_dropped.root);
+        break;
     }
     return true;
 }

@@ -103,11 +103,13 @@ static enum wf_status add_field(struct codec_arena *arena, struct bytes_view byt
 
 /* The members of an Event that are known, and those that are runs of bytes. */
 #define EVENT_MEMBER(number) (UINT64_C(1) << (number))
-static const uint64_t known_members =
-    (EVENT_MEMBER(17) - EVENT_MEMBER(1)) | (EVENT_MEMBER(37) - EVENT_MEMBER(25));
-static const uint64_t bytes_members =
-    EVENT_MEMBER(7) | EVENT_MEMBER(8) | EVENT_MEMBER(14) | EVENT_MEMBER(15) | EVENT_MEMBER(25) |
-    EVENT_MEMBER(26) | EVENT_MEMBER(27) | EVENT_MEMBER(31) | EVENT_MEMBER(32) | EVENT_MEMBER(36);
+static const uint64_t known_members = (EVENT_MEMBER(17) - EVENT_MEMBER(1)) |
+                                      (EVENT_MEMBER(37) - EVENT_MEMBER(25)) | EVENT_MEMBER(50) |
+                                      EVENT_MEMBER(51);
+static const uint64_t bytes_members = EVENT_MEMBER(7) | EVENT_MEMBER(8) | EVENT_MEMBER(14) |
+                                      EVENT_MEMBER(15) | EVENT_MEMBER(25) | EVENT_MEMBER(26) |
+                                      EVENT_MEMBER(27) | EVENT_MEMBER(31) | EVENT_MEMBER(32) |
+                                      EVENT_MEMBER(36) | EVENT_MEMBER(50) | EVENT_MEMBER(51);
 
 static bool is_among(uint64_t members, uint32_t number) {
     return number < 64 && (members >> number & 1) != 0;
@@ -228,6 +230,12 @@ static enum wf_status read_event(struct codec_arena *arena, struct bytes_view by
             break;
         case 36:
             event->name = field.bytes;
+            break;
+        case 50:
+            event->hashes = field.bytes;
+            break;
+        case 51:
+            event->state_hash = field.bytes;
             break;
         default:
             break;

@@ -25,6 +25,7 @@ struct wire_event {
     struct bytes_view name;
     struct bytes_view posting_accounts; /* packed varints */
     struct bytes_view posting_amounts;  /* packed zigzag varints */
+    struct bytes_view hashes, state_hash;
 };
 
 /* A Touch message as it stands on the wire. */

@@ -278,28 +278,23 @@ static enum wf_status let_clock_arrive(struct wf_engine *engine, const struct co
     return status;
 }
 
-enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *command,
-                          struct wf_pending *pending, struct wf_error *err) {
-    struct command_in in;
-    enum wf_status status = command_in_make(&in, command, err);
-    if (status != WF_OK) {
-        return status;
-    }
+enum wf_status engine_enqueue(struct wf_engine *engine, struct command *command,
+                              struct wf_pending *pending, struct wf_error *err) {
     pending->status = WF_OK;
     pending->text[0] = '\0';
     result_clear(&pending->result);
     pthread_mutex_lock(&engine->mutex);
-    status = engine_refuse_commands(engine, err);
+    enum wf_status status = engine_refuse_commands(engine, err);
     for (int attempt = 0; status == WF_OK; attempt++) {
         status = engine_ensure_state(engine, err);
         if (status == WF_OK) {
-            status = let_time_pass(engine, &in.command, err);
+            status = let_time_pass(engine, command, err);
         }
         if (status == WF_OK) {
-            status = decide_and_log(engine, &in.command, pending, err);
+            status = decide_and_log(engine, command, pending, err);
         }
         if (status == WF_OK) {
-            status = let_clock_arrive(engine, &in.command, pending, err);
+            status = let_clock_arrive(engine, command, pending, err);
         }
         /* A cut in between: the state it was decided on is gone. */
         if (status != WF_CONFLICT || attempt > 0) {
@@ -309,10 +304,21 @@ enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *com
     }
     bool checkpoint = status == WF_OK && look_after_memory(engine);
     pthread_mutex_unlock(&engine->mutex);
-    command_in_deinit(&in);
     if (checkpoint) {
         (void)checkpoint_run(engine, NULL); /* a failure stands in the status; the log goes on */
     }
+    return status;
+}
+
+enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *command,
+                          struct wf_pending *pending, struct wf_error *err) {
+    struct command_in in;
+    enum wf_status status = command_in_make(&in, command, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    status = engine_enqueue(engine, &in.command, pending, err);
+    command_in_deinit(&in);
     return status;
 }
 
@@ -327,10 +333,10 @@ static enum wf_status answer_again(struct wf_engine *engine, struct wf_pending *
     struct record record;
     enum wf_status status = engine_read_record(engine, link, &arena, &bytes, &record, err);
     if (status == WF_NOT_FOUND) {
-        status = error_set(err, WF_DAMAGE,
-                           "the key was used, but its first answer cannot be told: LSN %" PRIu64
-                           " was lost in a repair",
-                           link.lsn);
+        status = engine_missing(engine, link.lsn,
+                                "the key was used, but its first answer cannot be told", err);
+        /* The command is not to be taken for one that was never done. */
+        status = status == WF_NOT_FOUND ? WF_REFUSED : status;
     }
     if (status == WF_OK) {
         status = result_of_record(engine, &record, pending, err);

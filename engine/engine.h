@@ -14,7 +14,8 @@
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
- *   archive.c     old segments, compressed        pool.c      sessions lent out, in turn
+ *   archive.c     old segments, compressed         drop.c      … and dropped for good
+ *   origin.c      what a replay begins with        pool.c      sessions lent out, in turn
  *   signature.c   Ed25519 of roots                 hex.c       hashes as text
  *   thread.c      threads without signals
  */
@@ -105,6 +106,8 @@ struct wf_engine {
     bool stale; /* the state could not be rebuilt after a cut: try again at the next command */
 
     uint64_t snapshot_lsn;
+    uint64_t origin_lsn; /* without a snapshot: the state begins with what stands for the records up
+                            to here, which were dropped (origin.c); 0: with the first record */
     uint64_t snapshot_key_first;    /* the number of the oldest idempotency key in the snapshot */
     uint64_t log_bytes_at_snapshot; /* wal_stats().bytes when the last checkpoint began */
     uint64_t log_bytes;             /* appended since opening */
@@ -158,6 +161,10 @@ extern const char *const engine_archive_name;
  * none. */
 enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_position *position,
                                     struct wf_error *err);
+/* Without a snapshot: begin with what stands for dropped records, if there are any. */
+enum wf_status engine_load_origin(struct wf_engine *engine, struct wf_error *err);
+/* The state in memory begins after this record: the snapshot's, or the last dropped one. */
+uint64_t engine_begins_after(const struct wf_engine *engine);
 /* Set up an empty state whose frozen entities go to this engine's checkpoint. */
 enum wf_status engine_init_state(struct wf_engine *engine, struct wf_error *err);
 /* What a command reads and changes, from the snapshot into memory. */
@@ -240,12 +247,30 @@ enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
 /* Open the archives of the open log, and have the log read through to them. Where they are damaged
  * the notes say so and the store opens without. */
 enum wf_status engine_open_archive(struct wf_engine *engine, struct wf_error *err);
+/* Open them before the log is open, where there are any. */
+enum wf_status engine_open_archive_early(struct wf_engine *engine, struct wf_error *err);
 /* Before the log is open: the archived records after `after_lsn`. `*last_lsn` is the last one, or
  * `after_lsn` where there are none. WF_DAMAGE: some were dropped. */
 enum wf_status engine_replay_archive(struct wf_engine *engine, wal_record_fn on_record, void *ctx,
                                      uint64_t after_lsn, uint64_t *last_lsn, struct wf_error *err);
 /* What the options of wf_open() ask for. Takes the mutex by itself. */
 void engine_archive_by_policy(struct wf_engine *engine);
+
+/* A reader cannot archive, nor can anybody whose manifest cannot be read. */
+enum wf_status engine_refuse_archiving(const struct wf_engine *engine, struct wf_error *err);
+
+/* --- drop.c --- */
+
+/* Carry on a drop that its record tells of, where it was cut short. */
+enum wf_status engine_finish_drop(struct wf_engine *engine, struct wf_error *err);
+/* Was this record dropped? Then `range` is what went with it. */
+bool engine_dropped(struct wf_engine *engine, uint64_t lsn, struct archive_entry *range);
+/* The event in place of records that cannot be read any more: dropped, or lost in a repair. */
+bool engine_tell_missing(struct wf_engine *engine, uint64_t lsn, wf_event_fn on_event, void *ctx);
+/* The same as an error: WF_NOT_FOUND where it was dropped, WF_DAMAGE where a repair lost it. `what`
+ * cannot be had therefore. */
+enum wf_status engine_missing(struct wf_engine *engine, uint64_t lsn, const char *what,
+                              struct wf_error *err);
 
 /* --- records by place (history.c) --- */
 
@@ -286,7 +311,13 @@ void due_stop_thread(struct wf_engine *engine);
 /* Write down that the clock jumped, if it did (jump.c). The mutex is held. */
 enum wf_status jump_watch(struct wf_engine *engine, int64_t now_ms, struct wf_error *err);
 
-/* --- commit.c; the mutex is held --- */
+/* --- commit.c --- */
+
+/* As wf_enqueue(), for a command of the core's. */
+enum wf_status engine_enqueue(struct wf_engine *engine, struct command *command,
+                              struct wf_pending *pending, struct wf_error *err);
+
+/* Below, the mutex is held. */
 
 /* Log and apply what was decided, without waiting. */
 enum wf_status engine_append_decision(struct wf_engine *engine, const struct command *command,

@@ -3,7 +3,10 @@
 
 #include "engine/core/ledger.h"
 #include "engine/core/text.h"
+#include "engine/hex.h"
+#include "wal/wal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +72,31 @@ static const char *join(struct codec_arena *arena, const char *first, const char
     const char *copy =
         copy_text(arena, (struct bytes_view){(const uint8_t *)text, strlen(text)}, failed);
     return copy == NULL ? "" : copy;
+}
+
+/* Which records were dropped, and a hash that stands for them. */
+static void set_range(struct codec_arena *arena, uint64_t first_lsn, uint64_t last_lsn,
+                      const char *hash_name, struct bytes_view hash, struct wf_event *out,
+                      bool *failed) {
+    char text[2 * WAL_HASH_SIZE + 1];
+    const uint64_t lsns[] = {first_lsn, last_lsn};
+    struct wf_field *data = codec_arena_alloc(arena, 3 * sizeof(*data));
+    if (data == NULL) {
+        *failed = true;
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)lsns[i]);
+        data[i].name = i == 0 ? "first_lsn" : "last_lsn";
+        data[i].value = copy_text(arena, text_view(text), failed);
+    }
+    if (hash.size == WAL_HASH_SIZE) {
+        hex_encode(hash.data, hash.size, text);
+        data[2] = (struct wf_field){.name = hash_name,
+                                    .value = copy_text(arena, text_view(text), failed)};
+    }
+    out->data = data;
+    out->data_count = hash.size == WAL_HASH_SIZE ? 3 : 2;
 }
 
 /* The account of this index, and an amount in its currency. */
@@ -305,6 +333,15 @@ static void set_members(struct codec_arena *arena, const struct record *record,
     case EVENT_REFERENCE_SET:
         set_ledger_members(arena, record, event, out, failed);
         return;
+    case EVENT_ARCHIVE_DROPPED:
+        out->reason = copy_text(arena, event->as.archive_dropped.reason, failed);
+        set_range(arena, event->as.archive_dropped.first_lsn, event->as.archive_dropped.last_lsn,
+                  "state_hash", event->as.archive_dropped.state_hash, out, failed);
+        return;
+    case EVENT_SEGMENT_DROPPED:
+        set_range(arena, event->as.segment_dropped.first_lsn, event->as.segment_dropped.last_lsn,
+                  "root", event->as.segment_dropped.root, out, failed);
+        return;
     }
 }
 
@@ -342,6 +379,23 @@ bool event_out_lost(uint64_t lsn, wf_event_fn on_event, void *ctx) {
                                  .subject = "",
                                  .event = "record_lost",
                                  .reason = "the record was damaged and a repair dropped it",
+                                 .count = 1};
+    return on_event(ctx, &out);
+}
+
+bool event_out_dropped(const struct archive_entry *range, uint64_t lsn, wf_event_fn on_event,
+                       void *ctx) {
+    char reason[160];
+    (void)snprintf(reason, sizeof(reason),
+                   "LSN %" PRIu64 " to %" PRIu64 " were dropped from the archive; record %" PRIu64
+                   " says when and why",
+                   range->first_lsn, range->last_lsn, range->dropped_lsn);
+    const struct wf_event out = {.lsn = lsn,
+                                 .command = "archive.drop",
+                                 .subject = "",
+                                 .event = "records_dropped",
+                                 .actor = range->dropped_by[0] == '\0' ? NULL : range->dropped_by,
+                                 .reason = reason,
                                  .count = 1};
     return on_event(ctx, &out);
 }

@@ -4,10 +4,12 @@
 
 #include "engine/core/text.h"
 #include "engine/event_out.h"
+#include "engine/origin.h"
 #include "engine/record_reader.h"
 #include "engine/workflow_out.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,7 +179,8 @@ enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_
     }
     struct record_reader reader;
     record_reader_init(&reader, engine);
-    bool more = status != WF_OK || lost_lsn == 0 || event_out_lost(lost_lsn, on_event, ctx);
+    bool more =
+        status != WF_OK || lost_lsn == 0 || engine_tell_missing(engine, lost_lsn, on_event, ctx);
     for (size_t i = 0; status == WF_OK && more && i < count; i++) {
         status = record_reader_read(&reader, links[i], err);
         if (status == WF_OK) {
@@ -244,6 +247,21 @@ static enum wf_status apply_links(struct wf_engine *engine, const struct record_
     return status;
 }
 
+/* The links end at a record that cannot be read. Where it was dropped, and the wanted LSN was not,
+ * the workflow begins as it was after the last dropped record. */
+static enum wf_status begin_behind(struct wf_engine *engine, struct bytes_view id,
+                                   uint64_t lost_lsn, uint64_t lsn, struct state *state,
+                                   struct wf_error *err) {
+    struct archive_entry range;
+    if (engine_dropped(engine, lost_lsn, &range) && lsn >= archive_dropped_lsn(engine->archive)) {
+        return origin_load_workflow(engine->archive, id, state, err);
+    }
+    char what[COMMAND_ID_MAX + 64];
+    (void)snprintf(what, sizeof(what), "the past of \"%.*s\" cannot be rebuilt", (int)id.size,
+                   (const char *)id.data);
+    return engine_missing(engine, lost_lsn, what, err);
+}
+
 enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id, uint64_t lsn,
                                   struct state *state, struct workflow **workflow,
                                   struct wf_error *err) {
@@ -267,10 +285,7 @@ enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id
                                       &lost_lsn, err);
     }
     if (status == WF_OK && lost_lsn != 0) {
-        status = error_set(err, WF_DAMAGE,
-                           "the past of \"%.*s\" cannot be rebuilt: LSN %" PRIu64
-                           " was lost in a repair",
-                           (int)id.size, (const char *)id.data, lost_lsn);
+        status = begin_behind(engine, id, lost_lsn, lsn, state, err);
     }
     if (status == WF_OK) {
         status = apply_links(engine, links, count, state, err);
@@ -377,6 +392,19 @@ static enum wf_status walk_record(void *ctx, const struct wal_record *wal_record
     return status == WF_OK && !more ? WF_CONFLICT : status; /* any status but WF_OK ends the walk */
 }
 
+/* One event for each drop that took some of the wanted records. False: the host asked to stop. */
+static bool tell_dropped(struct wf_engine *engine, uint64_t first_lsn, uint64_t last_lsn,
+                         wf_event_fn on_event, void *ctx) {
+    struct archive_entry range;
+    uint64_t lsn = first_lsn == 0 ? 1 : first_lsn;
+    bool more = true;
+    while (more && lsn <= last_lsn && engine_dropped(engine, lsn, &range)) {
+        more = event_out_dropped(&range, lsn, on_event, ctx);
+        lsn = range.last_lsn + 1;
+    }
+    return more;
+}
+
 enum wf_status wf_replay(struct wf_engine *engine, uint64_t first_lsn, uint64_t last_lsn,
                          const char *id, wf_event_fn on_event, void *ctx, struct wf_error *err) {
     struct event_walk walk = {.engine = engine, .id = id, .on_event = on_event, .ctx = ctx};
@@ -385,7 +413,11 @@ enum wf_status wf_replay(struct wf_engine *engine, uint64_t first_lsn, uint64_t 
      * same.
      */
     (void)wf_sync(engine, NULL);
-    enum wf_status status = wal_walk(engine->wal, first_lsn, last_lsn, walk_record, &walk, err);
+    enum wf_status status = WF_OK;
+    walk.stopped = !tell_dropped(engine, first_lsn, last_lsn, on_event, ctx);
+    if (!walk.stopped) {
+        status = wal_walk(engine->wal, first_lsn, last_lsn, walk_record, &walk, err);
+    }
     codec_arena_deinit(&walk.arena);
     return walk.stopped ? WF_OK : status;
 }

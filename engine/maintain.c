@@ -4,6 +4,7 @@
 #include "engine/damage.h"
 #include "engine/definition_yaml.h"
 #include "engine/hex.h"
+#include "store/archive_state.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -333,6 +334,25 @@ static enum wf_status make_copy_folder(struct io *io, const char *path, struct w
                                                    : status;
 }
 
+/* What stands for dropped records. */
+static enum wf_status copy_origin(struct wf_engine *reader, const char *to_archive,
+                                  struct wf_error *err) {
+    struct wal_segment_info info = {.size = 0};
+    uint64_t lsn = archive_dropped_lsn(reader->archive);
+    enum io_kind kind;
+    if (lsn == 0) {
+        return WF_OK;
+    }
+    archive_state_name(lsn, info.name);
+    char *path = io_path_join(reader->archive_dir, info.name);
+    enum wf_status status = path == NULL
+                                ? error_set(err, WF_NO_MEMORY, "no memory for a path")
+                                : reader->io->ops->stat(reader->io, path, &kind, &info.size, err);
+    free(path);
+    return status == WF_OK ? copy_segment(reader->io, reader->archive_dir, to_archive, &info, err)
+                           : status;
+}
+
 /* Copy the archives that the reader knows, then the manifest that names them. */
 static enum wf_status copy_archives(struct wf_engine *reader, const char *to,
                                     struct wf_error *err) {
@@ -351,6 +371,9 @@ static enum wf_status copy_archives(struct wf_engine *reader, const char *to,
         if (entry.dropped_lsn == 0) {
             status = copy_segment(io, reader->archive_dir, to_archive, &info, err);
         }
+    }
+    if (status == WF_OK) {
+        status = copy_origin(reader, to_archive, err);
     }
     if (status == WF_OK) {
         status = archive_write_manifest(reader->archive, to_archive, err);

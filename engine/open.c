@@ -270,13 +270,13 @@ static enum wf_status open_log(struct wf_engine *engine, const struct wal_positi
     struct replayer replayer = {.engine = engine,
                                 .state = &engine->state,
                                 .arena = &engine->arena,
-                                .after_lsn = engine->snapshot_lsn,
+                                .after_lsn = engine_begins_after(engine),
                                 .last = engine->last};
     const struct wal_position *from = position->size > 0 ? position : NULL;
     enum wf_status status = WF_OK;
     engine->recovering = true;
     if (from == NULL) {
-        status = engine_replay_archive(engine, replay_record, &replayer, engine->snapshot_lsn,
+        status = engine_replay_archive(engine, replay_record, &replayer, replayer.after_lsn,
                                        &replayer.after_lsn, err);
     }
     if (status != WF_OK) {
@@ -349,6 +349,11 @@ static enum wf_status recover_from_log(struct wf_engine *engine, const char *why
     }
     engine->digest_sum = (struct digest_sum){0};
     engine->last = (struct record_link){0};
+    engine->origin_lsn = 0;
+    status = engine_load_origin(engine, err);
+    if (status != WF_OK) {
+        return status;
+    }
     const struct wal_position beginning = {0};
     return open_log(engine, &beginning, minimum_lsn, limit_lsn, report, err);
 }
@@ -464,6 +469,7 @@ static enum wf_status open_owner(struct wf_engine *engine, const struct folder *
     }
     if (status == WF_OK) {
         lock_publish(engine->lock, wal_durable_lsn(engine->wal));
+        status = engine_finish_drop(engine, err);
     }
     return status;
 }

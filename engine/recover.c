@@ -2,6 +2,7 @@
  * commands and never decide(), so that a changed rule does not change the past. */
 #include "engine/engine.h"
 
+#include "engine/origin.h"
 #include "engine/replay.h"
 
 #include <inttypes.h>
@@ -105,9 +106,10 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
     due_forget(engine);
     engine->digest_sum = (struct digest_sum){0};
     engine->last = (struct record_link){0};
+    engine->origin_lsn = 0;
     struct snapshot_meta meta;
     if (engine->snapshot == NULL || !engine->snapshot->ops->meta(engine->snapshot, &meta)) {
-        return WF_OK;
+        return engine_load_origin(engine, err);
     }
     enum wf_status status =
         checkpoint_meta_decode(&meta, position, &engine->digest_sum, &engine->last, err);
@@ -120,6 +122,21 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
         status = engine_load_tasks(engine, err);
     }
     return status;
+}
+
+enum wf_status engine_load_origin(struct wf_engine *engine, struct wf_error *err) {
+    enum wf_status status = engine_open_archive_early(engine, err);
+    if (status == WF_OK) {
+        status = origin_load(engine->archive, &engine->state, &engine->origin_lsn, err);
+    }
+    if (status == WF_OK && engine->origin_lsn != 0) {
+        engine->last = (struct record_link){engine->origin_lsn, 0};
+    }
+    return status;
+}
+
+uint64_t engine_begins_after(const struct wf_engine *engine) {
+    return engine->snapshot_lsn != 0 ? engine->snapshot_lsn : engine->origin_lsn;
 }
 
 enum wf_status engine_drop_snapshot(struct wf_engine *engine, const char *why,
@@ -169,15 +186,15 @@ static enum wf_status retire_definitions(struct wf_engine *engine, struct wf_err
 enum wf_status engine_check_reach(const struct wf_engine *engine, struct wf_error *err) {
     uint64_t live = wal_first_live_lsn(engine->wal);
     uint64_t archived = engine->archive == NULL ? 0 : archive_last_lsn(engine->archive);
+    uint64_t next = engine_begins_after(engine) + 1;
     /* From the snapshot on, or from the archive on where that reaches back to the snapshot. */
-    if (live <= engine->snapshot_lsn + 1 ||
-        (wal_first_lsn(engine->wal) <= engine->snapshot_lsn + 1 && live <= archived + 1)) {
+    if (live <= next || (wal_first_lsn(engine->wal) <= next && live <= archived + 1)) {
         return WF_OK;
     }
     return error_set(err, WF_DAMAGE,
                      "the log begins at LSN %" PRIu64 ", but the snapshot ends at LSN %" PRIu64
                      ": the records between them are missing",
-                     wal_first_lsn(engine->wal), engine->snapshot_lsn);
+                     wal_first_lsn(engine->wal), next - 1);
 }
 
 static enum wf_status rebuild(struct wf_engine *engine, struct wf_error *err) {
@@ -200,10 +217,10 @@ static enum wf_status rebuild(struct wf_engine *engine, struct wf_error *err) {
     struct replayer replayer = {.engine = engine,
                                 .state = &engine->state,
                                 .arena = &engine->arena,
-                                .after_lsn = engine->snapshot_lsn,
+                                .after_lsn = engine_begins_after(engine),
                                 .last = engine->last};
     engine->recovering = true;
-    status = wal_walk(engine->wal, engine->snapshot_lsn + 1, wal_durable_lsn(engine->wal),
+    status = wal_walk(engine->wal, engine_begins_after(engine) + 1, wal_durable_lsn(engine->wal),
                       replay_record, &replayer, err);
     status = replay_finish(&replayer, status, err);
     engine->recovering = false;

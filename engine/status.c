@@ -46,6 +46,8 @@ static enum wf_status fill_from_state(struct wf_engine *engine, bool with_hash,
         out->counts[i] = state->store.workflow_counts[i];
     }
     out->refusals = state->store.refusals;
+    out->dropped_lsn = state->store.dropped_lsn;
+    out->drop_lsn = state->store.drop_lsn;
     out->memory_bytes = cache_memory(engine);
     out->test_clock = state->store.test_clock;
     out->now_ms = state->store.test_clock ? state->store.clock_ms : engine_now_ms(engine);

@@ -2,50 +2,13 @@
 #include "engine/engine.h"
 
 #include "engine/core/reference.h"
-#include "engine/replay.h"
+#include "engine/origin.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { PROGRESS_EVERY = 10000, DESCRIPTION_MAX = 300 };
-
-struct verify_walk {
-    struct replayer replayer;
-    void (*on_progress)(void *ctx, uint64_t lsn, uint64_t last);
-    void *ctx;
-    uint64_t last;
-};
-
-static enum wf_status verify_record(void *ctx, const struct wal_record *record,
-                                    struct wf_error *err) {
-    struct verify_walk *walk = ctx;
-    if (walk->on_progress != NULL && record->lsn % PROGRESS_EVERY == 0) {
-        walk->on_progress(walk->ctx, record->lsn, walk->last);
-    }
-    return replay_record(&walk->replayer, record, err);
-}
-
-/* Rebuild into `state`, which is initialised, everything up to `last`. */
-static enum wf_status rebuild(struct wf_engine *engine, struct state *state, uint64_t last,
-                              void (*on_progress)(void *, uint64_t, uint64_t), void *ctx,
-                              struct wf_error *err) {
-    if (wal_first_lsn(engine->wal) > 1) {
-        return error_set(err, WF_NOT_FOUND,
-                         "the log begins at LSN %" PRIu64 ": what was before it is not here",
-                         wal_first_lsn(engine->wal));
-    }
-    struct codec_arena arena;
-    codec_arena_init(&arena);
-    struct verify_walk walk = {.replayer = {.state = state, .arena = &arena},
-                               .on_progress = on_progress,
-                               .ctx = ctx,
-                               .last = last};
-    enum wf_status status = wal_walk(engine->wal, 1, last, verify_record, &walk, err);
-    status = replay_finish(&walk.replayer, status, err);
-    codec_arena_deinit(&arena);
-    return status;
-}
+enum { DESCRIPTION_MAX = 300 };
 
 /* --- naming the first difference --- */
 
@@ -374,7 +337,7 @@ enum wf_status wf_replay_verify(struct wf_engine *engine,
     if (status != WF_OK) {
         return status;
     }
-    status = rebuild(engine, &rebuilt, last, on_progress, ctx, err);
+    status = origin_rebuild(engine, &rebuilt, last, on_progress, ctx, err);
     if (status == WF_OK) {
         struct digest_sum sum;
         const struct digest_sum nothing = {0};
@@ -387,5 +350,8 @@ enum wf_status wf_replay_verify(struct wf_engine *engine,
         status = report_difference(engine, &rebuilt, state_hash, kept, err);
     }
     state_deinit(&rebuilt);
+    if (status == WF_OK) {
+        status = origin_check(engine, err);
+    }
     return status == WF_OK ? check_snapshot(engine, err) : status;
 }

@@ -469,7 +469,8 @@ struct wf_event {
     int64_t time_ms;
     const char *command; /* "workflow.submit", … */
     const char *subject; /* id of the workflow, name of the definition; "" for the store */
-    const char *event;   /* "stage_activated", …; "record_lost" where a repair dropped it */
+    const char *event;   /* "stage_activated", …; "record_lost" where a repair dropped it,
+                            "records_dropped" where they were dropped from the archive */
     const char
         *stage; /* NULL where the event has none; "stage 3" where its definition is not at hand */
     const char *step;
@@ -704,6 +705,8 @@ struct wf_store_status {
     char notes[512];     /* what opening had to do, in words; "" for nothing */
     int64_t next_due_ms; /* no deadline is earlier than this; 0: there is none */
     uint64_t archive_bytes;
+    uint64_t dropped_lsn; /* the records up to here were dropped from the archive; 0: none */
+    uint64_t drop_lsn;    /* of the record that says so */
 };
 /* `with_hash` false leaves state_hash empty and costs nothing. */
 WF_API enum wf_status wf_status_get(struct wf_engine *engine, bool with_hash,
@@ -711,7 +714,9 @@ WF_API enum wf_status wf_status_get(struct wf_engine *engine, bool with_hash,
 WF_API const char *wf_workflow_status_name(unsigned status); /* 1..7; NULL beyond */
 
 /* Rebuild the state from the first record, archives included, and compare with the one that is
- * kept. WF_DIVERGENCE: `err` names the first difference with its LSN, what was expected and what is
+ * kept. Where the first records were dropped it begins with the state that stands for them, which
+ * must have the hash that the record of the drop names: what came before is not verified again.
+ * WF_DIVERGENCE: `err` names the first difference with its LSN, what was expected and what is
  * there. `on_progress` may be NULL. */
 WF_API enum wf_status wf_replay_verify(struct wf_engine *engine,
                                        void (*on_progress)(void *ctx, uint64_t lsn, uint64_t last),
@@ -883,10 +888,39 @@ struct wf_archive {
     int64_t first_ms, last_ms;   /* times of its records */
     char root[WF_HASH_HEX];      /* Merkle root of its segment */
     char sha256[WF_HASH_HEX];    /* of the file */
+    uint64_t dropped_lsn;        /* of the record that says it was dropped; 0: it is here */
+    int64_t dropped_ms;
+    const char *dropped_by;
 };
 typedef bool (*wf_archive_fn)(void *ctx, const struct wf_archive *archive);
 WF_API enum wf_status wf_archive_list(struct wf_engine *engine, wf_archive_fn on_archive, void *ctx,
                                       struct wf_error *err);
+/* What is to be dropped, by whom and why. Zero it first. */
+struct wf_archive_drop {
+    uint64_t before_lsn; /* archives that end before this LSN … */
+    int64_t before_ms;   /* … or before this time: one of the two */
+    const char *actor;
+    const char *reason;
+    const char *key;                                             /* idempotency key; optional */
+    void (*on_progress)(void *ctx, uint64_t lsn, uint64_t last); /* may be NULL */
+    void *ctx;
+};
+struct wf_archive_dropped {
+    uint64_t lsn;  /* of the record that says so */
+    bool replayed; /* the key was used before: this is what went then */
+    uint64_t segments, first_lsn, last_lsn;
+    uint64_t bytes; /* of the files that went */
+};
+/* Drop the oldest archives for good. A record of the log says which, by whom and why, and is
+ * durable before anything goes. What remains can be proved as before: the hashes of the dropped
+ * records are kept, and so is the state after the last of them, from which wf_replay_verify(), and
+ * an opening whose snapshot is lost, then begin. Reads every record that goes, and holds that state
+ * in memory. Commands go on meanwhile; a crash at any instant leaves all of it, or a drop that the
+ * next opening carries on. A dropped record is WF_NOT_FOUND with words that say so, and
+ * "records_dropped" in a history. WF_REFUSED: nothing lies wholly before that. WF_DAMAGE: what is
+ * to go cannot be read. `report` may be NULL. */
+WF_API enum wf_status wf_archive_drop(struct wf_engine *engine, const struct wf_archive_drop *drop,
+                                      struct wf_archive_dropped *report, struct wf_error *err);
 /* Decompress and check every archive of the store in `dir`, as wf_log_verify() does with all of the
  * log. */
 WF_API enum wf_status wf_archive_verify(const char *dir, wf_finding_fn on_finding, void *ctx,

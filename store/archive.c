@@ -2,6 +2,9 @@
  * archive_read.c. */
 #include "store/archive_inner.h"
 
+#include "store/archive_state.h"
+#include "wal/segment.h"
+
 #include "wal/directory.h"
 
 #include <inttypes.h>
@@ -247,10 +250,47 @@ enum wf_status archive_write_manifest(struct archive *archive, const char *dir,
     return status;
 }
 
+/* --- what was dropped --- */
+
+static uint64_t dropped_lsn(const struct archive_manifest *manifest) {
+    uint64_t last = 0;
+    for (size_t i = 0; i < manifest->count && manifest->entries[i].dropped_lsn != 0; i++)
+        last = manifest->entries[i].last_lsn;
+    return last;
+}
+
+uint64_t archive_dropped_lsn(struct archive *archive) {
+    pthread_mutex_lock(&archive->mutex);
+    uint64_t last = dropped_lsn(&archive->manifest);
+    pthread_mutex_unlock(&archive->mutex);
+    return last;
+}
+
+bool archive_dropped(struct archive *archive, uint64_t lsn, struct archive_entry *range) {
+    pthread_mutex_lock(&archive->mutex);
+    const struct archive_manifest *manifest = &archive->manifest;
+    const struct archive_entry *found = archive_manifest_find(manifest, lsn);
+    bool dropped = found != NULL && found->dropped_lsn != 0;
+    if (dropped) {
+        *range = *found;
+        for (size_t i = 0; i < manifest->count; i++) {
+            const struct archive_entry *entry = &manifest->entries[i];
+            if (entry->dropped_lsn != found->dropped_lsn)
+                continue;
+            range->first_lsn =
+                entry->first_lsn < range->first_lsn ? entry->first_lsn : range->first_lsn;
+            range->last_lsn = entry->last_lsn;
+        }
+    }
+    pthread_mutex_unlock(&archive->mutex);
+    return dropped;
+}
+
 /* --- what a crash left --- */
 
 struct strays {
     struct archive *archive;
+    uint64_t live_lsn;
     char names[64][ARCHIVE_NAME_SIZE + 16];
     size_t count;
 };
@@ -261,34 +301,46 @@ static bool has_suffix(const char *name, const char *suffix) {
     return size >= suffix_size && strcmp(name + size - suffix_size, suffix) == 0;
 }
 
-static bool is_known(const struct archive *archive, const char *name) {
+static const struct archive_entry *find_name(const struct archive *archive, const char *name) {
     for (size_t i = 0; i < archive->manifest.count; i++) {
-        const struct archive_entry *entry = &archive->manifest.entries[i];
-        if (entry->dropped_lsn == 0 && strcmp(entry->name, name) == 0)
-            return true;
+        if (strcmp(archive->manifest.entries[i].name, name) == 0)
+            return &archive->manifest.entries[i];
     }
-    return false;
+    return NULL;
+}
+
+/* An archive whose segment is gone is the only one to have its records, manifest or not. */
+static bool is_stray_archive(const struct strays *strays, const char *name) {
+    const struct archive_entry *entry = find_name(strays->archive, name);
+    char segment[ARCHIVE_NAME_SIZE];
+    uint64_t lsn = 0;
+    if (entry != NULL)
+        return entry->dropped_lsn != 0;
+    (void)snprintf(segment, sizeof segment, "%.*s", (int)(strlen(name) - strlen(".gz")), name);
+    return wal_segment_name_parse(segment, &lsn) && lsn >= strays->live_lsn;
+}
+
+static bool is_stray_state(const struct strays *strays, const char *name) {
+    char known[ARCHIVE_STATE_NAME_SIZE];
+    archive_state_name(dropped_lsn(&strays->archive->manifest), known);
+    return strcmp(name, known) != 0;
 }
 
 static bool see_stray(void *ctx, const char *name) {
     struct strays *strays = ctx;
-    bool ours = has_suffix(name, ".seg.gz") || has_suffix(name, working_suffix);
-    if (ours && !is_known(strays->archive, name) && strlen(name) < sizeof strays->names[0])
+    bool stray = has_suffix(name, working_suffix) ||
+                 (has_suffix(name, ".seg.gz") && is_stray_archive(strays, name)) ||
+                 (has_suffix(name, ".state.gz") && is_stray_state(strays, name));
+    if (stray && strlen(name) < sizeof strays->names[0])
         (void)snprintf(strays->names[strays->count++], sizeof strays->names[0], "%s", name);
     return strays->count < sizeof strays->names / sizeof strays->names[0];
 }
 
-enum wf_status archive_tidy(struct archive *archive, struct wf_error *err) {
+static enum wf_status remove_strays(struct strays *strays, struct wf_error *err) {
+    struct archive *archive = strays->archive;
     struct io *io = archive->io;
-    struct strays *strays = calloc(1, sizeof *strays);
-    if (strays == NULL)
-        return error_set(err, WF_NO_MEMORY, "no memory to look at the archives");
-    strays->archive = archive;
-    enum io_kind kind;
-    uint64_t size;
-    enum wf_status status = io->ops->stat(io, archive->dir, &kind, &size, err);
-    if (status == WF_OK && kind == IO_DIRECTORY)
-        status = io->ops->list(io, archive->dir, see_stray, strays, err);
+    strays->count = 0;
+    enum wf_status status = io->ops->list(io, archive->dir, see_stray, strays, err);
     for (size_t i = 0; status == WF_OK && i < strays->count; i++) {
         char *path = io_path_join(archive->dir, strays->names[i]);
         status = path == NULL ? error_set(err, WF_NO_MEMORY, "no memory for a path")
@@ -297,6 +349,24 @@ enum wf_status archive_tidy(struct archive *archive, struct wf_error *err) {
     }
     if (status == WF_OK && strays->count > 0)
         status = io->ops->sync_directory(io, archive->dir, err);
+    return status;
+}
+
+enum wf_status archive_tidy(struct archive *archive, uint64_t live_lsn, struct wf_error *err) {
+    struct io *io = archive->io;
+    struct strays *strays = calloc(1, sizeof *strays);
+    if (strays == NULL)
+        return error_set(err, WF_NO_MEMORY, "no memory to look at the archives");
+    strays->archive = archive;
+    strays->live_lsn = live_lsn;
+    enum io_kind kind;
+    uint64_t size;
+    enum wf_status status = io->ops->stat(io, archive->dir, &kind, &size, err);
+    bool more = status == WF_OK && kind == IO_DIRECTORY;
+    while (status == WF_OK && more) {
+        status = remove_strays(strays, err);
+        more = strays->count == sizeof strays->names / sizeof strays->names[0];
+    }
     free(strays);
     return status;
 }
@@ -335,5 +405,5 @@ enum wf_status archive_drop(struct archive *archive, uint64_t before_lsn,
     archive->manifest = next;
     archive_cache_deinit(archive);
     pthread_mutex_unlock(&archive->mutex);
-    return archive_tidy(archive, err); /* the files are strays now */
+    return archive_tidy(archive, UINT64_MAX, err); /* the files are strays now */
 }

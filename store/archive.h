@@ -40,8 +40,10 @@ struct archive_options {
 enum wf_status archive_add(struct archive *archive, const char *wal_dir,
                            const struct wal_segment_info *segment,
                            const struct archive_options *options, struct wf_error *err);
-/* Remove files that no manifest knows: the remains of a crash. */
-enum wf_status archive_tidy(struct archive *archive, struct wf_error *err);
+/* Remove the remains of a crash: files that are not finished, that were dropped, or whose segment
+ * is still in the log, which begins at `live_lsn`. An archive that the manifest does not name and
+ * that nothing else has stays: perhaps it is the manifest that was lost. */
+enum wf_status archive_tidy(struct archive *archive, uint64_t live_lsn, struct wf_error *err);
 
 /* Write the manifest, as it is known here, into another folder, which holds copies of the files. */
 enum wf_status archive_write_manifest(struct archive *archive, const char *dir,
@@ -57,6 +59,11 @@ struct archive_drop {
  * first, then the files. */
 enum wf_status archive_drop(struct archive *archive, uint64_t before_lsn,
                             const struct archive_drop *why, struct wf_error *err);
+/* The last LSN that was dropped; 0: none was. All before it were dropped too. */
+uint64_t archive_dropped_lsn(struct archive *archive);
+/* Was this record dropped? Then `range` is what went with it: LSNs, and who, when and by which
+ * record. */
+bool archive_dropped(struct archive *archive, uint64_t lsn, struct archive_entry *range);
 
 /* Read one record by decompressing one block. `record->payload` lives in `buffer`. WF_NOT_FOUND: it
  * is not here, or was dropped. WF_DAMAGE. */

@@ -30,7 +30,7 @@ static enum wf_status find_entry(struct archive *archive, uint64_t lsn, struct a
     if (found->dropped_lsn != 0)
         return error_set(err, WF_NOT_FOUND,
                          "LSN %" PRIu64 " was dropped from the archive with LSN %" PRIu64
-                         " to %" PRIu64 "%s%s; record %" PRIu64 " says so",
+                         " to %" PRIu64 "%s%s; record %" PRIu64 " says when and why",
                          lsn, found->first_lsn, found->last_lsn,
                          found->dropped_by[0] == '\0' ? "" : " by ", found->dropped_by,
                          found->dropped_lsn);

@@ -7,6 +7,7 @@
 #include "engine/core/keys.h"
 #include "engine/core/ledger.h"
 #include "engine/core/migrate.h"
+#include "engine/core/retention.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
@@ -65,6 +66,10 @@ static enum wf_status reserve_event(struct state *state, const struct record *re
     case EVENT_HOLD_ENDED:
     case EVENT_REFERENCE_SET:
         return ledger_reserve(state, record, event, err);
+    case EVENT_ARCHIVE_DROPPED:
+        return retention_reserve(state, record, event, err);
+    case EVENT_SEGMENT_DROPPED:
+        return WF_OK;
     }
     return error_set(err, WF_DAMAGE, "record %" PRIu64 " holds an event of unknown kind %d",
                      record->lsn, (int)event->kind);
@@ -104,6 +109,7 @@ static void find_subject(struct state *state, const struct record *record) {
     case COMMAND_CLOCK_ADVANCE:
     case COMMAND_LOG_REPAIR:
     case COMMAND_CLOCK_JUMP:
+    case COMMAND_ARCHIVE_DROP:
         return;
     }
 }
@@ -207,6 +213,10 @@ static void apply_event(struct state *state, const struct record *record, struct
     case EVENT_HOLD_ENDED:
     case EVENT_REFERENCE_SET:
         ledger_apply(state, record, event);
+        return;
+    case EVENT_ARCHIVE_DROPPED:
+    case EVENT_SEGMENT_DROPPED:
+        retention_apply(state, record, event);
         return;
     }
 }

@@ -56,6 +56,8 @@ const char *command_kind_name(enum command_kind kind) {
         return "calendar.set";
     case COMMAND_FEE_RULE_SET:
         return "fee_rule.set";
+    case COMMAND_ARCHIVE_DROP:
+        return "archive.drop";
     }
     return NULL;
 }
@@ -90,6 +92,7 @@ bool command_is_about_workflow(enum command_kind kind) {
     case COMMAND_INSTRUMENT_SET:
     case COMMAND_CALENDAR_SET:
     case COMMAND_FEE_RULE_SET:
+    case COMMAND_ARCHIVE_DROP:
         break;
     }
     return false;

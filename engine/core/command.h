@@ -48,6 +48,7 @@ enum command_kind {
     COMMAND_INSTRUMENT_SET = 37,
     COMMAND_CALENDAR_SET = 38,
     COMMAND_FEE_RULE_SET = 39,
+    COMMAND_ARCHIVE_DROP = 50,
 };
 
 /* "workflow.submit" and the like, as wfctl and the history name them; NULL for an unknown value. */
@@ -74,6 +75,12 @@ struct operation {
     struct bytes_view fee_rule;
     struct bytes_view hold; /* name of the hold on `from` */
     int64_t expires_in_ms;  /* of a new hold; 0: never */
+};
+
+/* A segment that is dropped: what the archive knows of it. */
+struct dropped_segment {
+    uint64_t first_lsn, last_lsn;
+    struct bytes_view root; /* Merkle root of its records, 32 bytes */
 };
 
 struct command {
@@ -167,6 +174,13 @@ struct command {
         struct {
             uint32_t stage; /* its index; now_ms is the clock, or the test clock's step */
         } timer_fire;
+        struct {
+            const struct dropped_segment *segments; /* in order; the archive chose them */
+            size_t count;
+            struct bytes_view peaks;      /* of the tree of all records up to the last of them */
+            struct bytes_view state_hash; /* of the state after the last of them, 32 bytes */
+            struct bytes_view reason;
+        } archive_drop;
         struct {
             int64_t expected_ms; /* what the clock should have read; now_ms is what it reads */
         } clock_jump;

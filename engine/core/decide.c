@@ -8,6 +8,7 @@
 #include "engine/core/ledger.h"
 #include "engine/core/migrate.h"
 #include "engine/core/reference.h"
+#include "engine/core/retention.h"
 #include "engine/core/rollback.h"
 #include "engine/core/task.h"
 #include "engine/core/text.h"
@@ -110,6 +111,7 @@ static bool check_subject(const struct command *command, struct decision *decisi
     case COMMAND_CLOCK_ADVANCE:
     case COMMAND_LOG_REPAIR:
     case COMMAND_CLOCK_JUMP:
+    case COMMAND_ARCHIVE_DROP:
         return true;
     }
     decision_fail(decision, WF_USAGE, "there is no command of kind %d", (int)command->kind);
@@ -197,6 +199,9 @@ static void dispatch(const struct state *state, const struct command *command,
     case COMMAND_CALENDAR_SET:
     case COMMAND_FEE_RULE_SET:
         reference_decide_set(state, command, decision);
+        return;
+    case COMMAND_ARCHIVE_DROP:
+        retention_decide_drop(state, command, decision);
         return;
     }
 }

@@ -4,6 +4,7 @@
  *
  *   store       created u8, test clock u8, clock ms zigzag, seen ms zigzag,
  *               oldest key, keys in force, 7 counts of workflows, refusals, repairs, accounts
+ *               [test clock's target zigzag [dropped LSN, LSN of the record that says so]]
  *   definition  number, added LSN, the definition (definition_bytes.c)
  *               | history LSN, offset
  *   workflow    definition number, status u8, started LSN, +LSN, started ms zigzag,
@@ -65,8 +66,12 @@ static void encode_store(const struct store_entity *store, struct bytes_buffer *
     bytes_write_varint(value, store->refusals);
     bytes_write_varint(value, store->repairs);
     bytes_write_varint(value, store->accounts);
-    if (store->clock_target_ms != 0)
+    if (store->clock_target_ms != 0 || store->dropped_lsn != 0)
         bytes_write_zigzag(value, store->clock_target_ms);
+    if (store->dropped_lsn != 0) {
+        bytes_write_varint(value, store->dropped_lsn);
+        bytes_write_varint(value, store->drop_lsn);
+    }
 }
 
 static bool decode_store(struct store_entity *store, struct bytes_reader *reader) {
@@ -83,7 +88,12 @@ static bool decode_store(struct store_entity *store, struct bytes_reader *reader
     store->accounts = bytes_read_varint(reader);
     bool on_its_way = bytes_reader_left(reader) > 0;
     store->clock_target_ms = on_its_way ? bytes_read_zigzag(reader) : 0;
-    if (on_its_way && store->clock_target_ms == 0)
+    bool dropped = bytes_reader_left(reader) > 0;
+    store->dropped_lsn = dropped ? bytes_read_varint(reader) : 0;
+    store->drop_lsn = dropped ? bytes_read_varint(reader) : 0;
+    if (on_its_way && store->clock_target_ms == 0 && store->dropped_lsn == 0)
+        return false;
+    if (dropped && (store->dropped_lsn == 0 || store->drop_lsn <= store->dropped_lsn))
         return false;
     return bytes_reader_done(reader) && store->key_next >= store->key_first;
 }

@@ -82,6 +82,10 @@ const char *event_kind_name(enum event_kind kind) {
         return "hold_ended";
     case EVENT_REFERENCE_SET:
         return "reference_set";
+    case EVENT_ARCHIVE_DROPPED:
+        return "archive_dropped";
+    case EVENT_SEGMENT_DROPPED:
+        return "segment_dropped";
     }
     return NULL;
 }

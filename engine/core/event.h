@@ -66,6 +66,8 @@ enum event_kind {
     EVENT_HOLD_PLACED = 43,
     EVENT_HOLD_ENDED = 44,
     EVENT_REFERENCE_SET = 45,
+    EVENT_ARCHIVE_DROPPED = 70, /* records are gone: which, why, and what stands for them */
+    EVENT_SEGMENT_DROPPED = 71, /* one of the segments that they stood in */
 };
 
 /* "stage_activated" and the like; NULL for an unknown value. */
@@ -197,6 +199,13 @@ struct event {
             uint64_t first_lsn, last_lsn;
             struct bytes_view copy;
         } log_repaired;
+        struct {
+            uint64_t first_lsn, last_lsn;
+            struct bytes_view reason;
+            struct bytes_view peaks;      /* as in the command */
+            struct bytes_view state_hash; /* likewise */
+        } archive_dropped;
+        struct dropped_segment segment_dropped;
         struct {
             uint32_t stage; /* the target; who asks is the record's actor */
             struct bytes_view reason;

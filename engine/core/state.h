@@ -213,8 +213,10 @@ struct store_entity {
     uint64_t key_first, key_next; /* sequences of the oldest key in force, and of the next */
     uint64_t workflow_counts[WORKFLOW_STATUS_COUNT];
     uint64_t refusals;
-    uint64_t repairs;  /* times that damage took records from the log */
-    uint64_t accounts; /* customers' accounts that were opened */
+    uint64_t repairs;     /* times that damage took records from the log */
+    uint64_t accounts;    /* customers' accounts that were opened */
+    uint64_t dropped_lsn; /* the records up to here were dropped from the archive; 0: none */
+    uint64_t drop_lsn;    /* of the record that says so */
 };
 
 /* What apply_reserve() set aside for the apply() that follows; empty in between. */

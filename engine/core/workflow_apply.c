@@ -167,6 +167,8 @@ static enum wf_status reserve_change(struct state *state, const struct record *r
     case EVENT_HOLD_PLACED:
     case EVENT_HOLD_ENDED:
     case EVENT_REFERENCE_SET:
+    case EVENT_ARCHIVE_DROPPED:
+    case EVENT_SEGMENT_DROPPED:
     case EVENT_COMMAND_REFUSED:
     case EVENT_CLOCK_ADVANCED:
     case EVENT_LOG_REPAIRED:
@@ -337,6 +339,8 @@ void workflow_apply(struct state *state, const struct record *record, const stru
     case EVENT_HOLD_PLACED:
     case EVENT_HOLD_ENDED:
     case EVENT_REFERENCE_SET:
+    case EVENT_ARCHIVE_DROPPED:
+    case EVENT_SEGMENT_DROPPED:
     case EVENT_COMMAND_REFUSED:
     case EVENT_CLOCK_ADVANCED:
     case EVENT_LOG_REPAIRED:

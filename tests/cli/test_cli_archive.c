@@ -96,6 +96,67 @@ static void test_archive_run_takes_its_limits(void **state) {
     assert_code(ASK(fixture, 2, "archive", "run", "--keep-segments", "few"), "usage");
 }
 
+/* --- drop --- */
+
+#define DROP(fixture, code, before)                                                                \
+    ASK(fixture, code, "archive", "drop", "--before", before, "--reason", "ten years", "--actor",  \
+        "ann")
+
+static void test_archive_drop_says_what_is_gone(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    assert_code(DROP(fixture, 1, "23"), "refused");
+    ASK(fixture, 0, "workflow", "start", "loan_application", "--id", "L30");
+    json_t *answer = DROP(fixture, 0, "24");
+    assert_int_equal(number_at(answer, "segments"), 1);
+    assert_int_equal(number_at(answer, "last_lsn"), 23);
+    assert_int_equal(number_at(answer, "lsn"), 25);
+    assert_int_equal(access(archive_path(fixture), F_OK), -1);
+    json_t *list = ASK(fixture, 0, "archive", "list");
+    assert_string_equal(text_at(list, "archives.0.dropped.actor"), "ann");
+    assert_int_equal(number_at(list, "archives.0.dropped.lsn"), 25);
+    assert_contains(SAY(fixture, 0, "archive", "list"), "by ann, record 25");
+    assert_int_equal(number_at(ASK(fixture, 0, "status"), "dropped_lsn"), 23);
+    assert_contains(SAY(fixture, 0, "status"), "records up to 23");
+    assert_contains(SAY(fixture, 0, "doctor"), "the records up to 23 were dropped");
+    json_t *events = at(ASK(fixture, 0, "workflow", "history", "L1"), "events");
+    assert_string_equal(text_at(events, "0.event"), "records_dropped");
+    assert_string_equal(text_at(events, "0.actor"), "ann");
+    events = at(ASK(fixture, 0, "audit", "show", "--event", "archive_dropped"), "events");
+    assert_string_equal(text_at(events, "0.reason"), "ten years");
+    events = at(ASK(fixture, 0, "replay"), "events");
+    assert_string_equal(text_at(events, "0.event"), "records_dropped");
+    answer = ASK(fixture, 3, "workflow", "show", "L1", "--as-of", "10");
+    assert_code(answer, "not_found");
+    assert_contains(text_at(answer, "error.message"), "were dropped from the archive by ann");
+}
+
+static void test_archive_drop_leaves_the_rest_verifiable(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    ASK(fixture, 0, "workflow", "start", "loan_application", "--id", "L30");
+    DROP(fixture, 0, "2030-01-01T00:00:00Z");
+    json_t *answer = ASK(fixture, 0, "replay", "--verify");
+    assert_int_equal(number_at(answer, "from_lsn"), 24);
+    assert_contains(SAY(fixture, 0, "replay", "--verify"), "from record 24 on");
+    assert_int_equal(number_at(ASK(fixture, 0, "audit", "verify"), "records"), 2);
+    ASK(fixture, 0, "wal", "verify");
+    ASK(fixture, 0, "archive", "verify");
+    ASK(fixture, 0, "account", "check");
+    ASK(fixture, 0, "audit", "prove", "24");
+    assert_code(ASK(fixture, 3, "audit", "prove", "3"), "not_found");
+    ASK(fixture, 0, "workflow", "show", "L1"); /* the present is there */
+}
+
+static void test_archive_drop_needs_its_options(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    ASK(fixture, 2, "archive", "drop", "--before", "24", "--actor", "ann");
+    ASK(fixture, 2, "archive", "drop", "--before", "24", "--reason", "r");
+    ASK(fixture, 2, "archive", "drop", "--reason", "r", "--actor", "ann");
+    assert_code(DROP(fixture, 2, "soon"), "usage");
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void) {
@@ -105,6 +166,9 @@ int main(void) {
         TEST(test_archive_file_is_gzip_and_replays_alone),
         TEST(test_archive_damage_is_exit_4),
         TEST(test_archive_run_takes_its_limits),
+        TEST(test_archive_drop_says_what_is_gone),
+        TEST(test_archive_drop_leaves_the_rest_verifiable),
+        TEST(test_archive_drop_needs_its_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,29 @@ static void test_exec_answers_in_order_with_results(void **state) {
     assert_string_equal(text_at(answers, "2.result.activated.0"), "income_verification");
 }
 
+static void test_exec_drops_archives(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    exec_lines(fixture, 0, START("L1") START("L2"));
+    ASK(fixture, 0, "archive", "run", "--seal");
+    json_t *answers = exec_lines(
+        fixture, 0,
+        START("L3") "{\"cmd\":\"archive.drop\",\"before\":5,\"reason\":\"old\"}\n"
+                    "{\"cmd\":\"archive.drop\",\"before\":\"2030-01-01T00:00:00Z\","
+                    "\"reason\":\"old\",\"actor\":\"ann\",\"key\":\"k\"}\n"
+                    "{\"cmd\":\"archive.drop\",\"before\":\"2030-01-01T00:00:00Z\","
+                    "\"reason\":\"old\",\"actor\":\"ann\",\"key\":\"k\"}\n"
+                    "{\"cmd\":\"archive.drop\",\"before\":9,\"reason\":\"old\",\"actor\":\"ann\"}\n"
+                    "{\"cmd\":\"status\"}\n");
+    assert_string_equal(text_at(answers, "1.error.code"), "usage");
+    assert_int_equal(number_at(answers, "2.lsn"), 6);
+    assert_int_equal(number_at(answers, "2.result.last_lsn"), 4);
+    assert_int_equal(number_at(answers, "3.lsn"), 6);
+    assert_true(true_at(answers, "3.result.replayed"));
+    assert_string_equal(text_at(answers, "4.error.code"), "refused");
+    assert_int_equal(number_at(answers, "5.result.dropped_lsn"), 4);
+}
+
 static void test_exec_echoes_any_tag(void **state) {
     static const char *const tags[] = {
         "\"a \\\"b\\\" \\u00e9\\n\"", "17", "-2.5", "null", "false", "[1,{\"a\":[]}]", "{}"};
@@ -366,6 +389,7 @@ static void test_exec_of_no_input_is_done(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_exec_drops_archives),
         TEST(test_exec_answers_in_order_with_results),
         TEST(test_exec_echoes_any_tag),
         TEST(test_exec_key_answers_as_the_first_time),

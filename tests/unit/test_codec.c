@@ -217,6 +217,18 @@ static struct event event_of(enum event_kind kind, struct definition *definition
         event.as.reference_set.fields = fields;
         event.as.reference_set.field_count = 2;
         break;
+    case EVENT_ARCHIVE_DROPPED:
+        event.as.archive_dropped.first_lsn = 17;
+        event.as.archive_dropped.last_lsn = 300;
+        event.as.archive_dropped.reason = view("ten years are over");
+        event.as.archive_dropped.peaks = view("two hashes");
+        event.as.archive_dropped.state_hash = view("a hash");
+        break;
+    case EVENT_SEGMENT_DROPPED:
+        event.as.segment_dropped.first_lsn = 17;
+        event.as.segment_dropped.last_lsn = 99;
+        event.as.segment_dropped.root = view("a root");
+        break;
     }
     return event;
 }
@@ -421,6 +433,18 @@ static void assert_event(const struct event *a, const struct event *b) {
         assert_int_equal(a->as.reference_set.kind, b->as.reference_set.kind);
         assert_fields(a->as.reference_set.fields, a->as.reference_set.field_count,
                       b->as.reference_set.fields, b->as.reference_set.field_count);
+        return;
+    case EVENT_ARCHIVE_DROPPED:
+        assert_int_equal(a->as.archive_dropped.first_lsn, b->as.archive_dropped.first_lsn);
+        assert_int_equal(a->as.archive_dropped.last_lsn, b->as.archive_dropped.last_lsn);
+        assert_view(a->as.archive_dropped.reason, b->as.archive_dropped.reason);
+        assert_view(a->as.archive_dropped.peaks, b->as.archive_dropped.peaks);
+        assert_view(a->as.archive_dropped.state_hash, b->as.archive_dropped.state_hash);
+        return;
+    case EVENT_SEGMENT_DROPPED:
+        assert_int_equal(a->as.segment_dropped.first_lsn, b->as.segment_dropped.first_lsn);
+        assert_int_equal(a->as.segment_dropped.last_lsn, b->as.segment_dropped.last_lsn);
+        assert_view(a->as.segment_dropped.root, b->as.segment_dropped.root);
         return;
     }
 }

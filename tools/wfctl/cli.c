@@ -333,17 +333,28 @@ enum wf_status cli_option_uint(struct cli *cli, const char *name, uint64_t *valu
     return WF_OK;
 }
 
-enum wf_status cli_option_lsn(struct cli *cli, const char *name, uint64_t *lsn) {
+enum wf_status cli_option_place(struct cli *cli, const char *name, uint64_t *lsn,
+                                int64_t *time_ms) {
     const char *text = cli_option(cli, name);
-    int64_t time_ms;
-    if (!text || parse_uint(text, lsn))
+    uint64_t number;
+    if (!text || parse_time(text, time_ms))
         return WF_OK;
-    if (!parse_time(text, &time_ms))
-        return cli_usage(cli,
-                         "--%s '%s' is neither an LSN nor an RFC 3339 time such as "
-                         "2026-01-01T00:00:00Z",
-                         name, text);
-    return wf_lsn_at(cli->engine, time_ms, lsn, &cli->err);
+    if (parse_uint(text, &number)) {
+        *lsn = number;
+        return WF_OK;
+    }
+    return cli_usage(cli,
+                     "--%s '%s' is neither an LSN nor an RFC 3339 time such as "
+                     "2026-01-01T00:00:00Z",
+                     name, text);
+}
+
+enum wf_status cli_option_lsn(struct cli *cli, const char *name, uint64_t *lsn) {
+    const int64_t none = INT64_MIN;
+    int64_t time_ms = none;
+    enum wf_status status = cli_option_place(cli, name, lsn, &time_ms);
+    return status == WF_OK && time_ms != none ? wf_lsn_at(cli->engine, time_ms, lsn, &cli->err)
+                                              : status;
 }
 
 bool cli_split(char *text, struct wf_field *field) {

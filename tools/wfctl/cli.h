@@ -77,6 +77,8 @@ const char *cli_option(const struct cli *cli, const char *name);
 bool cli_switch(const struct cli *cli, const char *name);
 /* A number; keeps `*value` where the option is not given. */
 enum wf_status cli_option_uint(struct cli *cli, const char *name, uint64_t *value);
+/* An LSN or an RFC 3339 time, as it was given; what is not given is kept. */
+enum wf_status cli_option_place(struct cli *cli, const char *name, uint64_t *lsn, int64_t *time_ms);
 /* A place in the log: an LSN, or an RFC 3339 time, which is that of the last record at or before
  * it. The store is open. `*lsn` is kept where the option is not given. */
 enum wf_status cli_option_lsn(struct cli *cli, const char *name, uint64_t *lsn);
@@ -167,6 +169,7 @@ enum wf_status cmd_audit_check(struct cli *cli);
 enum wf_status cmd_archive_run(struct cli *cli);
 enum wf_status cmd_archive_list(struct cli *cli);
 enum wf_status cmd_archive_verify(struct cli *cli);
+enum wf_status cmd_archive_drop(struct cli *cli);
 enum wf_status cmd_metrics(struct cli *cli);
 enum wf_status cmd_help(struct cli *cli);
 enum wf_status cmd_complete(struct cli *cli);

@@ -5,6 +5,7 @@
 #include "tools/wfctl/view.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* --- run --- */
 
@@ -74,6 +75,14 @@ static bool archive_json(void *ctx, const struct wf_archive *archive) {
     emit_member_uint(json, "segment_size", archive->segment_size);
     emit_member(json, "root", archive->root);
     emit_member(json, "sha256", archive->sha256);
+    if (archive->dropped_lsn) {
+        emit_key(json, "dropped");
+        emit_open(json, '{');
+        emit_member_uint(json, "lsn", archive->dropped_lsn);
+        emit_member_time(json, "time", archive->dropped_ms);
+        emit_member(json, "actor", archive->dropped_by);
+        emit_close(json, '}');
+    }
     return out_item_close(out);
 }
 
@@ -86,7 +95,12 @@ static bool archive_text(void *ctx, const struct wf_archive *archive) {
     table_cell(table, STYLE_PLAIN, format_time(time, archive->first_ms));
     table_cell(table, STYLE_PLAIN, format_time(time, archive->last_ms));
     table_cell(table, STYLE_PLAIN, format_size(size, archive->segment_size));
-    table_cell(table, STYLE_PLAIN, format_size(size, archive->size));
+    table_cell(table, STYLE_PLAIN, archive->dropped_lsn ? "-" : format_size(size, archive->size));
+    char dropped[300] = "";
+    if (archive->dropped_lsn)
+        snprintf(dropped, sizeof dropped, "by %s, record %" PRIu64, archive->dropped_by,
+                 archive->dropped_lsn);
+    table_cell(table, STYLE_PLAIN, dropped);
     return true;
 }
 
@@ -97,8 +111,8 @@ enum wf_status cmd_archive_list(struct cli *cli) {
         out_list_end(&cli->out);
         return status;
     }
-    static const char *const headers[] = {"ARCHIVE", ">FIRST",   ">LAST", "FROM",
-                                          "TO",      ">SEGMENT", ">SIZE", NULL};
+    static const char *const headers[] = {"ARCHIVE",  ">FIRST", ">LAST",   "FROM", "TO",
+                                          ">SEGMENT", ">SIZE",  "DROPPED", NULL};
     struct text_table table;
     table_begin(&table, &cli->out, headers);
     enum wf_status status = wf_archive_list(cli->engine, archive_text, &table, &cli->err);
@@ -130,5 +144,37 @@ enum wf_status cmd_archive_verify(struct cli *cli) {
     out_printf(out, "%" PRIu64 " archived records: ", report.records);
     out_styled(out, STYLE_GOOD, "good");
     out_printf(out, "\n");
+    return WF_OK;
+}
+
+/* --- drop --- */
+
+enum wf_status cmd_archive_drop(struct cli *cli) {
+    struct progress progress = {.what = "reading what is to go"};
+    struct wf_archive_drop drop = {.actor = cli_option(cli, "actor"),
+                                   .reason = cli_option(cli, "reason"),
+                                   .key = cli_option(cli, "key"),
+                                   .on_progress = progress_update,
+                                   .ctx = &progress};
+    struct wf_archive_dropped dropped;
+    enum wf_status status = cli_option_place(cli, "before", &drop.before_lsn, &drop.before_ms);
+    if (status == WF_OK)
+        status = wf_archive_drop(cli->engine, &drop, &dropped, &cli->err);
+    progress_clear(&progress);
+    if (status != WF_OK)
+        return status;
+    struct out *out = &cli->out;
+    if (out_is_json(out)) {
+        out_object_open(out);
+        view_dropped_members(&out->json, &dropped);
+        out_object_close(out);
+        return WF_OK;
+    }
+    char size[FORMAT_SIZE_SIZE];
+    out_printf(out,
+               "dropped %" PRIu64 " archive%s, LSN %" PRIu64 " to %" PRIu64 " (%s); record %" PRIu64
+               " says so\n",
+               dropped.segments, dropped.segments == 1 ? "" : "s", dropped.first_lsn,
+               dropped.last_lsn, format_size(size, dropped.bytes), dropped.lsn);
     return WF_OK;
 }

@@ -66,25 +66,15 @@ static bool show_event(void *ctx, const struct wf_event *event) {
     return out_flush_some(out);
 }
 
-/* --from and --to: an LSN, or a time. */
-static enum wf_status take_bound(struct cli *cli, const char *name, uint64_t *lsn,
-                                 int64_t *time_ms) {
-    const char *text = cli_option(cli, name);
-    if (!text || parse_uint(text, lsn) || parse_time(text, time_ms))
-        return WF_OK;
-    return cli_usage(cli, "--%s '%s' is no LSN and no time such as 2026-01-01T00:00:00Z", name,
-                     text);
-}
-
 enum wf_status cmd_audit_show(struct cli *cli) {
     struct wf_audit_filter filter = {
         .entity = cli_option(cli, "entity"),
         .actor = cli_option(cli, "actor"),
         .event = cli_option(cli, "event"),
     };
-    enum wf_status status = take_bound(cli, "from", &filter.first_lsn, &filter.first_ms);
+    enum wf_status status = cli_option_place(cli, "from", &filter.first_lsn, &filter.first_ms);
     if (status == WF_OK)
-        status = take_bound(cli, "to", &filter.last_lsn, &filter.last_ms);
+        status = cli_option_place(cli, "to", &filter.last_lsn, &filter.last_ms);
     if (status == WF_OK)
         status = store_open(cli, ACCESS_READ, false);
     if (status != WF_OK)

@@ -207,6 +207,15 @@ static bool check_open(struct doctor *doctor) {
     return true;
 }
 
+static void check_dropped(struct doctor *doctor) {
+    struct cli *cli = doctor->cli;
+    struct wf_store_status now;
+    if (wf_status_get(cli->engine, false, &now, &cli->err) == WF_OK && now.dropped_lsn)
+        tell(doctor, "dropped", GOOD, NULL,
+             "the records up to %" PRIu64 " were dropped; record %" PRIu64 " says by whom and why",
+             now.dropped_lsn, now.drop_lsn);
+}
+
 static void check_snapshot(struct doctor *doctor) {
     uint64_t entries = 0;
     struct cli *cli = doctor->cli;
@@ -228,7 +237,9 @@ static void check_state(struct doctor *doctor) {
         wf_replay_verify(cli->engine, progress_update, &progress, hash, &cli->err);
     progress_clear(&progress);
     if (status == WF_OK)
-        tell(doctor, "state", GOOD, NULL, "the same as rebuilt from the first record, hash %.16s",
+        tell(doctor, "state", GOOD, NULL,
+             "the same as rebuilt from the first record that is here, "
+             "hash %.16s",
              hash);
     else
         tell_failure(doctor, "state", status, advice_for(status));
@@ -269,6 +280,7 @@ static void check_all(struct doctor *doctor) {
     check_space(doctor);
     check_log(doctor);
     if (check_open(doctor)) {
+        check_dropped(doctor);
         check_snapshot(doctor);
         check_state(doctor);
     }

@@ -63,15 +63,25 @@ static enum wf_status verify(struct cli *cli) {
     if (out_is_json(out)) {
         out_object_open(out);
         emit_member_bool(&out->json, "verified", true);
+        emit_member_uint(&out->json, "from_lsn", now.dropped_lsn + 1);
         emit_member_uint(&out->json, "durable_lsn", now.durable_lsn);
         emit_member(&out->json, "state_hash", hash);
         out_object_close(out);
     } else {
         out_styled(out, STYLE_GOOD, "verified");
-        out_printf(out,
-                   ": the state rebuilt from the first record is the state that is kept, up to "
-                   "record %" PRIu64 "\nstate hash %s\n",
-                   now.durable_lsn, hash);
+        if (now.dropped_lsn)
+            out_printf(
+                out,
+                ": the state rebuilt from record %" PRIu64 " on is the state that is kept, up "
+                "to record %" PRIu64
+                "\nThe records before were dropped and cannot be verified any more: it began "
+                "with the state that record %" PRIu64 " names for them.\nstate hash %s\n",
+                now.dropped_lsn + 1, now.durable_lsn, now.drop_lsn, hash);
+        else
+            out_printf(out,
+                       ": the state rebuilt from the first record is the state that is kept, up to "
+                       "record %" PRIu64 "\nstate hash %s\n",
+                       now.durable_lsn, hash);
     }
     return WF_OK;
 }

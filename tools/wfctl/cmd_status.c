@@ -27,6 +27,9 @@ static void tell_text(struct cli *cli, const struct wf_store_status *status) {
     out_printf(out, "log          %s in %" PRIu64 " segment%s, %" PRIu64 " archived\n",
                format_size(size, status->log_bytes), status->segments,
                status->segments == 1 ? "" : "s", status->archives);
+    if (status->dropped_lsn)
+        out_printf(out, "dropped      records up to %" PRIu64 "; record %" PRIu64 " says by whom\n",
+                   status->dropped_lsn, status->drop_lsn);
     out_printf(out, "this open    replayed %" PRIu64 " records in %.3f ms\n", status->replayed,
                status->replay_ms);
     if (status->torn_bytes)

@@ -126,6 +126,8 @@ static const struct option_spec older_than_option = {
     "older-than", 0, "DURATION", "archive segments whose newest record is older", false};
 static const struct option_spec max_bytes_option = {
     "max-bytes", 0, "N", "archive the oldest until no more bytes of log are left", false};
+static const struct option_spec before_option = {"before", 0, "LSN|TIME",
+                                                 "drop the archives that end before this", true};
 static const struct option_spec seal_option = {
     "seal", 0, NULL, "seal the open segment first, so that it can go too", false};
 static const struct option_spec threads_option = {
@@ -693,6 +695,20 @@ const struct verb cli_verbs[] = {
      .run = cmd_archive_verify,
      .summary = "decompress and check every archive",
      .details = "Exit status 4 on damage; wal verify and audit verify check the archives too."},
+    {.noun = "archive",
+     .name = "drop",
+     .arguments = "",
+     .access = ACCESS_WRITE,
+     .run = cmd_archive_drop,
+     .summary = "drop the oldest archives for good; the rest stays provable",
+     .details =
+         "A record says which, by whom and why, and is durable before anything goes.\n"
+         "What is gone is known to be gone: history, replay and audit show say so. Roots and "
+         "proofs of what remains hold as before; a root that was kept must be of at least as "
+         "many records as were dropped.\n"
+         "replay --verify begins with the state that stands for the dropped records, and "
+         "checks that it is the one that the record names.",
+     .options = {&before_option, &reason_option, &asker_option, &key_option}},
 
     {.noun = "exec",
      .arguments = "",

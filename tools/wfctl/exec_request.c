@@ -108,6 +108,7 @@ static const char *const member_names[MEMBER_COUNT] = {
     [MEMBER_MINIMUM] = "minimum",
     [MEMBER_OPS] = "ops",
     [MEMBER_ALL] = "all",
+    [MEMBER_BEFORE] = "before",
 };
 
 #define BIT(member) (UINT64_C(1) << MEMBER_##member)
@@ -180,6 +181,8 @@ static const struct request_kind kinds[] = {
     {"clock.tick", 0, answer_clock_tick, 0, 0},
     {"status", 0, answer_status, 0, 0},
     {"snapshot.create", 0, answer_snapshot_create, 0, 0},
+    {"archive.drop", 0, answer_archive_drop, COMMAND_BITS | BIT(BEFORE) | BIT(REASON),
+     BIT(BEFORE) | BIT(REASON) | BIT(ACTOR)},
 };
 
 static const struct request_kind *find_kind(const char *name) {
@@ -255,6 +258,7 @@ static enum wf_status check_type(const struct request *request, enum member memb
             return error_set(err, WF_USAGE, "member 'map' must be an object");
         return WF_OK;
     case MEMBER_AS_OF:
+    case MEMBER_BEFORE:
         if (json_is_string(value))
             return WF_OK; /* a time */
         return check_number(value, member, err);

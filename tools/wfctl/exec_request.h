@@ -47,6 +47,7 @@ enum member {
     MEMBER_MINIMUM,
     MEMBER_OPS,
     MEMBER_ALL,
+    MEMBER_BEFORE, /* an LSN or a time */
     MEMBER_COUNT,
 };
 
@@ -141,6 +142,8 @@ enum wf_status answer_reference_list(struct wf_engine *, const struct request *,
                                      uint64_t *, struct wf_error *);
 enum wf_status answer_status(struct wf_engine *, const struct request *, struct emit *, uint64_t *,
                              struct wf_error *);
+enum wf_status answer_archive_drop(struct wf_engine *, const struct request *, struct emit *,
+                                   uint64_t *, struct wf_error *);
 enum wf_status answer_snapshot_create(struct wf_engine *, const struct request *, struct emit *,
                                       uint64_t *, struct wf_error *);
 

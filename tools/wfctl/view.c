@@ -319,6 +319,10 @@ void view_status_members(struct emit *json, const struct wf_store_status *status
         emit_member(json, "state_hash", status->state_hash);
     emit_member_uint(json, "segments", status->segments);
     emit_member_uint(json, "archives", status->archives);
+    if (status->dropped_lsn) {
+        emit_member_uint(json, "dropped_lsn", status->dropped_lsn);
+        emit_member_uint(json, "drop_lsn", status->drop_lsn);
+    }
     counts_member(json, status);
     emit_key(json, "schema_version");
     emit_null(json);
@@ -334,6 +338,16 @@ void view_status_members(struct emit *json, const struct wf_store_status *status
     emit_member_time(json, "now", status->now_ms);
     if (*status->notes)
         emit_member(json, "notes", status->notes);
+}
+
+void view_dropped_members(struct emit *json, const struct wf_archive_dropped *dropped) {
+    emit_member_uint(json, "lsn", dropped->lsn);
+    if (dropped->replayed)
+        emit_member_bool(json, "replayed", true);
+    emit_member_uint(json, "segments", dropped->segments);
+    emit_member_uint(json, "first_lsn", dropped->first_lsn);
+    emit_member_uint(json, "last_lsn", dropped->last_lsn);
+    emit_member_uint(json, "bytes", dropped->bytes);
 }
 
 void view_segment_members(struct emit *json, const struct wf_segment *segment) {

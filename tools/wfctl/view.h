@@ -24,6 +24,7 @@ void view_account_report_members(struct emit *json, const struct wf_account_repo
 void view_reference_members(struct emit *json, const struct wf_reference *reference);
 void view_definition_members(struct emit *json, const struct wf_definition *definition);
 void view_status_members(struct emit *json, const struct wf_store_status *status);
+void view_dropped_members(struct emit *json, const struct wf_archive_dropped *dropped);
 void view_segment_members(struct emit *json, const struct wf_segment *segment);
 void view_finding_members(struct emit *json, const struct wf_finding *finding);
 void view_log_report_members(struct emit *json, const struct wf_log_report *report);
