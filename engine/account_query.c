@@ -80,6 +80,14 @@ static enum wf_status copy_account(const struct account *account, int64_t now_ms
     return WF_OK;
 }
 
+enum wf_status engine_copy_account(const struct account *account, int64_t now_ms,
+                                   struct wf_account **out, struct wf_error *err) {
+    struct account_copy *copy = NULL;
+    enum wf_status status = copy_account(account, now_ms, &copy, err);
+    *out = copy == NULL ? NULL : &copy->account;
+    return status;
+}
+
 static enum wf_status get_account(struct wf_engine *engine, struct bytes_view number,
                                   struct account_copy **out, struct wf_error *err) {
     struct account *account = NULL;

@@ -4,6 +4,7 @@
 
 #include "engine/command_in.h"
 #include "engine/result.h"
+#include "engine/session.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -87,15 +88,20 @@ static enum wf_status log_and_apply(struct wf_engine *engine, struct record *rec
         status = apply_reserve(&engine->state, record, err);
     }
     if (status == WF_OK) {
+        status = versions_prepare(engine, record, err);
+    }
+    if (status == WF_OK) {
         status = wal_append(engine->wal, engine->encoded.data, engine->encoded.size, engine->cuts,
                             ticket, err);
     }
     if (status != WF_OK) {
+        versions_discard(engine);
         return status;
     }
     record->lsn = ticket->lsn;
     record->offset = ticket->offset;
     apply(&engine->state, record);
+    versions_publish(engine, ticket->lsn);
     engine->last = (struct record_link){ticket->lsn, ticket->offset};
     engine->log_bytes += engine->encoded.size;
     return WF_OK;
@@ -161,8 +167,12 @@ static void count_decision(struct wf_engine *engine, const struct decision *deci
 
 /* The mutex is held, the state is in step with the log. */
 static enum wf_status decide_and_log(struct wf_engine *engine, struct command *command,
-                                     struct wf_pending *pending, struct wf_error *err) {
+                                     struct wf_session *session, struct wf_pending *pending,
+                                     struct wf_error *err) {
     enum wf_status status = load_for_command(engine, command, err);
+    if (status == WF_OK && session != NULL) {
+        status = session_before_commit(session, command, err);
+    }
     if (status != WF_OK) {
         return status;
     }
@@ -279,7 +289,8 @@ static enum wf_status let_clock_arrive(struct wf_engine *engine, const struct co
 }
 
 enum wf_status engine_enqueue(struct wf_engine *engine, struct command *command,
-                              struct wf_pending *pending, struct wf_error *err) {
+                              struct wf_session *session, struct wf_pending *pending,
+                              struct wf_error *err) {
     pending->status = WF_OK;
     pending->text[0] = '\0';
     result_clear(&pending->result);
@@ -291,7 +302,7 @@ enum wf_status engine_enqueue(struct wf_engine *engine, struct command *command,
             status = let_time_pass(engine, command, err);
         }
         if (status == WF_OK) {
-            status = decide_and_log(engine, command, pending, err);
+            status = decide_and_log(engine, command, session, pending, err);
         }
         if (status == WF_OK) {
             status = let_clock_arrive(engine, command, pending, err);
@@ -317,7 +328,7 @@ enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *com
     if (status != WF_OK) {
         return status;
     }
-    status = engine_enqueue(engine, &in.command, pending, err);
+    status = engine_enqueue(engine, &in.command, NULL, pending, err);
     command_in_deinit(&in);
     return status;
 }

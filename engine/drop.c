@@ -118,7 +118,7 @@ static enum wf_status record_drop(struct wf_engine *engine, const struct wf_arch
         return error_set(err, WF_NO_MEMORY, "no memory to hash a command");
     }
     struct wf_pending pending;
-    enum wf_status status = engine_enqueue(engine, &command, &pending, err);
+    enum wf_status status = engine_enqueue(engine, &command, NULL, &pending, err);
     return status == WF_OK ? wf_wait(engine, &pending, result, err) : status;
 }
 

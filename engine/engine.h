@@ -16,6 +16,7 @@
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
  *   archive.c     old segments, compressed         drop.c      … and dropped for good
  *   origin.c      what a replay begins with        pool.c      sessions lent out, in turn
+ *   session*.c    transactions of sessions         versions.c  what accounts were, for them
  *   signature.c   Ed25519 of roots                 hex.c       hashes as text
  *   thread.c      threads without signals
  */
@@ -28,6 +29,7 @@
 #include "engine/core/decide.h"
 #include "engine/digest.h"
 #include "engine/lock.h"
+#include "engine/versions.h"
 #include "engine/wf.h"
 #include "store/archive.h"
 #include "store/snapshot.h"
@@ -135,6 +137,7 @@ struct wf_engine {
     char notes[512];
     struct engine_counters counters;
     struct wf_session *sessions; /* of all pools; session.h */
+    struct versions versions;    /* what open transactions read of the past */
     _Atomic uint32_t waiters;    /* threads inside wf_wait; for metrics */
 };
 
@@ -313,9 +316,11 @@ enum wf_status jump_watch(struct wf_engine *engine, int64_t now_ms, struct wf_er
 
 /* --- commit.c --- */
 
-/* As wf_enqueue(), for a command of the core's. */
+/* As wf_enqueue(), for a command of the core's. With a session (else NULL) it is the commit of its
+ * transaction: session_before_commit() has the last word before it is decided. */
 enum wf_status engine_enqueue(struct wf_engine *engine, struct command *command,
-                              struct wf_pending *pending, struct wf_error *err);
+                              struct wf_session *session, struct wf_pending *pending,
+                              struct wf_error *err);
 
 /* Below, the mutex is held. */
 
@@ -349,6 +354,9 @@ enum wf_status engine_not_found(struct wf_error *err, struct bytes_view id);
 enum wf_status engine_find_account(struct wf_engine *engine, struct bytes_view number,
                                    struct account **account, struct wf_error *err);
 enum wf_status engine_account_not_found(struct wf_error *err, struct bytes_view number);
+/* As the host sees it; freed with wf_account_free(). account_query.c */
+enum wf_status engine_copy_account(const struct account *account, int64_t now_ms,
+                                   struct wf_account **out, struct wf_error *err);
 
 /* --- thread.c --- */
 

@@ -19,6 +19,7 @@ enum {
     DEFAULT_MEMORY = 256 * 1024 * 1024,
     DEFAULT_SNAPSHOT_LOG_BYTES = 64 * 1024 * 1024,
     DEFAULT_KEYS = 1000000,
+    DEFAULT_VERSIONS = 64 * 1024 * 1024,
     READER_ATTEMPTS_MAX = 5, /* a live owner may move a segment while a reader opens */
 };
 
@@ -30,6 +31,7 @@ void wf_options_init(struct wf_options *options) {
         .snapshot_log_bytes = DEFAULT_SNAPSHOT_LOG_BYTES,
         .snapshot_on_close = true,
         .keys_max = DEFAULT_KEYS,
+        .versions_max = DEFAULT_VERSIONS,
     };
 }
 
@@ -495,6 +497,7 @@ static struct wf_engine *create_engine(struct io *io, const struct snapshot_prov
     engine->archive_dir = io_path_join(dir, engine_archive_name);
     pthread_mutex_init(&engine->archive_mutex, NULL);
     codec_arena_init(&engine->arena);
+    versions_init(&engine->versions);
     bytes_buffer_init(&engine->encoded);
     bytes_buffer_init(&engine->scratch);
     bytes_buffer_init(&engine->checkpoint_buffer);
@@ -534,6 +537,7 @@ static void destroy_engine(struct wf_engine *engine) {
     bytes_buffer_deinit(&engine->scratch);
     bytes_buffer_deinit(&engine->encoded);
     codec_arena_deinit(&engine->arena);
+    versions_deinit(&engine->versions);
     pthread_mutex_destroy(&engine->archive_mutex);
     archive_close(engine->archive);
     free(engine->archive_dir);

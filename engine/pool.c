@@ -118,6 +118,40 @@ static void leave_queue(struct wf_pool *pool, const struct ticket *ticket) {
     pool->stats.waiting--;
 }
 
+/* --- idle ones --- */
+
+/* When the one that is idle longest is to be closed; 0: never. */
+static uint64_t idle_deadline_ns(const struct wf_pool *pool) {
+    if (pool->options.idle_timeout_ms == 0 || pool->idle_count == 0 ||
+        pool->total <= pool->options.sessions_min) {
+        return 0;
+    }
+    return pool->idle[0]->idle_since_ns + (uint64_t)pool->options.idle_timeout_ms * 1000000;
+}
+
+/* Out of the pool, or NULL: none is idle for too long. */
+static struct wf_session *take_idle_too_long(struct wf_pool *pool) {
+    uint64_t deadline_ns = idle_deadline_ns(pool);
+    if (deadline_ns == 0 || now_ns() < deadline_ns) {
+        return NULL;
+    }
+    struct wf_session *session = pool->idle[0];
+    pool->idle_count--;
+    memmove(pool->idle, pool->idle + 1, pool->idle_count * sizeof(struct wf_session *));
+    pool->total--;
+    pool->stats.closed++;
+    return session;
+}
+
+/* The mutex is given up meanwhile: the engine may be busy. */
+static void close_idle(struct wf_pool *pool) {
+    for (struct wf_session *session; (session = take_idle_too_long(pool)) != NULL;) {
+        pthread_mutex_unlock(&pool->mutex);
+        session_destroy(session);
+        pthread_mutex_lock(&pool->mutex);
+    }
+}
+
 /* --- sessions in and out --- */
 
 static void count_use(struct wf_pool *pool) {
@@ -198,8 +232,8 @@ enum wf_status wf_pool_acquire(struct wf_pool *pool, struct wf_session **out,
                                struct wf_error *err) {
     enum wf_status status = WF_OK;
     *out = NULL;
-    wf_pool_tidy(pool);
     pthread_mutex_lock(&pool->mutex);
+    close_idle(pool);
     if (pool->first == NULL && pool->idle_count > 0) {
         *out = pool->idle[--pool->idle_count];
     } else if (pool->first == NULL && pool->total < pool->options.sessions_max) {
@@ -236,41 +270,8 @@ void wf_session_release(struct wf_session *session) {
     pthread_mutex_unlock(&pool->mutex);
 }
 
-/* --- idle ones --- */
-
-/* When the one that is idle longest is to be closed; 0: never. */
-static uint64_t idle_deadline_ns(const struct wf_pool *pool) {
-    if (pool->options.idle_timeout_ms == 0 || pool->idle_count == 0 ||
-        pool->total <= pool->options.sessions_min) {
-        return 0;
-    }
-    return pool->idle[0]->idle_since_ns + (uint64_t)pool->options.idle_timeout_ms * 1000000;
-}
-
-/* Out of the pool, or NULL: none is idle for too long. */
-static struct wf_session *take_idle_too_long(struct wf_pool *pool) {
-    uint64_t deadline_ns = idle_deadline_ns(pool);
-    if (deadline_ns == 0 || now_ns() < deadline_ns) {
-        return NULL;
-    }
-    struct wf_session *session = pool->idle[0];
-    pool->idle_count--;
-    memmove(pool->idle, pool->idle + 1, pool->idle_count * sizeof(struct wf_session *));
-    pool->total--;
-    pool->stats.closed++;
-    return session;
-}
-
-/* The mutex is given up meanwhile: the engine may be busy. */
-static void close_idle(struct wf_pool *pool) {
-    for (struct wf_session *session; (session = take_idle_too_long(pool)) != NULL;) {
-        pthread_mutex_unlock(&pool->mutex);
-        session_destroy(session);
-        pthread_mutex_lock(&pool->mutex);
-    }
-}
-
 void wf_pool_tidy(struct wf_pool *pool) {
+    sessions_give_up_overdue(pool->engine);
     pthread_mutex_lock(&pool->mutex);
     close_idle(pool);
     pthread_mutex_unlock(&pool->mutex);
@@ -281,6 +282,12 @@ static void *look_after(void *ctx) {
     pthread_mutex_lock(&pool->mutex);
     while (!pool->stopping) {
         close_idle(pool);
+        pthread_mutex_unlock(&pool->mutex);
+        sessions_give_up_overdue(pool->engine);
+        pthread_mutex_lock(&pool->mutex);
+        if (pool->stopping) {
+            break;
+        }
         uint64_t wake_ns = idle_deadline_ns(pool);
         if (pool->total > pool->idle_count) {
             uint64_t look_ns = now_ns() + (uint64_t)OVERDUE_LOOK_MS * 1000000;

@@ -246,6 +246,7 @@ enum wf_status engine_reload(struct wf_engine *engine, struct wf_error *err) {
     }
     engine->counters.reloads++;
     uint64_t cuts = wal_cuts(engine->wal);
+    versions_forget(engine);
     enum wf_status status = wf_sync(engine, err);
     /* On a full or a failing disk the state is what the durable records say. */
     if (status != WF_OK && status != WF_FULL && !wal_halted(engine->wal)) {

@@ -1,17 +1,85 @@
-/* A session from the inside: what pool.c makes and lends out, and session*.c work with. */
+/* A session from the inside: what pool.c makes and lends out.
+ *
+ *   session.c       made, begun, ended; savepoints
+ *   session_work.c  operations on a private view of the accounts
+ *   session_read.c  accounts, lists and counts, own writes included
+ *
+ * A transaction keeps the operations that it was given, and a view: copies of the accounts that it
+ * met, as of its pin. What it sees of its own writes comes from deciding all its operations on that
+ * view; each account that they change has a second copy with the changes. Under READ_COMMITTED each
+ * call begins with a new pin and an empty view. A commit decides the same operations on the state
+ * itself, as one command.
+ *
+ * One thread at a time uses a session. `given_up` and the pin may be changed by any, under the
+ * engine's mutex. */
 #ifndef ENGINE_SESSION_H
 #define ENGINE_SESSION_H
 
+#include "engine/core/isolation.h"
 #include "engine/engine.h"
+
+enum {
+    SESSION_READS_MAX = 100000, /* accounts that one transaction keeps in its view */
+    SESSION_MATCHES_MAX = 1024, /* lists and counts of a serializable one */
+    SESSION_SAVEPOINTS_MAX = 256,
+};
+
+/* The operations of one call, with all their strings. */
+struct statement {
+    struct statement *before;
+    size_t first; /* index of its first operation */
+    max_align_t data[];
+};
+
+struct savepoint {
+    char name[WF_NAME_MAX + 1];
+    size_t operation_count;
+};
+
+/* An account as the transaction sees it. */
+struct account_view {
+    struct account_view *before; /* the one met before */
+    struct account *base;        /* as of the pin, in session->view; NULL: it was not there */
+    struct account *own;         /* with the transaction's own writes; NULL: none */
+    uint8_t number_size;
+    char number[];
+};
 
 struct wf_session {
     struct wf_pool *pool;
     struct wf_engine *engine;
     struct wf_session *next, *previous; /* of all of the engine; under its mutex */
     uint64_t idle_since_ns;             /* while it is idle; the pool's */
-    enum wf_isolation isolation;        /* of transactions that ask for none */
+    enum wf_isolation default_isolation;
     int64_t transaction_timeout_ms;
+
+    /* The transaction. */
+    bool open;
+    enum wf_isolation isolation;
+    struct pin pin;
+    struct wal_ticket ticket; /* of what the pin shows */
+    uint64_t deadline_ns;     /* of the engine's monotonic clock; 0: none */
+    enum wf_status given_up;  /* WF_OK: not */
+    char given_up_words[256]; /* why */
+    struct state view;        /* accounts as of the pin; other tables are empty or borrowed */
+    struct table views;       /* struct account_view by number */
+    struct account_view *newest_view;
+    size_t view_count;
+    struct statement *statements; /* the last one first */
+    struct wf_operation *operations;
+    size_t operation_count, operation_capacity;
+    bool stale; /* the copies with own writes do not show `operations` */
+    struct savepoint *savepoints;
+    size_t savepoint_count, savepoint_capacity;
+    struct account_match *matches;
+    size_t match_count, match_capacity;
+    /* For the commit. */
+    struct transaction_terms terms;
+    struct account_seen *seen;
+    struct account_change *changes;
 };
+
+/* --- session.c --- */
 
 /* On the heap, known to the engine. WF_NO_MEMORY. WF_TIMED_OUT: the engine was busy for so long. */
 enum wf_status session_create(struct wf_engine *engine, int64_t timeout_ms, struct wf_session **out,
@@ -20,5 +88,38 @@ enum wf_status session_create(struct wf_engine *engine, int64_t timeout_ms, stru
 void session_destroy(struct wf_session *session);
 /* Roll back what is open, and forget what the last owner set. */
 void session_reset(struct wf_session *session, enum wf_isolation isolation);
+/* Give up what is overdue. Takes the engine's mutex by itself. */
+void sessions_give_up_overdue(struct wf_engine *engine);
+
+/* The engine's mutex is held for all below. */
+
+/* The transaction cannot be committed any more: its next call says why and ends it. */
+void session_give_up(struct wf_session *session, enum wf_status status, const char *words);
+/* Is there a transaction that is still good? Else why not. */
+enum wf_status session_check(struct wf_session *session, struct wf_error *err);
+/* Free what the transaction kept. */
+void session_end(struct wf_session *session);
+/* Its commit is about to be decided: is it still good? What must hold goes into the command. */
+enum wf_status session_before_commit(struct wf_session *session, struct command *command,
+                                     struct wf_error *err);
+
+/* --- session_work.c --- */
+
+/* Nothing is in the view. */
+void session_forget_views(struct wf_session *session);
+/* A call begins: under READ_COMMITTED with a new pin. Own writes are in the copies. WF_CONFLICT:
+ * what it did before does not hold on what is committed now. */
+enum wf_status session_begin_call(struct wf_session *session, struct wf_error *err);
+/* Decide the operations again where the copies are stale. */
+enum wf_status session_show_writes(struct wf_session *session, struct wf_error *err);
+/* A call ends: under READ_COMMITTED nothing of the past is needed any more. */
+void session_end_call(struct wf_session *session);
+/* Bring the account into the view. `*view` lives as long as the view does. */
+enum wf_status session_see(struct wf_session *session, struct bytes_view number,
+                           struct account_view **view, struct wf_error *err);
+/* NULL: not in the view. */
+struct account_view *session_find_view(const struct wf_session *session, struct bytes_view number);
+/* Forget the operations from this one on. */
+void session_drop_operations(struct wf_session *session, size_t count);
 
 #endif

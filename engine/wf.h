@@ -95,6 +95,9 @@ struct wf_options {
     uint64_t archive_keep_segments;
     int64_t archive_older_than_ms;
     uint64_t archive_max_bytes;
+    /* Bytes of what accounts were, kept for open transactions of sessions; beyond them the oldest
+     * transaction is given up (WF_CONFLICT). Default 64 MiB. */
+    uint64_t versions_max;
 };
 
 WF_API void wf_options_init(struct wf_options *options);
@@ -626,6 +629,110 @@ WF_API void wf_session_release(struct wf_session *session);
 
 /* Close what is idle for too long, roll back what is overdue: now. */
 WF_API void wf_pool_tidy(struct wf_pool *pool);
+
+/* A session has at most one transaction at a time. All its calls take what they are given by copy,
+ * and show nothing that is not durable. Whatever a transaction does is in memory only, in its
+ * session, until it is committed as one record; a crash, a rollback, a time-out leaves nothing of
+ * it. Nothing waits for locks, so there are no deadlocks: who comes second is told at commit.
+ *
+ *   READ_COMMITTED  Each call sees what is committed when it begins, and the transaction's own
+ *                   operations on top of that. At commit they are judged once more on what is
+ *                   committed then: funds, limits, holds, rules.
+ *   SNAPSHOT        All calls see what was committed when the transaction began. The first
+ *                   committer wins: where another transaction changed an account, since then, that
+ *                   this one's operations write, the commit is WF_CONFLICT.
+ *   SERIALIZABLE    The same, and the commit is WF_CONFLICT too where anything that was read is not
+ *                   as it was: an account, one that was not there, which accounts a list or count
+ *                   fits. So the order of the log is a serial order of all such transactions that
+ *                   write, and it agrees with real time. One that only reads is a snapshot of that
+ *                   order and always commits.
+ *
+ *                        dirty  lost    read  non-repeatable  phantom  write
+ *                        read   update  skew  read                     skew
+ *      READ_COMMITTED    no     may     may   may             may      may
+ *      SNAPSHOT          no     no      no    no              no       may
+ *      SERIALIZABLE      no     no      no    no              no       no
+ *
+ * Under READ_COMMITTED a posting is never lost, for amounts are added; what may be lost is that an
+ * amount was computed from a balance that is no longer so. Postings to the bank's own accounts only
+ * add and do not conflict. Reference data (rates, …) that an operation uses has no old versions:
+ * from SNAPSHOT on it must not have changed since the transaction began. Accounts are opened,
+ * frozen and closed by their own commands, which transactions see as they see other commits.
+ *
+ * What others change while a snapshot is open is kept in memory (wf_options.versions_max). */
+
+/* The level of transactions of this session that ask for none, until it is released. WF_USAGE. */
+WF_API enum wf_status wf_session_set_isolation(struct wf_session *session,
+                                               enum wf_isolation isolation, struct wf_error *err);
+/* `isolation` 0: the session's. WF_REFUSED: one is open. WF_USAGE: no such level. */
+WF_API enum wf_status wf_session_begin(struct wf_session *session, enum wf_isolation isolation,
+                                       struct wf_error *err);
+
+/* For all calls below: WF_REFUSED where no transaction is open. Where it took too long
+ * (WF_TIMED_OUT), or its snapshot had to be given up (WF_CONFLICT), it has been rolled back, the
+ * first call that meets it says so, and the session is free for another. */
+
+/* Do operations, all or none; those before stay done. They see what was done before them.
+ * `result` (may be NULL) has the balances that the transaction sees, and no LSN. WF_REFUSED: a rule
+ * says no; the text names the operation, counted from the transaction's first, and the transaction
+ * goes on without these. WF_CONFLICT: what was done before does not hold any more on what is
+ * committed now (READ_COMMITTED), or reference data has changed: roll back. WF_USAGE: malformed, or
+ * more than WF_OPERATIONS_MAX in all. */
+WF_API enum wf_status wf_session_execute(struct wf_session *session,
+                                         const struct wf_operation *operations, size_t count,
+                                         struct wf_result *result, struct wf_error *err);
+/* An account as the transaction sees it; `version` and `lsn` are those of its last commit. Freed
+ * with wf_account_free(). WF_NOT_FOUND: not there, which counts as a read too. */
+WF_API enum wf_status wf_session_account(struct wf_session *session, const char *number,
+                                         struct wf_account **out, struct wf_error *err);
+
+/* Customers' accounts that fit all members; NULL: any. */
+struct wf_account_filter {
+    const char *prefix; /* of the number */
+    const char *type;
+    const char *currency;
+    const char *status;      /* "active", … */
+    const char *balance_min; /* decimal, included; needs `currency` */
+    const char *balance_max; /* likewise */
+};
+/* Those that fit, in order of number; all from one instant. `filter` may be NULL. The callback must
+ * not call the session. */
+WF_API enum wf_status wf_session_list(struct wf_session *session,
+                                      const struct wf_account_filter *filter,
+                                      wf_account_fn on_account, void *ctx, struct wf_error *err);
+WF_API enum wf_status wf_session_count(struct wf_session *session,
+                                       const struct wf_account_filter *filter, uint64_t *count,
+                                       struct wf_error *err);
+
+/* Remember this point; a later one of the same name hides it. */
+WF_API enum wf_status wf_session_savepoint(struct wf_session *session, const char *name,
+                                           struct wf_error *err);
+/* Undo what was done since; the savepoint stays, those behind it go. What was read stays read.
+ * WF_NOT_FOUND: none of this name. */
+WF_API enum wf_status wf_session_rollback_to(struct wf_session *session, const char *name,
+                                             struct wf_error *err);
+/* Forget it and those behind it; what was done stays done. */
+WF_API enum wf_status wf_session_release_savepoint(struct wf_session *session, const char *name,
+                                                   struct wf_error *err);
+
+/* Make all of it one record, and wait until it is durable. `key` and `actor` (may be NULL) are
+ * those of WF_ACCOUNT_TRANSACT, with the operations as its body. Whatever this returns, the
+ * transaction is over. WF_CONFLICT: another one came first; the text says at which account, nothing
+ * was done, nothing is in the log. WF_REFUSED: an operation does not hold on what is committed now;
+ * nothing was done, and the log has the refusal. One without operations writes no record: `result`
+ * has LSN 0. */
+WF_API enum wf_status wf_session_commit(struct wf_session *session, const char *key,
+                                        const char *actor, struct wf_result *result,
+                                        struct wf_error *err);
+WF_API enum wf_status wf_session_rollback(struct wf_session *session, struct wf_error *err);
+
+struct wf_session_info {
+    bool open; /* a transaction */
+    enum wf_isolation isolation;
+    uint64_t snapshot_lsn; /* of SNAPSHOT and SERIALIZABLE: it sees the state after this record */
+    size_t operations, savepoints;
+};
+WF_API void wf_session_info_get(const struct wf_session *session, struct wf_session_info *info);
 
 struct wf_pool_stats {
     size_t sessions_min, sessions_max;

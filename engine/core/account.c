@@ -17,7 +17,30 @@ struct account *account_create(enum entity_kind kind, struct bytes_view number) 
     return account;
 }
 
+struct account *account_copy(const struct account *account, size_t holds_more) {
+    struct bytes_view number = {(const uint8_t *)account->number, account->number_size};
+    struct account *copy = account_create(account->entity.kind, number);
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, account, sizeof *copy);
+    copy->entity.next = copy->entity.previous = NULL;
+    copy->holds = NULL;
+    copy->hold_capacity = account->hold_count + holds_more;
+    if (copy->hold_capacity == 0)
+        return copy;
+    copy->holds = calloc(copy->hold_capacity, sizeof *copy->holds);
+    if (copy->holds == NULL) {
+        account_destroy(copy);
+        return NULL;
+    }
+    if (account->hold_count > 0)
+        memcpy(copy->holds, account->holds, account->hold_count * sizeof *copy->holds);
+    return copy;
+}
+
 void account_destroy(struct account *account) {
+    if (account == NULL)
+        return;
     free(account->holds);
     free(account);
 }

@@ -51,7 +51,10 @@ struct account {
 
 /* On the heap, active, balance 0; NULL where memory fails. */
 struct account *account_create(enum entity_kind kind, struct bytes_view number);
-void account_destroy(struct account *account);
+void account_destroy(struct account *account); /* takes NULL */
+/* All that it is, with `holds_more` room for more holds, in no table and no list; NULL where memory
+ * fails. */
+struct account *account_copy(const struct account *account, size_t holds_more);
 uint32_t account_bytes(const struct account *account); /* heap bytes, for entity.bytes */
 struct account *state_account(const struct state *state, struct bytes_view number);
 bool account_is_internal(const struct account *account);

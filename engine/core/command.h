@@ -149,6 +149,7 @@ struct command {
         struct {
             const struct operation *operations;
             size_t count;
+            const struct transaction_terms *terms; /* of a session; isolation.h; NULL: none */
         } account_transact;
         struct {
             struct bytes_view reason;

@@ -3,6 +3,7 @@
 #include "engine/core/ledger.h"
 
 #include "engine/core/decision.h"
+#include "engine/core/isolation.h"
 #include "engine/core/reference.h"
 #include "engine/core/text.h"
 
@@ -413,13 +414,16 @@ void ledger_decide_transact(const struct state *state, const struct command *com
                       COMMAND_OPERATIONS_MAX, count);
         return;
     }
+    if (!isolation_holds_before(state, command, decision))
+        return;
     for (size_t i = 0; i < count; i++) {
         if (!decide_operation(&work, &work.operations[i])) {
             drop_new_lines(decision);
             return;
         }
     }
-    ledger_finish(&work);
+    if (isolation_holds_after(command, decision))
+        ledger_finish(&work);
 }
 
 /* --- one account --- */

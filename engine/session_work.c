@@ -1,0 +1,420 @@
+/* The work of a transaction: its operations, and the accounts as it sees them. */
+#include "engine/command_in.h"
+#include "engine/result.h"
+#include "engine/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the operations that it was given --- */
+
+static size_t text_size(const char *text) {
+    return text == NULL ? 0 : strlen(text) + 1;
+}
+
+static size_t operation_size(const struct wf_operation *from) {
+    size_t size = from->rule_count * sizeof(const char *) + text_size(from->type) +
+                  text_size(from->from) + text_size(from->to) + text_size(from->amount) +
+                  text_size(from->currency) + text_size(from->rate) + text_size(from->instrument) +
+                  text_size(from->fee_rule) + text_size(from->hold);
+    for (size_t i = 0; i < from->rule_count; i++) {
+        size += text_size(from->rules[i]);
+    }
+    return size;
+}
+
+static const char *copy_text(char **at, const char *text) {
+    if (text == NULL) {
+        return NULL;
+    }
+    size_t size = strlen(text) + 1;
+    char *copy = memcpy(*at, text, size);
+    *at += size;
+    return copy;
+}
+
+static struct wf_operation copy_operation(const struct wf_operation *from, const char ***rules,
+                                          char **at) {
+    struct wf_operation to = {
+        .type = copy_text(at, from->type),
+        .from = copy_text(at, from->from),
+        .to = copy_text(at, from->to),
+        .amount = copy_text(at, from->amount),
+        .currency = copy_text(at, from->currency),
+        .rules = *rules,
+        .rule_count = from->rule_count,
+        .rate = copy_text(at, from->rate),
+        .instrument = copy_text(at, from->instrument),
+        .fee_rule = copy_text(at, from->fee_rule),
+        .hold = copy_text(at, from->hold),
+        .expires_in_ms = from->expires_in_ms,
+    };
+    for (size_t i = 0; i < from->rule_count; i++) {
+        *(*rules)++ = copy_text(at, from->rules[i]);
+    }
+    return to;
+}
+
+static bool reserve_operations(struct wf_session *session, size_t count) {
+    size_t needed = session->operation_count + count;
+    if (needed <= session->operation_capacity) {
+        return true;
+    }
+    size_t capacity = needed * 2;
+    struct wf_operation *grown = realloc(session->operations, capacity * sizeof(*grown));
+    if (grown == NULL) {
+        return false;
+    }
+    session->operations = grown;
+    session->operation_capacity = capacity;
+    return true;
+}
+
+static enum wf_status keep_operations(struct wf_session *session,
+                                      const struct wf_operation *operations, size_t count,
+                                      struct wf_error *err) {
+    size_t size = 0, rule_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += operation_size(&operations[i]);
+        rule_count += operations[i].rule_count;
+    }
+    struct statement *statement = malloc(sizeof(*statement) + size);
+    if (statement == NULL || !reserve_operations(session, count)) {
+        free(statement);
+        return error_set(err, WF_NO_MEMORY, "no memory for the operations of a transaction");
+    }
+    const char **rules = (const char **)statement->data;
+    char *at = (char *)(rules + rule_count);
+    statement->before = session->statements;
+    statement->first = session->operation_count;
+    session->statements = statement;
+    for (size_t i = 0; i < count; i++) {
+        session->operations[session->operation_count++] =
+            copy_operation(&operations[i], &rules, &at);
+    }
+    return WF_OK;
+}
+
+void session_drop_operations(struct wf_session *session, size_t count) {
+    session->stale |= count != session->operation_count;
+    while (session->statements != NULL && session->statements->first >= count) {
+        struct statement *statement = session->statements;
+        session->statements = statement->before;
+        free(statement);
+    }
+    session->operation_count = count;
+}
+
+/* --- the view --- */
+
+struct account_view *session_find_view(const struct wf_session *session, struct bytes_view number) {
+    return table_find(&session->views, number.data, number.size);
+}
+
+void session_forget_views(struct wf_session *session) {
+    while (session->newest_view != NULL) {
+        struct account_view *view = session->newest_view;
+        session->newest_view = view->before;
+        (void)table_remove(&session->views, view->number, view->number_size);
+        if (view->base != NULL) {
+            (void)table_remove(&session->view.accounts, view->number, view->number_size);
+        }
+        account_destroy(view->base);
+        account_destroy(view->own);
+        free(view);
+    }
+    session->view_count = 0;
+}
+
+static enum wf_status add_view(struct wf_session *session, struct bytes_view number,
+                               const struct account *account, struct account_view **out,
+                               struct wf_error *err) {
+    struct account_view *view = calloc(1, sizeof(*view) + number.size);
+    bool ok =
+        view != NULL && table_reserve(&session->views) && table_reserve(&session->view.accounts);
+    if (ok && account != NULL) {
+        view->base = account_copy(account, 0);
+        ok = view->base != NULL;
+    }
+    if (!ok) {
+        free(view);
+        return error_set(err, WF_NO_MEMORY, "no memory for an account of a transaction");
+    }
+    view->number_size = (uint8_t)number.size;
+    memcpy(view->number, number.data, number.size);
+    view->before = session->newest_view;
+    session->newest_view = view;
+    session->view_count++;
+    table_insert(&session->views, view);
+    if (view->base != NULL) {
+        table_insert(&session->view.accounts, view->base);
+    }
+    *out = view;
+    return WF_OK;
+}
+
+enum wf_status session_see(struct wf_session *session, struct bytes_view number,
+                           struct account_view **view, struct wf_error *err) {
+    *view = session_find_view(session, number);
+    if (*view != NULL) {
+        return WF_OK;
+    }
+    if (session->view_count == SESSION_READS_MAX) {
+        return error_set(err, WF_REFUSED, "a transaction looks at %d accounts at most",
+                         SESSION_READS_MAX);
+    }
+    const struct account *account = NULL;
+    enum wf_status status = versions_find(session->engine, &session->pin, number, &account, err);
+    if (status == WF_OK && !session->pin.pinned) {
+        status = session_check(session, err);
+    }
+    return status == WF_OK ? add_view(session, number, account, view, err) : status;
+}
+
+/* One that an operation names. Too long a name is no account's: the refusal says so. */
+static enum wf_status see_named(struct wf_session *session, struct bytes_view number,
+                                struct account_view **view, struct wf_error *err) {
+    *view = NULL;
+    if (number.size == 0 || number.size > ACCOUNT_NUMBER_MAX) {
+        return WF_OK;
+    }
+    return session_see(session, number, view, err);
+}
+
+/* The accounts that the operations name, and those that their holds go to. */
+static enum wf_status see_all_named(struct wf_session *session, const struct command *command,
+                                    struct wf_error *err) {
+    enum wf_status status = WF_OK;
+    for (size_t i = 0; i < command->as.account_transact.count && status == WF_OK; i++) {
+        const struct operation *operation = &command->as.account_transact.operations[i];
+        struct account_view *view = NULL, *other;
+        status = see_named(session, operation->to, &other, err);
+        if (status == WF_OK) {
+            status = see_named(session, operation->from, &view, err);
+        }
+        const struct account_hold *hold =
+            view == NULL || view->base == NULL || operation->hold.size == 0
+                ? NULL
+                : account_find_hold(view->base, operation->hold);
+        if (status == WF_OK && hold != NULL) {
+            status = see_named(session, engine_view(hold->to), &other, err);
+        }
+    }
+    return status;
+}
+
+/* --- own writes --- */
+
+static void place_hold(struct account *account, const struct event *event, uint64_t lsn) {
+    struct account_hold *hold = &account->holds[account->hold_count++];
+    *hold = (struct account_hold){.amount = event->as.hold_placed.amount,
+                                  .expires_ms = event->as.hold_placed.expires_ms,
+                                  .lsn = lsn};
+    memcpy(hold->name, event->as.hold_placed.name.data, event->as.hold_placed.name.size);
+    memcpy(hold->to, event->as.hold_placed.to.data, event->as.hold_placed.to.size);
+}
+
+static void end_hold(struct account *account, struct bytes_view name) {
+    struct account_hold *hold = account_find_hold(account, name);
+    if (hold != NULL) {
+        size_t index = (size_t)(hold - account->holds);
+        account->hold_count--;
+        memmove(hold, hold + 1, (account->hold_count - index) * sizeof(*hold));
+    }
+}
+
+/* The account as the decision leaves it; NULL: no memory. */
+static struct account *copy_with_writes(const struct account *base, const struct decision *decision,
+                                        size_t touch) {
+    size_t placed = 0;
+    for (size_t i = 0; i < decision->event_count; i++) {
+        placed += decision->events[i].kind == EVENT_HOLD_PLACED &&
+                  decision->events[i].as.hold_placed.account == touch;
+    }
+    struct account *own = account_copy(base, placed);
+    if (own == NULL) {
+        return NULL;
+    }
+    own->balance = decision->touches[touch].balance;
+    for (size_t i = 0; i < decision->event_count; i++) {
+        const struct event *event = &decision->events[i];
+        if (event->kind == EVENT_HOLD_PLACED && event->as.hold_placed.account == touch) {
+            place_hold(own, event, base->lsn);
+        } else if (event->kind == EVENT_HOLD_ENDED && event->as.hold_ended.account == touch) {
+            end_hold(own, event->as.hold_ended.name);
+        }
+    }
+    return own;
+}
+
+static enum wf_status take_writes(struct wf_session *session, const struct decision *decision,
+                                  struct wf_error *err) {
+    for (struct account_view *view = session->newest_view; view != NULL; view = view->before) {
+        account_destroy(view->own);
+        view->own = NULL;
+    }
+    session->stale = true;
+    for (size_t i = 0; i < decision->touch_count; i++) {
+        struct account_view *view = session_find_view(session, decision->touches[i].name);
+        if (view == NULL || view->base == NULL) {
+            continue; /* one of the bank's own that nobody looked at */
+        }
+        view->own = copy_with_writes(view->base, decision, i);
+        if (view->own == NULL) {
+            return error_set(err, WF_NO_MEMORY, "no memory for what a transaction wrote");
+        }
+    }
+    session->stale = false;
+    return WF_OK;
+}
+
+/* Decide all operations on the view. The decision is the engine's. */
+static enum wf_status decide_command(struct wf_session *session, struct command *command,
+                                     struct wf_error *err) {
+    struct wf_engine *engine = session->engine;
+    struct transaction_terms terms = {.snapshot_lsn = session->pin.lsn};
+    enum wf_status status = see_all_named(session, command, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    struct state *view = &session->view;
+    const struct table own_references = view->references;
+    view->store = engine->state.store;
+    view->references = engine->state.references; /* borrowed for the decision */
+    command->now_ms = engine_now_ms(engine);
+    command->as.account_transact.terms = session->isolation == WF_READ_COMMITTED ? NULL : &terms;
+    decide(view, command, &engine->decision);
+    view->references = own_references;
+    const struct decision *decision = &engine->decision;
+    if (decision->status != WF_OK) {
+        return error_set(err, decision->status, "%s", decision->message);
+    }
+    return take_writes(session, decision, err);
+}
+
+/* `result` may be NULL. */
+static enum wf_status decide_all(struct wf_session *session, struct wf_result *result,
+                                 struct wf_error *err) {
+    const struct wf_command command = {.kind = WF_ACCOUNT_TRANSACT,
+                                       .operations = session->operations,
+                                       .operation_count = session->operation_count};
+    struct command_in in;
+    enum wf_status status = command_in_make(&in, &command, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    status = decide_command(session, &in.command, err);
+    if (status == WF_OK && result != NULL) {
+        const struct decision *decision = &session->engine->decision;
+        const struct record record = {.command = COMMAND_ACCOUNT_TRANSACT,
+                                      .events = session->engine->decision.events,
+                                      .event_count = decision->event_count,
+                                      .touches = decision->touches,
+                                      .touch_count = decision->touch_count};
+        result_from_events(&session->engine->state, NULL, &record, result);
+    }
+    command_in_deinit(&in);
+    return status;
+}
+
+/* What was done before is done again: on what is committed now, or after a return to a savepoint.
+ */
+static enum wf_status decide_again(struct wf_session *session, struct wf_error *err) {
+    struct wf_error why;
+    enum wf_status status = decide_all(session, NULL, &why);
+    if (status == WF_REFUSED) {
+        return error_set(err, WF_CONFLICT,
+                         "conflict: what this transaction did does not hold on what is committed "
+                         "now: %s",
+                         why.text);
+    }
+    return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
+}
+
+enum wf_status session_begin_call(struct wf_session *session, struct wf_error *err) {
+    struct wf_engine *engine = session->engine;
+    if (session->isolation == WF_READ_COMMITTED) {
+        versions_unpin(engine, &session->pin);
+        session_forget_views(session);
+        versions_pin(engine, &session->pin);
+        session->ticket = engine_last_ticket(engine);
+        session->stale = true;
+    }
+    if (session->operation_count == 0) {
+        for (struct account_view *view = session->newest_view; view != NULL; view = view->before) {
+            account_destroy(view->own);
+            view->own = NULL;
+        }
+        session->stale = false;
+    }
+    return session_show_writes(session, err);
+}
+
+enum wf_status session_show_writes(struct wf_session *session, struct wf_error *err) {
+    return session->stale ? decide_again(session, err) : WF_OK;
+}
+
+void session_end_call(struct wf_session *session) {
+    if (session->isolation == WF_READ_COMMITTED) {
+        versions_unpin(session->engine, &session->pin);
+    }
+}
+
+/* --- execute --- */
+
+/* Malformed ones are told before they are copied. */
+static enum wf_status check_operations(const struct wf_session *session,
+                                       const struct wf_operation *operations, size_t count,
+                                       struct wf_error *err) {
+    const struct wf_command command = {
+        .kind = WF_ACCOUNT_TRANSACT, .operations = operations, .operation_count = count};
+    struct command_in in;
+    if (count == 0 || count > WF_OPERATIONS_MAX - session->operation_count) {
+        return error_set(err, WF_USAGE, "a transaction has 1 to %d operations, not %zu",
+                         WF_OPERATIONS_MAX, session->operation_count + count);
+    }
+    enum wf_status status = command_in_make(&in, &command, err);
+    if (status == WF_OK) {
+        command_in_deinit(&in);
+    }
+    return status;
+}
+
+static enum wf_status execute(struct wf_session *session, const struct wf_operation *operations,
+                              size_t count, struct wf_result *result, struct wf_error *err) {
+    size_t before = session->operation_count;
+    enum wf_status status = session_begin_call(session, err);
+    if (status == WF_OK) {
+        status = check_operations(session, operations, count, err);
+    }
+    if (status == WF_OK) {
+        status = keep_operations(session, operations, count, err);
+    }
+    if (status == WF_OK) {
+        status = decide_all(session, result, err);
+    }
+    if (status != WF_OK && session->open && session->operation_count > before) {
+        session_drop_operations(session, before);
+    }
+    session_end_call(session);
+    return status;
+}
+
+enum wf_status wf_session_execute(struct wf_session *session, const struct wf_operation *operations,
+                                  size_t count, struct wf_result *result, struct wf_error *err) {
+    struct wf_engine *engine = session->engine;
+    if (result != NULL) {
+        result_clear(result);
+    }
+    pthread_mutex_lock(&engine->mutex);
+    enum wf_status status = session_check(session, err);
+    if (status == WF_OK) {
+        status = execute(session, operations, count, result, err);
+    }
+    struct wal_ticket ticket = session->ticket;
+    pthread_mutex_unlock(&engine->mutex);
+    /* What it was decided on must not turn out to have never been. */
+    bool looked = status == WF_OK || status == WF_REFUSED || status == WF_CONFLICT;
+    enum wf_status durable = looked ? engine_wait_durable(engine, &ticket, err) : WF_OK;
+    return durable == WF_OK ? status : durable;
+}
