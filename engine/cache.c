@@ -8,6 +8,12 @@
 
 enum {
     TRIM_EVERY_LOADS = 4096, /* how often the snapshot's resident pages are given back */
+    /* Of the bound this part is kept for a checkpoint's buffers and for what changes while it runs,
+     * for nothing can be evicted then. */
+    CHECKPOINT_SHARE = 8,
+    /* When this part of it has changed, a checkpoint begins. The buffers of the snapshot store,
+     * about as large, come on top of the bound. */
+    CHANGED_SHARE = 12,
 };
 
 static struct entity *find_in_memory(const struct state *state, enum entity_kind kind,
@@ -130,7 +136,12 @@ uint64_t cache_memory(const struct wf_engine *engine) {
     return state->changed.bytes + state->frozen.bytes + state->clean.bytes +
            table_memory(&state->workflows) + table_memory(&state->accounts) +
            table_memory(&state->keys) + table_memory(&state->key_order) +
-           timers_memory(&state->timers) + timers_memory(&state->tasks);
+           timers_memory(&state->timers) + timers_memory(&state->tasks) + engine->checkpoint.bytes;
+}
+
+bool cache_is_full(const struct wf_engine *engine) {
+    uint64_t bound = engine->options.memory_max;
+    return cache_memory(engine) > bound - bound / CHECKPOINT_SHARE;
 }
 
 void cache_trim(struct wf_engine *engine) {
@@ -141,7 +152,7 @@ void cache_trim(struct wf_engine *engine) {
     }
     size_t looked_at = 0;
     size_t most = state->clean.count;
-    while (looked_at++ < most && cache_memory(engine) > engine->options.memory_max) {
+    while (looked_at++ < most && cache_is_full(engine)) {
         struct entity *entity = state->clean.first;
         bool has_tasks =
             entity->kind == ENTITY_WORKFLOW && ((const struct workflow *)entity)->tasks != NULL;
@@ -159,7 +170,5 @@ void cache_trim(struct wf_engine *engine) {
 
 bool cache_wants_checkpoint(const struct wf_engine *engine) {
     uint64_t changed = engine->state.changed.bytes;
-    /* An eighth of the bound: the checkpoint's own buffers, and those of the snapshot store, come
-     * on top. */
-    return changed > engine->options.memory_max / 8;
+    return changed > engine->options.memory_max / CHANGED_SHARE;
 }

@@ -108,6 +108,7 @@ static void add_change(struct checkpoint *checkpoint, struct bytes_view key,
         return;
     }
     memcpy(at, key.data, key.size);
+    checkpoint->bytes += key.size + value.size + sizeof(*checkpoint->changes);
     struct snapshot_change *change = &checkpoint->changes[checkpoint->change_count++];
     change->key = (struct bytes_view){at, key.size};
     change->value = (struct bytes_view){NULL, 0};

@@ -225,12 +225,11 @@ enum wf_status engine_refuse_commands(const struct wf_engine *engine, struct wf_
 /* After a command: keep the memory bound, and see to snapshots. True: one is due and this thread
  * must write it. */
 static bool look_after_memory(struct wf_engine *engine) {
-    uint64_t bound = engine->options.memory_max;
-    if (cache_memory(engine) > bound) {
+    if (cache_is_full(engine)) {
         cache_trim(engine);
         /* What is left was changed, and leaves when the snapshot has it: commands wait rather than
          * outgrow the bound. */
-        while (cache_memory(engine) > bound + bound / 8 && engine->checkpoint.running) {
+        while (cache_memory(engine) > engine->options.memory_max && engine->checkpoint.running) {
             pthread_cond_wait(&engine->checkpoint_done, &engine->mutex);
         }
     }

@@ -52,6 +52,7 @@ struct checkpoint {
     struct checkpoint_chunk *chunks; /* where keys and values lie; pointers into them stay valid */
     struct snapshot_change *changes;
     size_t change_count, change_capacity;
+    size_t bytes;          /* of the changes, for the memory bound */
     enum wf_status status; /* of the encoding: a failed allocation */
 };
 
@@ -203,9 +204,11 @@ enum wf_status cache_adopt(struct wf_engine *engine, struct bytes_view key, stru
 /* The `count` oldest idempotency keys. */
 enum wf_status cache_load_oldest_keys(struct wf_engine *engine, uint64_t count,
                                       struct wf_error *err);
-/* Evict clean entities until the memory bound holds, as far as that goes. */
+/* Evict clean entities until the cache is no longer full, as far as that goes. */
 void cache_trim(struct wf_engine *engine);
 uint64_t cache_memory(const struct wf_engine *engine);
+/* Near the memory bound: what is left is kept for checkpoints. */
+bool cache_is_full(const struct wf_engine *engine);
 /* Are so many entities changed that a checkpoint should make them evictable? */
 bool cache_wants_checkpoint(const struct wf_engine *engine);
 

@@ -29,7 +29,7 @@ static enum wf_status keep_within_memory(struct replayer *replayer, struct wf_er
         checkpoint_end_in_replay(engine, true, err) == WF_DAMAGE) {
         return WF_DAMAGE;
     }
-    if (cache_memory(engine) <= engine->options.memory_max) {
+    if (!cache_is_full(engine)) {
         return WF_OK;
     }
     engine->last = replayer->last;
