@@ -146,11 +146,19 @@ static void drain(struct table *table) {
 }
 
 bool table_reserve(struct table *table) {
-    if (table_count(table) < count_max(&table->now))
+    return table_reserve_many(table, 1);
+}
+
+bool table_reserve_many(struct table *table, size_t count) {
+    if (table_count(table) + count <= count_max(&table->now))
         return true;
-    /* Draining ends long before the doubled array is full. */
-    assert(table->old.slots == NULL);
+    /* Draining ends long before the doubled array is full, if not that many are to come. */
+    assert(count > 1 || table->old.slots == NULL);
+    while (table->old.slots != NULL)
+        drain(table);
     size_t size = table->now.slots == NULL ? SLOTS_MIN : 2 * (table->now.mask + 1);
+    while (table_count(table) + count > size / 8 * 5)
+        size *= 2;
     struct table_slot *slots = calloc(size, sizeof *slots);
     if (slots == NULL)
         return false;

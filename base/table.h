@@ -34,6 +34,8 @@ void table_deinit(struct table *table); /* frees the slots, not the entries */
 void *table_find(const struct table *table, const void *key, size_t key_size); /* NULL: absent */
 /* Make sure that the next insert cannot fail. False: no memory. */
 bool table_reserve(struct table *table);
+/* The same for the next `count` inserts. */
+bool table_reserve_many(struct table *table, size_t count);
 /* Insert an entry whose key is not in the table. Room must have been reserved. */
 void table_insert(struct table *table, void *entry);
 /* Take the entry with this key out and return it; NULL where there is none. */

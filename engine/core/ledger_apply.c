@@ -88,8 +88,11 @@ static enum wf_status reserve_opened(struct state *state, const struct record *r
     for (size_t i = 0; i < reserved->account_count; i++)
         if (i != index && text_same(record->touches[i].name, touch->name))
             return damage(record, "touches an account twice", err);
+    size_t opened = 1; /* with those that the record opened before */
+    for (size_t i = 0; i < reserved->account_count; i++)
+        opened += reserved->accounts[i] != NULL && is_new(reserved->accounts[i]);
     struct account *account = account_create(touch->kind, touch->name);
-    if (account == NULL || !table_reserve(&state->accounts)) {
+    if (account == NULL || !table_reserve_many(&state->accounts, opened)) {
         free(account);
         return error_set(err, WF_NO_MEMORY, "no memory for another account");
     }

@@ -232,6 +232,29 @@ static void test_table_growth_ends_before_the_next_begins(void **state) {
     free(items);
 }
 
+/* Room for several at once, in every phase of the draining, also where it takes two doublings. */
+static void test_table_reserves_room_for_many(void **state) {
+    (void)state;
+    enum { COUNT = 3000 };
+    struct item *items = make_items(COUNT);
+    for (size_t many = 2; many < 70; many += 7) {
+        struct table table;
+        table_init(&table, item_key);
+        for (size_t i = 0; i + many <= COUNT; i += many) {
+            assert_true(table_reserve_many(&table, many));
+            for (size_t j = 0; j < many; j++) {
+                table_insert(&table, &items[i + j]);
+                items[i + j].present = true;
+            }
+        }
+        assert_same_as_model(&table, items, COUNT);
+        table_deinit(&table);
+        for (size_t i = 0; i < COUNT; i++)
+            items[i].present = false;
+    }
+    free(items);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_hash_is_xxh3),
@@ -242,6 +265,7 @@ int main(void) {
         cmocka_unit_test(test_table_removes_while_it_grows),
         cmocka_unit_test(test_table_behaves_like_a_naive_model),
         cmocka_unit_test(test_table_growth_ends_before_the_next_begins),
+        cmocka_unit_test(test_table_reserves_room_for_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
