@@ -258,6 +258,10 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.hold_ended.end = (enum hold_end)message->status;
         event->as.hold_ended.name = message->name;
         return WF_OK;
+    case EVENT_MONEY_BOUND:
+        event->as.money_bound.stage = message->stage;
+        event->as.money_bound.attempt = message->attempt;
+        return WF_OK;
     case EVENT_REFERENCE_SET:
         event->as.reference_set.kind = (enum reference_kind)message->status;
         return fields_from_message(arena, message, &event->as.reference_set.fields,

@@ -184,6 +184,10 @@ static bool put_event(struct codec_arena *arena, const struct event *event,
         put_number(out, 34, event->as.hold_ended.account);
         put_bytes(out, 36, event->as.hold_ended.name);
         break;
+    case EVENT_MONEY_BOUND:
+        put_number(out, 2, event->as.money_bound.stage);
+        put_number(out, 4, event->as.money_bound.attempt);
+        break;
     case EVENT_REFERENCE_SET:
         put_fields(out, event->as.reference_set.fields, event->as.reference_set.field_count);
         put_number(out, 10, (uint32_t)event->as.reference_set.kind);

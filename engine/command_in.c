@@ -335,6 +335,11 @@ static enum wf_status take_members(struct command_in *in, const struct wf_comman
     command->as.workflow_submit.fields = in->fields;
     command->as.workflow_submit.field_count = from->field_count;
     command->as.workflow_submit.attempt = from->attempt;
+    status = take_operations(in, from, &command->as.workflow_submit.operations,
+                             &command->as.workflow_submit.operation_count, err);
+    if (status != WF_OK) {
+        return status;
+    }
     return take_text(from->step, "the step", DEFINITION_NAME_MAX, true,
                      &command->as.workflow_submit.step, err);
 }
@@ -454,6 +459,8 @@ static struct wf_command without_ignored(const struct wf_command *from) {
         body.version = from->version;
     } else if (from->kind == WF_WORKFLOW_SUBMIT) {
         body.step = from->step;
+        body.operations = from->operations;
+        body.operation_count = from->operation_count;
     }
     body.fields = from->fields;
     body.field_count = from->field_count;

@@ -309,6 +309,10 @@ static void set_members(struct codec_arena *arena, const struct record *record,
         out->stage = stage_text(arena, definition, event->as.stage_undone.stage, failed);
         out->attempt = event->as.stage_undone.attempt;
         return;
+    case EVENT_MONEY_BOUND:
+        out->stage = stage_text(arena, definition, event->as.money_bound.stage, failed);
+        out->attempt = event->as.money_bound.attempt;
+        return;
     case EVENT_STAGE_TIMED_OUT:
         out->stage = stage_text(arena, definition, event->as.stage_timed_out.stage, failed);
         out->attempt = event->as.stage_timed_out.attempt;

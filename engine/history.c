@@ -276,6 +276,7 @@ enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id
     if (status != WF_OK) {
         return status;
     }
+    state->without_accounts = true;
     struct record_link *links = NULL;
     size_t count = 0;
     uint64_t lost_lsn = 0;
@@ -459,6 +460,7 @@ enum wf_status wf_replay_file(const char *path, const char *id, wf_event_fn on_e
     if (status != WF_OK) {
         return status;
     }
+    names.without_accounts = true;
     names.after_loss = true; /* what rests on earlier segments is passed over */
     borrow_names(path, &names);
     struct event_walk walk = {.names = &names, .id = id, .on_event = on_event, .ctx = ctx};

@@ -3,7 +3,9 @@
 
 #include "engine/command_in.h"
 #include "engine/core/rollback.h"
+#include "engine/core/stage_money.h"
 #include "engine/packer.h"
+#include "engine/workflow_out.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +67,11 @@ static struct wf_plan_stage pack_stage(struct packer *packer, const struct workf
         out.step = packer_string(packer, workflow->definition->steps[step].name);
         pack_fields(packer, workflow, step, &out);
     }
+    const struct stage_money *money = stage_money_find(workflow, index);
+    if (money != NULL) {
+        out.money_lsn = money->lsn;
+        out.moved = workflow_out_moved(packer, money, -1, &out.moved_count);
+    }
     return out;
 }
 
@@ -109,6 +116,10 @@ static enum wf_status plan(struct wf_engine *engine, struct command *command, st
                            struct wf_error *err) {
     struct workflow *workflow = NULL;
     enum wf_status status = engine_find_workflow(engine, command->subject, &workflow, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    status = engine_load_for_command(engine, command, err); /* the accounts too */
     if (status != WF_OK) {
         return status;
     }

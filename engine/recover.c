@@ -2,6 +2,7 @@
  * commands and never decide(), so that a changed rule does not change the past. */
 #include "engine/engine.h"
 
+#include "engine/core/stage_money.h"
 #include "engine/origin.h"
 #include "engine/replay.h"
 
@@ -41,6 +42,31 @@ static enum wf_status load_for_operations(struct wf_engine *engine,
     return status;
 }
 
+static bool undoes_stages(const struct command *command) {
+    return command->kind == COMMAND_WORKFLOW_ROLLBACK || command->kind == COMMAND_REVIEW_APPROVE ||
+           (command->kind == COMMAND_WORKFLOW_CANCEL && command->as.workflow_cancel.rollback);
+}
+
+/* The accounts that what the workflow's stages moved would go back to. */
+static enum wf_status load_for_undoing(struct wf_engine *engine, struct bytes_view id,
+                                       struct wf_error *err) {
+    const struct workflow *workflow = state_workflow(&engine->state, id);
+    enum wf_status status = WF_OK;
+    if (workflow == NULL) {
+        return WF_OK;
+    }
+    for (const struct stage_money *money = workflow->money; money != NULL; money = money->next) {
+        struct stage_money_entry entry;
+        size_t at = 0;
+        while (status == WF_OK && stage_money_next(money, &at, &entry)) {
+            if (entry.kind != ENTITY_INTERNAL_ACCOUNT) {
+                status = load_account(engine, entry.account, err);
+            }
+        }
+    }
+    return status;
+}
+
 enum wf_status engine_load_for_command(struct wf_engine *engine, const struct command *command,
                                        struct wf_error *err) {
     enum wf_status status = WF_OK;
@@ -52,6 +78,11 @@ enum wf_status engine_load_for_command(struct wf_engine *engine, const struct co
     if (status == WF_OK && command->kind == COMMAND_ACCOUNT_TRANSACT) {
         status = load_for_operations(engine, command->as.account_transact.operations,
                                      command->as.account_transact.count, err);
+    } else if (status == WF_OK && command->kind == COMMAND_WORKFLOW_SUBMIT) {
+        status = load_for_operations(engine, command->as.workflow_submit.operations,
+                                     command->as.workflow_submit.operation_count, err);
+    } else if (status == WF_OK && undoes_stages(command)) {
+        status = load_for_undoing(engine, command->subject, err);
     }
     return status != WF_OK || command->key.size == 0
                ? status

@@ -159,6 +159,7 @@ void result_from_events(const struct state *state, const struct workflow *workfl
         case EVENT_REFERENCE_SET:
         case EVENT_ARCHIVE_DROPPED:
         case EVENT_SEGMENT_DROPPED:
+        case EVENT_MONEY_BOUND:
         case EVENT_STORE_CREATED:
         case EVENT_WORKFLOW_STARTED:
         case EVENT_STEP_SUBMITTED:

@@ -21,6 +21,17 @@
  * MEMORY   Strings that go in are copied before the call returns. Pointers that come out live as
  * long as their comment says. Every function that takes a `struct wf_error *` accepts NULL.
  *
+ * UNDOING MONEY  A submission that completes a stage may carry operations on accounts, in the same
+ * record: the stage and its money, or neither. When the stage is undone, by a rollback or a
+ * cancellation and whatever its strategy, the record that undoes it posts what it moved back: the
+ * opposite of what each account got altogether, at the rates of then, once for each attempt of the
+ * stage; what is left of its holds is voided. Money that is not there is not taken: where an
+ * account is frozen or closed, would fall below its minimum, or a loan would be paid beyond what is
+ * owed, the command (the rollback, or the reviewer's approval) is refused as a whole and says which
+ * account and why. Nothing has changed then: a stage that waited for its reviewer still waits, and
+ * the same command works once the account can pay. Who does not want to wait can go back to a later
+ * stage, or cancel without rollback.
+ *
  * LIMITS   Names and ids are UTF-8 without control characters. They stand in enum wf_limits. */
 #ifndef WF_H
 #define WF_H
@@ -119,7 +130,8 @@ WF_API enum wf_status wf_close(struct wf_engine *engine, struct wf_error *err);
 enum wf_command_kind {
     WF_DEFINITION_ADD = 2,  /* text, text_name */
     WF_WORKFLOW_START = 3,  /* id, type, fields */
-    WF_WORKFLOW_SUBMIT = 4, /* id, step, fields */
+    WF_WORKFLOW_SUBMIT = 4, /* id, step, fields, [operations: they go with the stage's completion;
+                               see UNDOING MONEY] */
     WF_WORKFLOW_FAIL = 5,   /* id, stage, reason: an external verdict; its strategy is followed */
     WF_WORKFLOW_CANCEL = 6, /* id, reason, rollback */
     WF_CLOCK_ADVANCE = 7,   /* duration_ms; test-clock stores only: every deadline on the way fires,
@@ -295,6 +307,21 @@ struct wf_stage_info {
     int64_t remaining_ms; /* what remains of it while the timer stands still; 0: none */
 };
 
+/* What is put on an account altogether. */
+struct wf_moved {
+    const char *account;
+    const char *amount; /* decimal, with a sign */
+    const char *currency;
+};
+/* What the completion of a stage moved on accounts, as long as the stage is not undone. */
+struct wf_stage_money {
+    const char *stage;
+    uint32_t attempt;
+    uint64_t lsn; /* of the record */
+    const struct wf_moved *moved;
+    size_t moved_count;
+};
+
 /* Something that a reviewer must decide on. */
 struct wf_review {
     const char *id, *type; /* of the workflow */
@@ -355,6 +382,8 @@ struct wf_workflow {
     const char *target;          /* where the rollback leads to; NULL: none */
     const struct wf_task *tasks; /* not done yet */
     size_t task_count;
+    const struct wf_stage_money *money;
+    size_t money_count;
 };
 
 /* WF_NOT_FOUND: no workflow of that id. */
@@ -431,6 +460,9 @@ struct wf_plan_stage {
     const char *step;          /* that is withdrawn; NULL: none is in force */
     const char *const *fields; /* names of what leaves the data */
     size_t field_count;
+    uint64_t money_lsn; /* record of the operations that went with it; 0: there were none */
+    const struct wf_moved *moved; /* what would be put on each account, to move them back */
+    size_t moved_count;
 };
 /* Owned by the caller: wf_plan_free(). */
 struct wf_plan {

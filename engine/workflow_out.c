@@ -1,6 +1,8 @@
 /* The core's workflow made into the host's. */
 #include "engine/workflow_out.h"
 
+#include "engine/core/money.h"
+#include "engine/core/stage_money.h"
 #include "engine/core/task.h"
 #include "engine/packer.h"
 
@@ -203,6 +205,56 @@ static const struct wf_task *pack_tasks(struct packer *packer, const struct work
     return tasks;
 }
 
+const struct wf_moved *workflow_out_moved(struct packer *packer, const struct stage_money *money,
+                                          int sign, size_t *count) {
+    struct stage_money_entry entry;
+    *count = 0;
+    for (size_t at = 0; stage_money_next(money, &at, &entry);) {
+        *count += entry.kind != 0;
+    }
+    struct wf_moved *moved = packer_take(packer, *count * sizeof(*moved));
+    size_t i = 0;
+    for (size_t at = 0; i < *count && stage_money_next(money, &at, &entry);) {
+        const struct currency *currency = currency_find(entry.currency);
+        if (entry.kind == 0 || currency == NULL) {
+            continue;
+        }
+        char amount[MONEY_TEXT_SIZE];
+        (void)money_print(amount, entry.amount * sign, currency);
+        struct wf_moved made = {.account =
+                                    packer_text(packer, entry.account.data, entry.account.size),
+                                .amount = packer_string(packer, amount),
+                                .currency = currency->code};
+        if (moved != NULL) {
+            moved[i] = made;
+        }
+        i++;
+    }
+    return moved;
+}
+
+static const struct wf_stage_money *pack_money(struct packer *packer,
+                                               const struct workflow *workflow, size_t *count) {
+    *count = 0;
+    for (const struct stage_money *money = workflow->money; money != NULL; money = money->next) {
+        (*count)++;
+    }
+    struct wf_stage_money *all = packer_take(packer, *count * sizeof(*all));
+    size_t i = 0;
+    for (const struct stage_money *money = workflow->money; money != NULL; money = money->next) {
+        struct wf_stage_money made = {
+            .stage = packer_string(packer, workflow->definition->stages[money->stage].name),
+            .attempt = money->epoch,
+            .lsn = money->lsn};
+        made.moved = workflow_out_moved(packer, money, 1, &made.moved_count);
+        if (all != NULL) {
+            all[i] = made;
+        }
+        i++;
+    }
+    return all;
+}
+
 static struct wf_workflow *pack_workflow(struct packer *packer, const struct workflow *workflow) {
     struct wf_workflow *out = packer_take(packer, sizeof(*out));
     struct wf_workflow made = {
@@ -222,6 +274,7 @@ static struct wf_workflow *pack_workflow(struct packer *packer, const struct wor
     made.data = pack_data(packer, workflow, &made.data_count);
     made.tasks = pack_tasks(packer, workflow, &made, &made.task_count);
     made.reviews = pack_reviews(packer, workflow, &made.review_count);
+    made.money = pack_money(packer, workflow, &made.money_count);
     const struct proposal *rollback = workflow_rollback(workflow);
     if (rollback != NULL) {
         made.going_back = proposal_word(rollback);

@@ -56,6 +56,7 @@ static enum wf_status reserve_event(struct state *state, const struct record *re
     case EVENT_TASK_PARKED:
     case EVENT_TASK_DONE:
     case EVENT_TASK_RETRIED:
+    case EVENT_MONEY_BOUND:
         return workflow_reserve(state, record, event, room, err);
     case EVENT_WORKFLOW_MIGRATED:
         return migrate_reserve(state, record, event, err);
@@ -201,6 +202,7 @@ static void apply_event(struct state *state, const struct record *record, struct
     case EVENT_TASK_PARKED:
     case EVENT_TASK_DONE:
     case EVENT_TASK_RETRIED:
+    case EVENT_MONEY_BOUND:
         workflow_apply(state, record, event);
         return;
     case EVENT_WORKFLOW_MIGRATED:

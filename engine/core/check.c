@@ -3,6 +3,7 @@
 #include "engine/core/ledger.h"
 #include "engine/core/reference.h"
 #include "engine/core/rollback.h"
+#include "engine/core/stage_money.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
 
@@ -142,6 +143,8 @@ static const char *whole_workflow(const struct workflow *workflow) {
     if (workflow->changed_ms < workflow->started_ms)
         return "it changed before it was started";
     const char *wrong = proposals(workflow);
+    if (wrong == NULL)
+        wrong = stage_money_check(workflow);
     return wrong != NULL ? wrong : packed_parts(workflow);
 }
 

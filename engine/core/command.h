@@ -111,6 +111,8 @@ struct command {
             uint32_t attempt; /* of the stage that it completes; 0: whichever is under way */
             const struct field *fields;
             size_t field_count;
+            const struct operation *operations; /* that go with the stage's completion */
+            size_t operation_count;
         } workflow_submit;
         struct {
             struct bytes_view stage;

@@ -214,6 +214,7 @@ void decide(const struct state *state, const struct command *command, struct dec
     decision->touch_count = 0;
     decision->time_ms = clock_record_time(state, command);
     decision->message[0] = '\0';
+    decision->state = state;
     decision->workflow = NULL;
     if (!check_common(state, command, decision) || keys_decide(state, command, decision))
         return;

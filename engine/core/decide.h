@@ -30,6 +30,7 @@ struct decision {
     bool repeated; /* the idempotency key was used before with the same body: `first` is where the
                       first outcome stands, no events */
     struct record_link first;
+    const struct state *state; /* that it is decided on */
     const struct workflow *workflow; /* that the command is about, as it was before it; NULL: it is
                                         about none, or none is there */
     struct event events[RECORD_EVENTS_MAX];
@@ -48,7 +49,8 @@ struct decision {
     size_t note_count;
     char names[384][16]; /* numbers of the bank's own accounts that are opened: five a currency */
     size_t name_count;
-    char text[64]; /* of a time that a decision adds */
+    char text[64];                            /* of a time that a decision adds */
+    char reversed[DEFINITION_STAGES_MAX][24]; /* LSNs, of what undone stages moved */
     char message[DECISION_MESSAGE_MAX];
     char reason[DECISION_REASON_MAX]; /* of an end that nobody gave words for */
 };

@@ -13,6 +13,7 @@
  *               [+deadline zigzag],
  *               size of the data, data, size of the reason + 1 (0: none), reason,
  *               [proposals] [tasks] [past versions u8, each: definition number, +LSN that ended it]
+ *               [money: count, each stage u8, epoch, +LSN, size, data (stage_money.h)]
  *               | +history LSN, offset
  *   key         body hash 16 bytes, sequence, LSN
  *               | offset
@@ -28,6 +29,7 @@
 #include "engine/core/ledger.h"
 #include "engine/core/proposal.h"
 #include "engine/core/reference.h"
+#include "engine/core/stage_money.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/task.h"
 #include "engine/core/text.h"
@@ -44,6 +46,7 @@ enum {
 
     WORKFLOW_MIGRATED = 0x40, /* likewise: past versions follow these */
     WORKFLOW_TASKS = 0x20,    /* likewise: tasks follow these */
+    WORKFLOW_MONEY = 0x10,    /* likewise: what stages moved on accounts, behind the versions */
 
     STAGE_STATUS_MASK = 0x0F,
     STAGE_HAS_ATTEMPT = 0x10,
@@ -221,7 +224,8 @@ static void encode_workflow(const struct workflow *workflow, struct bytes_buffer
     bytes_write_u8(value,
                    (uint8_t)((unsigned)workflow->status | (extended ? WORKFLOW_EXTENDED : 0U) |
                              (workflow->past_count > 0 ? WORKFLOW_MIGRATED : 0U) |
-                             (workflow->tasks != NULL ? WORKFLOW_TASKS : 0U)));
+                             (workflow->tasks != NULL ? WORKFLOW_TASKS : 0U) |
+                             (workflow->money != NULL ? WORKFLOW_MONEY : 0U)));
     bytes_write_varint(value, workflow->started_lsn);
     bytes_write_varint(value, workflow->lsn - workflow->started_lsn);
     bytes_write_zigzag(value, workflow->started_ms);
@@ -245,6 +249,8 @@ static void encode_workflow(const struct workflow *workflow, struct bytes_buffer
         bytes_write_varint(value, workflow->past[i].definition_number);
         bytes_write_varint(value, workflow->past[i].until_lsn - workflow->started_lsn);
     }
+    if (workflow->money != NULL)
+        stage_money_encode(workflow, value);
     *hashed = value->size;
     bytes_write_varint(value, workflow->history.lsn - workflow->started_lsn);
     bytes_write_varint(value, workflow->history.offset);
@@ -253,7 +259,8 @@ static void encode_workflow(const struct workflow *workflow, struct bytes_buffer
 
 static bool decode_head(struct workflow *workflow, struct bytes_reader *reader, unsigned *flags) {
     unsigned status = bytes_read_u8(reader);
-    *flags = status & (unsigned)(WORKFLOW_EXTENDED | WORKFLOW_MIGRATED | WORKFLOW_TASKS);
+    *flags = status &
+             (unsigned)(WORKFLOW_EXTENDED | WORKFLOW_MIGRATED | WORKFLOW_TASKS | WORKFLOW_MONEY);
     workflow->status = (enum workflow_status)(status & ~*flags);
     workflow->started_lsn = bytes_read_varint(reader);
     workflow->lsn = workflow->started_lsn + bytes_read_varint(reader);
@@ -356,11 +363,13 @@ static enum wf_status decode_workflow(struct workflow *workflow, struct bytes_re
         sound = proposal_decode(workflow, reader, &no_memory);
     if (sound && status == WF_OK && (flags & WORKFLOW_TASKS) != 0)
         sound = task_decode(workflow, reader, &no_memory);
-    if (no_memory)
-        status = error_set(err, WF_NO_MEMORY,
-                           "no memory for the proposals and tasks of workflow %s", workflow->id);
-    if (sound && status == WF_OK && !no_memory && (flags & WORKFLOW_MIGRATED) != 0)
+    if (sound && status == WF_OK && (flags & WORKFLOW_MIGRATED) != 0)
         status = decode_past(workflow, reader, err);
+    if (sound && status == WF_OK && (flags & WORKFLOW_MONEY) != 0)
+        sound = stage_money_decode(workflow, reader, &no_memory);
+    if (no_memory)
+        status =
+            error_set(err, WF_NO_MEMORY, "no memory for the parts of workflow %s", workflow->id);
     if (status != WF_OK)
         return status;
     workflow->history.lsn = workflow->started_lsn + bytes_read_varint(reader);

@@ -80,6 +80,8 @@ const char *event_kind_name(enum event_kind kind) {
         return "hold_placed";
     case EVENT_HOLD_ENDED:
         return "hold_ended";
+    case EVENT_MONEY_BOUND:
+        return "money_bound";
     case EVENT_REFERENCE_SET:
         return "reference_set";
     case EVENT_ARCHIVE_DROPPED:

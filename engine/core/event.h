@@ -66,6 +66,7 @@ enum event_kind {
     EVENT_HOLD_PLACED = 43,
     EVENT_HOLD_ENDED = 44,
     EVENT_REFERENCE_SET = 45,
+    EVENT_MONEY_BOUND = 46,     /* the record's operations belong to a stage: undone together */
     EVENT_ARCHIVE_DROPPED = 70, /* records are gone: which, why, and what stands for them */
     EVENT_SEGMENT_DROPPED = 71, /* one of the segments that they stood in */
 };
@@ -190,6 +191,10 @@ struct event {
             enum hold_end end;
             struct bytes_view name;
         } hold_ended;
+        struct {
+            uint32_t stage;
+            uint32_t attempt;
+        } money_bound;
         struct {
             enum reference_kind kind; /* the record's subject is the name */
             const struct field *fields;

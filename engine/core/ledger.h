@@ -27,6 +27,10 @@ void ledger_decide_open(const struct state *state, const struct command *command
                         struct decision *decision);
 void ledger_decide_transact(const struct state *state, const struct command *command,
                             struct decision *decision);
+/* The operations, as a part of what a command comes to: all of them or none. False: refused, and
+ * `decision` says so. */
+bool ledger_decide_operations(const struct state *state, const struct operation *operations,
+                              size_t count, struct decision *decision);
 void ledger_decide_status(const struct state *state, const struct command *command,
                           struct decision *decision);
 
@@ -42,6 +46,7 @@ struct ledger_work {
     const struct operation *operations; /* all of them */
     enum operation_kind kind;
     uint32_t rules; /* asked for by it: bits 1 << enum rule */
+    char what[160]; /* what is refused where it is no operation, with ": " at its end */
 };
 
 enum { LEDGER_NONE = -1 };
@@ -51,6 +56,8 @@ int ledger_line(struct ledger_work *work, struct bytes_view number);
 /* The bank's own of this name and currency; opened where there is none yet. */
 int ledger_internal_line(struct ledger_work *work, const char *name,
                          const struct currency *currency);
+/* Any account that is there, one of the bank's own too. */
+int ledger_any_line(struct ledger_work *work, struct bytes_view number);
 struct ledger_line *ledger_line_at(struct ledger_work *work, int line);
 /* Begin an operation's postings, add to them, and make them an event. */
 void ledger_posting_begin(struct ledger_work *work, enum operation_kind kind);
@@ -63,6 +70,10 @@ bool ledger_refuse(struct ledger_work *work, const char *format, ...)
 void ledger_begin(struct ledger_work *work, const struct state *state, struct decision *decision);
 /* The touches say what became of the accounts. */
 void ledger_finish(struct ledger_work *work);
+/* What was refused changed nothing: accounts that it would have opened are not there. */
+void ledger_drop_new(struct decision *decision);
+void ledger_end_hold(struct ledger_work *work, int line, const struct account_hold *hold,
+                     enum hold_end end);
 /* An amount above 0 in this currency. */
 bool ledger_amount(struct ledger_work *work, struct bytes_view text,
                    const struct currency *currency, int64_t *amount);
@@ -79,6 +90,13 @@ bool ledger_rule_rate(struct ledger_work *work, const struct currency *from,
                       const struct currency *to, int64_t *rate);
 bool ledger_rule_instrument(struct ledger_work *work, const struct currency *currency);
 bool ledger_rule_fee(struct ledger_work *work, const struct currency *currency, int64_t amount);
+
+/* --- moving back: ledger_reverse.c --- */
+
+struct stage_money;
+/* Post the opposite of what a record moved, and void what is left of its holds. `lsn` is the
+ * record's, in words that live as long as the decision. False: refused. */
+bool ledger_reverse(struct ledger_work *work, const struct stage_money *money, const char *lsn);
 
 /* --- applying --- */
 

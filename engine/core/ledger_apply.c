@@ -42,6 +42,8 @@ static bool reserve_room(struct state_reserved *reserved, size_t count) {
 enum wf_status ledger_reserve_touches(struct state *state, const struct record *record,
                                       struct wf_error *err) {
     struct state_reserved *reserved = &state->reserved;
+    if (state->without_accounts)
+        return WF_OK;
     if (record->touch_count > RECORD_TOUCHES_MAX)
         return damage(record, "touches too many accounts", err);
     if (!reserve_room(reserved, record->touch_count))
@@ -182,6 +184,8 @@ static enum wf_status reserve_hold_end(struct state *state, const struct record 
 
 enum wf_status ledger_reserve(struct state *state, const struct record *record,
                               const struct event *event, struct wf_error *err) {
+    if (state->without_accounts)
+        return WF_OK;
     switch ((unsigned)event->kind) {
     case EVENT_ACCOUNT_OPENED:
         return reserve_opened(state, record, event, err);
@@ -274,6 +278,8 @@ static void end_hold(struct state *state, const struct event *event) {
 
 void ledger_apply(struct state *state, const struct record *record, const struct event *event) {
     struct account **accounts = state->reserved.accounts;
+    if (state->without_accounts)
+        return;
     switch ((unsigned)event->kind) {
     case EVENT_OPERATION_POSTED:
         for (size_t i = 0; i < event->as.operation_posted.posting_count; i++) {

@@ -297,16 +297,6 @@ static bool decide_hold(struct ledger_work *work) {
     return true;
 }
 
-static void end_hold(struct ledger_work *work, int line, const struct account_hold *hold,
-                     enum hold_end end) {
-    ledger_line_at(work, line)->held -= hold->amount;
-    ledger_line_at(work, line)->hold_count--;
-    struct event *event = decision_add(work->decision, EVENT_HOLD_ENDED);
-    event->as.hold_ended.account = (uint32_t)line;
-    event->as.hold_ended.end = end;
-    event->as.hold_ended.name = text_view(hold->name);
-}
-
 /* Of a hold the whole amount, or a part of it; the rest is free again. */
 static bool decide_post(struct ledger_work *work) {
     const struct operation *operation = work->operation;
@@ -325,7 +315,7 @@ static bool decide_post(struct ledger_work *work) {
     int to = customer_line(work, text_view(hold->to), END_CUSTOMER, "to", currency);
     if (to == LEDGER_NONE)
         return false;
-    end_hold(work, from, hold, HOLD_POSTED);
+    ledger_end_hold(work, from, hold, HOLD_POSTED);
     ledger_posting_begin(work, work->kind);
     ledger_note(work, "hold", text_view(hold->name));
     return ledger_post(work, from, -amount) && ledger_post(work, to, amount);
@@ -336,7 +326,7 @@ static bool decide_void(struct ledger_work *work) {
     const struct account_hold *hold = from == LEDGER_NONE ? NULL : find_hold(work, from);
     if (hold == NULL)
         return false;
-    end_hold(work, from, hold, HOLD_VOIDED);
+    ledger_end_hold(work, from, hold, HOLD_VOIDED);
     return true;
 }
 
@@ -390,40 +380,32 @@ static bool decide_operation(struct ledger_work *work, const struct operation *o
     return false;
 }
 
-/* What was refused changed nothing: accounts that it would have opened are not there. */
-static void drop_new_lines(struct decision *decision) {
-    size_t kept = 0;
-    for (size_t i = 0; i < decision->touch_count; i++) {
-        if (decision->lines[i].account == NULL)
-            continue;
-        decision->touches[kept] = decision->touches[i];
-        decision->touches[kept].balance = decision->lines[i].account->balance;
-        kept++;
+bool ledger_decide_operations(const struct state *state, const struct operation *operations,
+                              size_t count, struct decision *decision) {
+    struct ledger_work work;
+    ledger_begin(&work, state, decision);
+    work.operations = operations;
+    if (count == 0 || count > COMMAND_OPERATIONS_MAX) {
+        decision_fail(decision, WF_USAGE, "a transaction has 1 to %d operations, not %zu",
+                      COMMAND_OPERATIONS_MAX, count);
+        return false;
     }
-    decision->touch_count = kept;
+    for (size_t i = 0; i < count; i++) {
+        if (!decide_operation(&work, &work.operations[i])) {
+            ledger_drop_new(decision);
+            return false;
+        }
+    }
+    ledger_finish(&work);
+    return true;
 }
 
 void ledger_decide_transact(const struct state *state, const struct command *command,
                             struct decision *decision) {
-    struct ledger_work work;
-    ledger_begin(&work, state, decision);
-    work.operations = command->as.account_transact.operations;
-    size_t count = command->as.account_transact.count;
-    if (count == 0 || count > COMMAND_OPERATIONS_MAX) {
-        decision_fail(decision, WF_USAGE, "a transaction has 1 to %d operations, not %zu",
-                      COMMAND_OPERATIONS_MAX, count);
-        return;
-    }
-    if (!isolation_holds_before(state, command, decision))
-        return;
-    for (size_t i = 0; i < count; i++) {
-        if (!decide_operation(&work, &work.operations[i])) {
-            drop_new_lines(decision);
-            return;
-        }
-    }
-    if (isolation_holds_after(command, decision))
-        ledger_finish(&work);
+    if (isolation_holds_before(state, command, decision) &&
+        ledger_decide_operations(state, command->as.account_transact.operations,
+                                 command->as.account_transact.count, decision))
+        (void)isolation_holds_after(command, decision);
 }
 
 /* --- one account --- */
@@ -506,7 +488,7 @@ void ledger_decide_open(const struct state *state, const struct command *command
     if (state_account(state, command->subject) != NULL) {
         (void)ledger_line(&work, command->subject);
         decision_refuse(decision, "account \"%.*s\" is there already", TEXT_ARGS(command->subject));
-        drop_new_lines(decision);
+        ledger_drop_new(decision);
         return;
     }
     const struct currency *currency = currency_find(command->as.account_open.currency);
@@ -525,7 +507,7 @@ void ledger_decide_open(const struct state *state, const struct command *command
     if (post_opening(&work, 0, balance))
         ledger_finish(&work);
     else
-        drop_new_lines(decision);
+        ledger_drop_new(decision);
 }
 
 static bool may_close(struct ledger_work *work, const struct account *account) {

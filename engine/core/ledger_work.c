@@ -24,7 +24,7 @@ bool ledger_refuse(struct ledger_work *work, const char *format, ...) {
     va_end(args);
     struct decision *decision = work->decision;
     if (work->operation == NULL)
-        decision_refuse(decision, "%s", words);
+        decision_refuse(decision, "%s%s", work->what, words);
     else
         decision_refuse(decision, "operation %zu (%.*s): %s",
                         (size_t)(work->operation - work->operations) + 1,
@@ -165,6 +165,17 @@ int ledger_internal_line(struct ledger_work *work, const char *name,
     return account != NULL ? add_account(work, account) : open_internal(work, number, currency);
 }
 
+int ledger_any_line(struct ledger_work *work, struct bytes_view number) {
+    int line = find_line(work->decision, number);
+    if (line != LEDGER_NONE)
+        return line;
+    const struct account *account = state_account(work->state, number);
+    if (account != NULL)
+        return add_account(work, account);
+    ledger_refuse(work, "account %.*s is not there", TEXT_ARGS(number));
+    return LEDGER_NONE;
+}
+
 struct ledger_line *ledger_line_at(struct ledger_work *work, int line) {
     return &work->decision->lines[line];
 }
@@ -206,6 +217,28 @@ void ledger_note(struct ledger_work *work, const char *name, struct bytes_view v
     struct decision *decision = work->decision;
     decision->notes[decision->note_count++] = (struct field){text_view(name), value};
     last_event(work)->as.operation_posted.field_count++;
+}
+
+void ledger_end_hold(struct ledger_work *work, int line, const struct account_hold *hold,
+                     enum hold_end end) {
+    ledger_line_at(work, line)->held -= hold->amount;
+    ledger_line_at(work, line)->hold_count--;
+    struct event *event = decision_add(work->decision, EVENT_HOLD_ENDED);
+    event->as.hold_ended.account = (uint32_t)line;
+    event->as.hold_ended.end = end;
+    event->as.hold_ended.name = text_view(hold->name);
+}
+
+void ledger_drop_new(struct decision *decision) {
+    size_t kept = 0;
+    for (size_t i = 0; i < decision->touch_count; i++) {
+        if (decision->lines[i].account == NULL)
+            continue;
+        decision->touches[kept] = decision->touches[i];
+        decision->touches[kept].balance = decision->lines[i].account->balance;
+        kept++;
+    }
+    decision->touch_count = kept;
 }
 
 void ledger_finish(struct ledger_work *work) {

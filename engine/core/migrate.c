@@ -1,6 +1,7 @@
 #include "engine/core/migrate.h"
 
 #include "engine/core/decision.h"
+#include "engine/core/stage_money.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/task.h"
 #include "engine/core/text.h"
@@ -469,6 +470,20 @@ static void take_tasks(const struct event *event, struct workflow *from, struct 
     }
 }
 
+/* What a completed stage moved goes with it. */
+static void take_money(const struct event *event, struct workflow *from, struct workflow *to) {
+    struct stage_money *money;
+    while ((money = from->money) != NULL) {
+        unsigned kept = event->as.workflow_migrated.stages.data[money->stage];
+        from->money = money->next;
+        money->stage = (uint8_t)(kept - (kept != 0));
+        if (kept != 0)
+            stage_money_put(to, money);
+        else
+            free(money);
+    }
+}
+
 /* The last decision of a reviewer is kept with its stage. */
 static void take_verdict(const struct event *event, struct workflow *from, struct workflow *to) {
     struct bytes_view map = event->as.workflow_migrated.stages;
@@ -488,6 +503,7 @@ void migrate_apply(struct state *state, const struct record *record, const struc
     from->reason = NULL;
     take_verdict(event, from, to);
     take_tasks(event, from, to);
+    take_money(event, from, to);
     to->lsn = record->lsn;
     to->changed_ms = record->time_ms;
     to->entity.bytes = workflow_bytes(to);

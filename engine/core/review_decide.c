@@ -113,8 +113,8 @@ static void approve(const struct review *review, struct decision *decision) {
         course_activate(&course, review->stage);
         course_settle(&course);
     } else {
-        course_undo(&course, review->stage);
-        course_carry_on(&course);
+        if (course_undo(&course, review->stage))
+            course_carry_on(&course);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "engine/core/rollback.h"
 
 #include "engine/core/proposal.h"
+#include "engine/core/stage_money.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/task.h"
 #include "engine/core/text.h"
@@ -176,6 +177,7 @@ static void undo(struct workflow *workflow, uint32_t index) {
             workflow_step_in_force(workflow, i))
             workflow_withdraw_step(workflow, i);
     workflow_withdraw_step(workflow, WORKFLOW_FIELD_OF_STAGE | index);
+    stage_money_remove(workflow, index); /* the record moved it back */
     task_remove_runs(workflow, index);
 }
 

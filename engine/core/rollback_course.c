@@ -1,9 +1,13 @@
 #include "engine/core/rollback_course.h"
 
 #include "engine/core/decision.h"
+#include "engine/core/stage_money.h"
 #include "engine/core/task.h"
 #include "engine/core/text.h"
 #include "engine/core/workflow.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 /* --- order --- */
 
@@ -101,6 +105,7 @@ void course_begin(struct course *course, const struct workflow *workflow,
                   struct decision *decision) {
     *course =
         (struct course){.workflow = workflow, .decision = decision, .before = began_from(workflow)};
+    ledger_begin(&course->ledger, decision->state, decision);
     for (unsigned i = 0; i < workflow->definition->stage_count; i++) {
         course->status[i] = workflow->stages[i].status;
         course->attempt[i] = workflow->stages[i].attempt;
@@ -136,7 +141,26 @@ void course_turn(struct course *course, unsigned target, struct bytes_view reaso
     event->as.rollback_requested.reason = reason;
 }
 
-void course_undo(struct course *course, unsigned stage) {
+/* What the stage's completion moved goes back in the record that undoes it. */
+static bool move_back(struct course *course, unsigned stage) {
+    const struct stage_money *money = stage_money_find(course->workflow, stage);
+    struct decision *decision = course->decision;
+    if (money == NULL)
+        return true;
+    char *lsn = decision->reversed[stage];
+    (void)snprintf(lsn, sizeof decision->reversed[stage], "%" PRIu64, money->lsn);
+    (void)snprintf(course->ledger.what, sizeof course->ledger.what,
+                   "stage %s cannot be undone, what record %s moved cannot go back: ",
+                   course->workflow->definition->stages[stage].name, lsn);
+    if (!ledger_reverse(&course->ledger, money, lsn)) {
+        ledger_drop_new(decision);
+        return false;
+    }
+    ledger_finish(&course->ledger);
+    return true;
+}
+
+bool course_undo(struct course *course, unsigned stage) {
     const struct definition *definition = course->workflow->definition;
     struct event *event = decision_add(course->decision, EVENT_STAGE_UNDONE);
     event->as.stage_undone.stage = stage;
@@ -149,6 +173,7 @@ void course_undo(struct course *course, unsigned stage) {
     for (size_t i = 0; i < definition->step_count; i++)
         if (definition->steps[i].completes == (int)stage)
             course->steps &= ~(UINT64_C(1) << i);
+    return move_back(course, stage);
 }
 
 void course_wait(struct course *course, unsigned stage, struct bytes_view reason) {
@@ -195,7 +220,8 @@ void course_carry_on(struct course *course) {
             course_settle(course);
             return;
         }
-        course_undo(course, (unsigned)next);
+        if (!course_undo(course, (unsigned)next))
+            return;
     }
 }
 

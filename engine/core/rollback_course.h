@@ -3,6 +3,7 @@
 #ifndef CORE_ROLLBACK_COURSE_H
 #define CORE_ROLLBACK_COURSE_H
 
+#include "engine/core/ledger.h"
 #include "engine/core/rollback.h"
 
 struct course {
@@ -19,6 +20,7 @@ struct course {
     enum workflow_status before;
     bool undone;
     struct bytes_view reason;
+    struct ledger_work ledger; /* what undone stages moved goes back */
 };
 
 void course_begin(struct course *course, const struct workflow *workflow,
@@ -26,9 +28,11 @@ void course_begin(struct course *course, const struct workflow *workflow,
 /* The workflow turns back: to `target`, or (STAGE_NONE) to where nothing is. Replaces what was
  * under way. */
 void course_turn(struct course *course, unsigned target, struct bytes_view reason);
-/* Undo one stage. */
-void course_undo(struct course *course, unsigned stage);
-/* Go on undoing until a stage must be reviewed, or nothing is left to undo. */
+/* Undo one stage, and post what its completion moved on accounts back. False: that cannot be, the
+ * command is refused, and `decision` says so. */
+bool course_undo(struct course *course, unsigned stage);
+/* Go on undoing until a stage must be reviewed, or nothing is left to undo; or the command is
+ * refused, likewise. */
 void course_carry_on(struct course *course);
 /* A stage waits for its reviewer. */
 void course_wait(struct course *course, unsigned stage, struct bytes_view reason);

@@ -126,7 +126,8 @@ static bool is_any_left(const struct state_reserved *reserved) {
     return reserved->new_workflow != NULL || reserved->new_definition != NULL ||
            reserved->new_key != NULL || reserved->reason != NULL || reserved->request != NULL ||
            reserved->reopen != NULL || reserved->verdict != NULL || reserved->tasks != NULL ||
-           reserved->account_count > 0 || reserved->new_reference != NULL;
+           reserved->money != NULL || reserved->account_count > 0 ||
+           reserved->new_reference != NULL;
 }
 
 static void free_reserved(struct state_reserved *reserved) {
@@ -138,6 +139,7 @@ static void free_reserved(struct state_reserved *reserved) {
     free(reserved->request);
     free(reserved->reopen);
     free(reserved->verdict);
+    free(reserved->money);
     while (reserved->tasks != NULL) {
         struct task *task = reserved->tasks;
         reserved->tasks = task->next;

@@ -165,10 +165,11 @@ struct workflow {
     struct verdict *verdict; /* NULL: none yet */
     /* The pairs that stand beside it in the snapshot, as encoded last (checkpoint.c), so that the
      * next deadline, and what waits for a review, are found without reading every workflow. */
-    int64_t pair_due_ms; /* 0: none */
-    uint32_t timer_at;   /* its place in the state's timers, from 1; 0: it is not there */
-    uint32_t task_at;    /* likewise in the state's tasks */
-    struct task *tasks;  /* in order of stage, then handler and compensation, then epoch */
+    int64_t pair_due_ms;       /* 0: none */
+    uint32_t timer_at;         /* its place in the state's timers, from 1; 0: it is not there */
+    uint32_t task_at;          /* likewise in the state's tasks */
+    struct task *tasks;        /* in order of stage, then handler and compensation, then epoch */
+    struct stage_money *money; /* what completed stages moved on accounts; see stage_money.h */
     uint32_t definition_number;
     enum workflow_status status : 8;
     uint8_t step_count;
@@ -235,7 +236,8 @@ struct state_reserved {
     char *reason;
     struct proposal *request, *reopen; /* likewise */
     struct verdict *verdict;
-    struct task *tasks; /* in the order of their events */
+    struct task *tasks;        /* in the order of their events */
+    struct stage_money *money; /* of the stage that the record completes */
 };
 
 struct state {
@@ -253,9 +255,11 @@ struct state {
     struct timers timers; /* the workflows in memory that have, or had, a deadline */
     struct timers tasks;  /* those that have a task, by when the first may be claimed */
     struct state_reserved reserved;
-    bool after_loss;     /* set by the shell when records are missing from the log: what cannot be
-                            applied is ignored */
-    uint64_t generation; /* of changes; raised by state_freeze(); from 1 */
+    bool after_loss;       /* set by the shell when records are missing from the log: what cannot be
+                              applied is ignored */
+    bool without_accounts; /* set by the shell for a state that keeps workflows only: what their
+                              records do to accounts is passed over */
+    uint64_t generation;   /* of changes; raised by state_freeze(); from 1 */
     struct entity_list changed, frozen, clean;
     /* A frozen entity is about to change: the shell encodes it now. */
     void (*before_change)(void *ctx, struct entity *entity);

@@ -2,6 +2,7 @@
 #include "engine/core/workflow.h"
 
 #include "engine/core/proposal.h"
+#include "engine/core/stage_money.h"
 #include "engine/core/task.h"
 #include "engine/core/text.h"
 
@@ -36,6 +37,7 @@ void workflow_destroy(struct workflow *workflow) {
     free(workflow->reason);
     proposal_remove_all(workflow);
     task_remove_all(workflow);
+    stage_money_remove_all(workflow);
     free(workflow->verdict);
     free(workflow->past);
     free(workflow);
@@ -51,7 +53,8 @@ uint32_t workflow_bytes(const struct workflow *workflow) {
         bytes += strlen(workflow->reason) + MALLOC_OVERHEAD;
     if (workflow->past != NULL)
         bytes += workflow->past_count * sizeof workflow->past[0] + MALLOC_OVERHEAD;
-    return (uint32_t)(bytes + proposal_bytes(workflow) + task_bytes(workflow));
+    return (uint32_t)(bytes + proposal_bytes(workflow) + task_bytes(workflow) +
+                      stage_money_bytes(workflow));
 }
 
 /* The name's place among the fields that the step requires, or -1. It is most often the `likely`th.

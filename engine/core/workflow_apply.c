@@ -4,6 +4,7 @@
 
 #include "engine/core/proposal.h"
 #include "engine/core/rollback.h"
+#include "engine/core/stage_money.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/task.h"
 #include "engine/core/text.h"
@@ -135,6 +136,23 @@ static enum wf_status reserve_reason(struct state *state, const struct record *r
     return WF_OK;
 }
 
+/* A record completes one stage with money at most. */
+static enum wf_status reserve_money(struct state *state, const struct record *record,
+                                    const struct event *event, struct wf_error *err) {
+    uint32_t stage = event->as.money_bound.stage;
+    if (check_stage(state->reserved.workflow, record, stage, err) != WF_OK)
+        return WF_DAMAGE;
+    if (state->reserved.money != NULL || event->as.money_bound.attempt == 0)
+        return error_set(err, WF_DAMAGE, "record %" PRIu64 " binds money twice, or to no attempt",
+                         record->lsn);
+    enum wf_status status = stage_money_create(record, &state->reserved.money, err);
+    if (status != WF_OK)
+        return status;
+    state->reserved.money->stage = (uint8_t)stage;
+    state->reserved.money->epoch = event->as.money_bound.attempt;
+    return WF_OK;
+}
+
 /* Of an event that needs its workflow to be there. */
 static enum wf_status reserve_change(struct state *state, const struct record *record,
                                      const struct event *event, struct workflow_room *room,
@@ -157,6 +175,8 @@ static enum wf_status reserve_change(struct state *state, const struct record *r
         return reserve_reason(state, record, event->as.workflow_failed.reason, err);
     case EVENT_WORKFLOW_CANCELLED:
         return reserve_reason(state, record, event->as.workflow_cancelled.reason, err);
+    case EVENT_MONEY_BOUND:
+        return reserve_money(state, record, event, err);
     case EVENT_WORKFLOW_COMPLETED:
     case EVENT_WORKFLOW_STARTED:
     case EVENT_STORE_CREATED:
@@ -292,6 +312,14 @@ static void leave(struct workflow *workflow, uint32_t index, enum stage_status s
     task_remove_runs(workflow, index);
 }
 
+static void bind_money(struct state *state, const struct record *record) {
+    struct workflow *workflow = state->reserved.workflow;
+    state->reserved.money->lsn = record->lsn;
+    stage_money_put(workflow, state->reserved.money);
+    state->reserved.money = NULL;
+    state_resize(state, &workflow->entity, workflow_bytes(workflow));
+}
+
 void workflow_apply(struct state *state, const struct record *record, const struct event *event) {
     struct workflow *workflow = state->reserved.workflow;
     if (event->kind == EVENT_WORKFLOW_STARTED)
@@ -317,6 +345,9 @@ void workflow_apply(struct state *state, const struct record *record, const stru
     case EVENT_STAGE_COMPLETED:
         leave(workflow, event->as.stage_completed.stage, STAGE_COMPLETED);
         workflow->stages[event->as.stage_completed.stage].completed_lsn = record->lsn;
+        return;
+    case EVENT_MONEY_BOUND:
+        bind_money(state, record);
         return;
     case EVENT_STAGE_FAILED:
         leave(workflow, event->as.stage_failed.stage, STAGE_FAILED);

@@ -2,6 +2,7 @@
 #include "engine/core/workflow.h"
 
 #include "engine/core/decision.h"
+#include "engine/core/ledger.h"
 #include "engine/core/rollback.h"
 #include "engine/core/task.h"
 #include "engine/core/text.h"
@@ -295,6 +296,29 @@ static bool check_submission(const struct workflow *workflow, unsigned index,
     return true;
 }
 
+/* The operations that go with the completion: one that is refused refuses the submission. */
+static bool decide_money(const struct workflow *workflow, const struct definition_step *step,
+                         const struct command *command, struct decision *decision) {
+    size_t count = command->as.workflow_submit.operation_count;
+    if (count == 0)
+        return true;
+    if (step->completes < 0) {
+        decision_fail(decision, WF_USAGE,
+                      "step %s of workflow %s completes no stage: no operations go with it",
+                      step->name, workflow->id);
+        return false;
+    }
+    return ledger_decide_operations(decision->state, command->as.workflow_submit.operations, count,
+                                    decision);
+}
+
+/* Undoing the stage moves back what this record moved. */
+static void bind_money(const struct workflow *workflow, uint32_t stage, struct decision *decision) {
+    struct event *event = decision_add(decision, EVENT_MONEY_BOUND);
+    event->as.money_bound.stage = stage;
+    event->as.money_bound.attempt = workflow->stages[stage].attempt;
+}
+
 void workflow_decide_submit(const struct command *command, struct decision *decision) {
     const struct workflow *workflow = workflow_find(command, decision);
     if (workflow == NULL)
@@ -311,12 +335,16 @@ void workflow_decide_submit(const struct command *command, struct decision *deci
     event->as.step_submitted.step = (uint32_t)index;
     event->as.step_submitted.fields = command->as.workflow_submit.fields;
     event->as.step_submitted.field_count = command->as.workflow_submit.field_count;
+    if (!decide_money(workflow, step, command, decision))
+        return;
     uint64_t completed = workflow_completed_stages(workflow);
     if (step->completes >= 0) {
         completed |= UINT64_C(1) << step->completes;
         decision_add(decision, EVENT_STAGE_COMPLETED)->as.stage_completed.stage =
             (uint32_t)step->completes;
     }
+    if (command->as.workflow_submit.operation_count > 0)
+        bind_money(workflow, (uint32_t)step->completes, decision);
     workflow_activate_ready(definition, workflow->stages, completed,
                             workflow_items(workflow) | step->provides, decision);
     if (completed == definition_all_stages(definition))

@@ -158,6 +158,67 @@ static void test_reference_data_is_set_and_listed(void **state) {
     assert_contains(SAY(fixture, 0, "calendar", "list"), "NYSE  open=14:30, close=21:00");
 }
 
+#define LOAN                                                                                       \
+    OPEN("LOAN1", "loan", "USD", "0.00")                                                           \
+    "{\"cmd\":\"workflow.start\",\"type\":\"loan_application\",\"id\":\"L1\"}\n"                   \
+    "{\"cmd\":\"workflow.submit\",\"id\":\"L1\",\"step\":\"applicant_submission\",\"data\":{"      \
+    "\"personal_info\":\"Ada\",\"ssn\":\"1\",\"employment\":\"baker\"}}\n"
+
+/* The step that completes the credit check, its money with it. */
+#define CREDIT(ops)                                                                                \
+    "{\"cmd\":\"workflow.submit\",\"id\":\"L1\",\"step\":\"credit_bureau_response\",\"data\":{"    \
+    "\"credit_score\":\"750\",\"history\":\"good\"}," ops "}\n"
+
+static void test_exec_submission_carries_a_transaction(void **state) {
+    struct fixture *fixture = *state;
+    make_bank(fixture);
+    json_t *answers = exec_lines(
+        fixture, 0,
+        LOAN CREDIT("\"ops\":[{\"type\":\"loan_disbursement\",\"from\":\"LOAN1\",\"to\":\"ACC001\","
+                    "\"amount\":\"1.00\",\"currency\":\"USD\"},{\"type\":\"transfer\",\"from\":"
+                    "\"ACC001\",\"to\":\"ACC002\",\"amount\":\"9000.00\",\"currency\":\"USD\"}]")
+            CREDIT(OPS) "{\"cmd\":\"workflow.show\",\"id\":\"L1\"}\n"
+                        "{\"cmd\":\"workflow.rollback\",\"id\":\"L1\",\"to\":\"credit_check\","
+                        "\"reason\":\"r\",\"actor\":\"ann\",\"dry_run\":true}\n"
+                        "{\"cmd\":\"workflow.rollback\",\"id\":\"L1\",\"to\":\"credit_check\","
+                        "\"reason\":\"r\",\"actor\":\"ann\"}\n"
+                        "{\"cmd\":\"review.approve\",\"id\":\"L1\",\"stage\":"
+                        "\"income_verification\",\"role\":\"reviewer\",\"actor\":\"rita\"}\n"
+                        "{\"cmd\":\"account.check\"}\n");
+    assert_code(at(answers, "3"), "refused");
+    assert_contains(text_at(answers, "3.error.message"),
+                    "operation 2 (transfer): sufficient_funds");
+    assert_string_equal(text_at(answers, "4.result.outcome"), "income_verification_triggered");
+    assert_string_equal(text_at(answers, "4.result.balances.0.balance"), "3975.00");
+    assert_string_equal(text_at(answers, "5.result.money.0.stage"), "credit_check");
+    assert_string_equal(text_at(answers, "5.result.money.0.moved.0.amount"), "-1025.00");
+    assert_string_equal(text_at(answers, "6.result.plan.1.moved.0.amount"), "1025.00");
+    assert_string_equal(text_at(answers, "8.result.balances.0.balance"), "5000.00");
+    assert_true(true_at(answers, "9.ok"));
+}
+
+static void test_workflow_submit_takes_operations_from_a_file(void **state) {
+    struct fixture *fixture = *state;
+    make_bank(fixture);
+    exec_lines(fixture, 0, LOAN);
+    static const char text[] = "[{\"type\":\"loan_disbursement\",\"from\":\"LOAN1\",\"to\":"
+                               "\"ACC001\",\"amount\":\"4.00\",\"currency\":\"USD\"}]";
+    fixture_write(fixture, "ops.json", text, strlen(text));
+    char path[256];
+    snprintf(path, sizeof path, "%s", fixture_path(fixture, "ops.json"));
+    ASK(fixture, 3, "workflow", "submit", "L1", "applicant_submission", "--ops", "nothing.json");
+    assert_contains(SAY(fixture, 0, "workflow", "submit", "L1", "credit_bureau_response",
+                        "credit_score=750", "history=good", "--ops", path),
+                    "ACC001  5004.00 USD");
+    const char *plan = SAY(fixture, 0, "workflow", "rollback", "L1", "--to", "credit_check",
+                           "--reason", "r", "--actor", "ann", "--dry-run");
+    assert_contains(plan, "moved: LOAN1 +4.00 USD, ACC001 -4.00 USD");
+    assert_contains(SAY(fixture, 0, "workflow", "show", "L1"), "money    credit_check, record");
+    const char *history = SAY(fixture, 0, "workflow", "history", "L1");
+    assert_contains(history, "operation posted: operation=loan_disbursement, LOAN1=-4.00 USD");
+    assert_contains(history, "money of credit_check bound");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -166,6 +227,8 @@ int main(void) {
         TEST(test_account_commands_and_their_exit_statuses),
         TEST(test_account_statement_has_three_forms),
         TEST(test_reference_data_is_set_and_listed),
+        TEST(test_exec_submission_carries_a_transaction),
+        TEST(test_workflow_submit_takes_operations_from_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,7 @@ static const struct record_touch touches[] = {
 };
 
 static bool is_of_ledger(enum event_kind kind) {
-    return kind >= EVENT_ACCOUNT_OPENED && kind <= EVENT_REFERENCE_SET;
+    return kind >= EVENT_ACCOUNT_OPENED && kind <= EVENT_MONEY_BOUND;
 }
 
 static struct event event_of(enum event_kind kind, struct definition *definition) {
@@ -211,6 +211,10 @@ static struct event event_of(enum event_kind kind, struct definition *definition
         event.as.hold_ended.account = 1;
         event.as.hold_ended.end = HOLD_EXPIRED;
         event.as.hold_ended.name = view("h-1");
+        break;
+    case EVENT_MONEY_BOUND:
+        event.as.money_bound.stage = 3;
+        event.as.money_bound.attempt = 2;
         break;
     case EVENT_REFERENCE_SET:
         event.as.reference_set.kind = REFERENCE_CALENDAR;
@@ -428,6 +432,10 @@ static void assert_event(const struct event *a, const struct event *b) {
         assert_int_equal(a->as.hold_ended.account, b->as.hold_ended.account);
         assert_int_equal(a->as.hold_ended.end, b->as.hold_ended.end);
         assert_view(a->as.hold_ended.name, b->as.hold_ended.name);
+        return;
+    case EVENT_MONEY_BOUND:
+        assert_int_equal(a->as.money_bound.stage, b->as.money_bound.stage);
+        assert_int_equal(a->as.money_bound.attempt, b->as.money_bound.attempt);
         return;
     case EVENT_REFERENCE_SET:
         assert_int_equal(a->as.reference_set.kind, b->as.reference_set.kind);

@@ -322,6 +322,102 @@ static void test_engine_memory_questions_answer_or_say_so(void **state) {
     }
 }
 
+/* ---- a stage and its money ---- */
+
+static char id_first = 'M'; /* of the loans of a sweep */
+
+static enum wf_status open_bank(struct engine_fixture *f, struct wf_error *err) {
+    struct wf_command loan_account = {
+        .kind = WF_ACCOUNT_OPEN, .id = "LOAN1", .type = "loan", .currency = "USD"};
+    struct wf_command account = {
+        .kind = WF_ACCOUNT_OPEN, .id = "ACC001", .type = "checking", .currency = "USD"};
+    enum wf_status status = execute(f, &loan_account, err);
+    return status == WF_OK ? execute(f, &account, err) : status;
+}
+
+static enum wf_status prepare_stage(struct engine_fixture *f, unsigned round,
+                                    struct wf_error *err) {
+    (void)err;
+    char id[16];
+    (void)snprintf(id, sizeof id, "%c%u", id_first, round);
+    fixture_loan(f, id, 1);
+    return WF_OK;
+}
+
+static enum wf_status pay_stage(struct engine_fixture *f, unsigned round, struct wf_error *err) {
+    static const struct wf_field fields[] = {{"credit_score", "750"}, {"history", "good"}};
+    char id[16];
+    (void)snprintf(id, sizeof id, "%c%u", id_first, round);
+    const struct wf_operation operations[] = {{.type = "loan_disbursement",
+                                               .from = "LOAN1",
+                                               .to = "ACC001",
+                                               .amount = "8.00",
+                                               .currency = "USD"},
+                                              {.type = "hold",
+                                               .from = "ACC001",
+                                               .to = "ACC002",
+                                               .amount = "0.01",
+                                               .currency = "USD",
+                                               .hold = id}};
+    const struct wf_command command = {.kind = WF_WORKFLOW_SUBMIT,
+                                       .id = id,
+                                       .step = "credit_bureau_response",
+                                       .fields = fields,
+                                       .field_count = 2,
+                                       .operations = operations,
+                                       .operation_count = 2};
+    return execute(f, &command, err);
+}
+
+static enum wf_status prepare_undoing(struct engine_fixture *f, unsigned round,
+                                      struct wf_error *err) {
+    char id[16];
+    (void)snprintf(id, sizeof id, "%c%u", id_first, round);
+    const struct wf_command rollback = {.kind = WF_WORKFLOW_ROLLBACK,
+                                        .id = id,
+                                        .stage = "credit_check",
+                                        .reason = "wrong file",
+                                        .actor = "ann"};
+    enum wf_status status = prepare_stage(f, round, err);
+    if (status == WF_OK)
+        status = pay_stage(f, round, err);
+    return status == WF_OK ? execute(f, &rollback, err) : status;
+}
+
+static enum wf_status undo_stage(struct engine_fixture *f, unsigned round, struct wf_error *err) {
+    char id[16];
+    (void)snprintf(id, sizeof id, "%c%u", id_first, round);
+    const struct wf_command approval = {.kind = WF_REVIEW_APPROVE,
+                                        .id = id,
+                                        .stage = "income_verification",
+                                        .role = "reviewer",
+                                        .actor = "rita"};
+    return execute(f, &approval, err);
+}
+
+static void test_engine_memory_a_stage_and_its_money_are_one(void **state) {
+    (void)state;
+    for (unsigned lasting = 0; lasting < 2; lasting++) {
+        struct engine_fixture f;
+        fixture_init_disk(&f);
+        struct wf_command third = {
+            .kind = WF_ACCOUNT_OPEN, .id = "ACC002", .type = "checking", .currency = "USD"};
+        assert_int_equal(open_bank(&f, &f.err), WF_OK);
+        assert_int_equal(execute(&f, &third, &f.err), WF_OK);
+        f.options.memory_max = 1; /* so that accounts come from the snapshot */
+        fixture_reopen(&f, true);
+        sweep(&f, "undo a stage", prepare_undoing, undo_stage, lasting);
+        fixture_reopen(&f, true);
+        id_first = 'P';
+        sweep(&f, "pay for a stage", prepare_stage, pay_stage, lasting);
+        id_first = 'M';
+        struct wf_account_report report;
+        assert_int_equal(wf_account_check(f.engine, &report, &f.err), WF_OK);
+        fixture_verify(&f);
+        fixture_deinit(&f);
+    }
+}
+
 /* ---- snapshots ---- */
 
 static enum wf_status snapshot(struct engine_fixture *f, unsigned round, struct wf_error *err) {
@@ -536,6 +632,7 @@ int main(void) {
         cmocka_unit_test(test_engine_memory_commands_change_nothing_without_memory),
         cmocka_unit_test(test_engine_memory_commands_load_what_they_need),
         cmocka_unit_test(test_engine_memory_questions_answer_or_say_so),
+        cmocka_unit_test(test_engine_memory_a_stage_and_its_money_are_one),
         cmocka_unit_test(test_engine_memory_snapshots_are_whole_or_not_there),
         cmocka_unit_test(test_engine_memory_making_a_store_can_be_repeated),
         cmocka_unit_test(test_engine_memory_opening_leaks_nothing_and_loses_nothing),

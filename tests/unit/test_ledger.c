@@ -2,7 +2,7 @@
  * words, holds, and the accounts as bytes. */
 #include "engine/core/ledger.h"
 #include "engine/core/reference.h"
-#include "tests/lib/core_store.h"
+#include "tests/lib/core_bank.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,132 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-enum { MONDAY_15_UTC_DAYS = 4 }; /* the fixture's clock begins on Thursday 2026-01-01 */
-
-/* "transfer from=A to=B amount=1 currency=USD rules=x,y" */
-struct written {
-    char text[400];
-    struct bytes_view rules[OPERATION_RULES_MAX];
-};
-
-static struct operation parse(const char *text, struct written *written) {
-    struct operation operation = {0};
-    snprintf(written->text, sizeof written->text, "%s", text);
-    char *save = NULL;
-    operation.type = core_view(strtok_r(written->text, " ", &save));
-    for (char *word; (word = strtok_r(NULL, " ", &save)) != NULL;) {
-        char *value = strchr(word, '=');
-        *value++ = '\0';
-        struct bytes_view *to = strcmp(word, "from") == 0         ? &operation.from
-                                : strcmp(word, "to") == 0         ? &operation.to
-                                : strcmp(word, "amount") == 0     ? &operation.amount
-                                : strcmp(word, "currency") == 0   ? &operation.currency
-                                : strcmp(word, "rate") == 0       ? &operation.rate
-                                : strcmp(word, "instrument") == 0 ? &operation.instrument
-                                : strcmp(word, "fee_rule") == 0   ? &operation.fee_rule
-                                : strcmp(word, "hold") == 0       ? &operation.hold
-                                                                  : NULL;
-        if (to != NULL)
-            *to = core_view(value);
-        if (strcmp(word, "expires_ms") == 0)
-            operation.expires_in_ms = atoll(value);
-        char *save_rule = NULL;
-        for (char *rule = strcmp(word, "rules") == 0 ? strtok_r(value, ",", &save_rule) : NULL;
-             rule != NULL; rule = strtok_r(NULL, ",", &save_rule))
-            written->rules[operation.rule_count++] = core_view(rule);
-    }
-    operation.rules = written->rules;
-    return operation;
-}
-
-static enum wf_status transact(struct core_store *store, const char *const *texts, size_t count) {
-    static struct written written[16];
-    struct operation operations[16];
-    assert_true(count <= 16);
-    for (size_t i = 0; i < count; i++)
-        operations[i] = parse(texts[i], &written[i]);
-    struct command command = {.kind = COMMAND_ACCOUNT_TRANSACT, .now_ms = store->now_ms};
-    command.as.account_transact.operations = operations;
-    command.as.account_transact.count = count;
-    return core_store_execute(store, &command);
-}
-
-static enum wf_status one(struct core_store *store, const char *text) {
-    return transact(store, &text, 1);
-}
-
-static enum wf_status open_account(struct core_store *store, const char *number, const char *type,
-                                   const char *currency, const char *balance, const char *minimum) {
-    struct command command = {.kind = COMMAND_ACCOUNT_OPEN, .now_ms = store->now_ms};
-    command.subject = core_view(number);
-    command.as.account_open.type = core_view(type);
-    command.as.account_open.currency = core_view(currency);
-    command.as.account_open.balance = core_view(balance);
-    command.as.account_open.minimum = core_view(minimum);
-    return core_store_execute(store, &command);
-}
-
-static enum wf_status set_status(struct core_store *store, enum command_kind kind,
-                                 const char *number) {
-    struct command command = {.kind = kind, .now_ms = store->now_ms};
-    command.subject = core_view(number);
-    return core_store_execute(store, &command);
-}
-
-static enum wf_status set_reference(struct core_store *store, enum command_kind kind,
-                                    const char *name, const char *fields) {
-    char text[512];
-    struct field list[16];
-    snprintf(text, sizeof text, "%s", fields);
-    struct command command = {.kind = kind, .now_ms = store->now_ms};
-    command.subject = core_view(name);
-    command.as.reference_set.fields = list;
-    command.as.reference_set.field_count = core_fields(text, list);
-    return core_store_execute(store, &command);
-}
-
-static const struct account *account(struct core_store *store, const char *number) {
-    const struct account *found = state_account(&store->state, core_view(number));
-    if (found == NULL)
-        fail_msg("there is no account %s", number);
-    return found;
-}
-
-static void holds(struct core_store *store, const char *number, const char *balance) {
-    char text[MONEY_TEXT_SIZE];
-    const struct account *found = account(store, number);
-    assert_string_equal(money_print(text, found->balance, found->currency), balance);
-}
-
-static void says(const struct core_store *store, const char *words) {
-    if (strstr(store->decision.message, words) == NULL)
-        fail_msg("\"%s\" does not say \"%s\"", store->decision.message, words);
-}
-
-/* The bank of the feature: four accounts, a rate, a market, a fee rule; Monday at 15:00. */
-static int open_bank(void **state) {
-    struct core_store *store = core_store_open(false);
-    store->now_ms += (MONDAY_15_UTC_DAYS * 24 + 15) * INT64_C(3600000);
-    assert_int_equal(open_account(store, "ACC001", "checking", "USD", "5000.00", ""), WF_OK);
-    assert_int_equal(open_account(store, "ACC002", "savings", "USD", "10000.00", ""), WF_OK);
-    assert_int_equal(open_account(store, "ACC003", "checking", "EUR", "2500.00", ""), WF_OK);
-    assert_int_equal(open_account(store, "ACC004", "investment", "USD", "50000.00", ""), WF_OK);
-    assert_int_equal(set_reference(store, COMMAND_RATE_SET, "USD_to_EUR",
-                                   "rate=0.90 source=ECB max_age=24h band=1"),
-                     WF_OK);
-    assert_int_equal(set_reference(store, COMMAND_CALENDAR_SET, "NYSE",
-                                   "open=14:30 close=21:00 holidays=2026-01-06,2026-12-25"),
-                     WF_OK);
-    assert_int_equal(
-        set_reference(store, COMMAND_INSTRUMENT_SET, "MARKET", "currency=USD calendar=NYSE"),
-        WF_OK);
-    assert_int_equal(set_reference(store, COMMAND_FEE_RULE_SET, "service_fee",
-                                   "currency=USD minimum=1.00 maximum=50.00"),
-                     WF_OK);
-    *state = store;
-    return 0;
-}
 
 static int close_bank(void **state) {
     core_store_close(*state);
@@ -155,16 +29,16 @@ static const char *const feature[4] = {
 
 static void test_ledger_feature_comes_to_its_figures(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(transact(store, feature, 4), WF_OK);
-    holds(store, "ACC001", "3975.00");
-    holds(store, "ACC002", "10500.00");
-    holds(store, "ACC003", "2950.00");
-    holds(store, "ACC004", "45000.00");
-    holds(store, "MARKET/USD", "5000.00");
-    holds(store, "BANK/USD", "25.00");
-    holds(store, "FX/USD", "500.00");
-    holds(store, "FX/EUR", "-450.00");
-    holds(store, "OPENING/USD", "-65000.00");
+    assert_int_equal(bank_transact(store, feature, 4), WF_OK);
+    bank_holds(store, "ACC001", "3975.00");
+    bank_holds(store, "ACC002", "10500.00");
+    bank_holds(store, "ACC003", "2950.00");
+    bank_holds(store, "ACC004", "45000.00");
+    bank_holds(store, "MARKET/USD", "5000.00");
+    bank_holds(store, "BANK/USD", "25.00");
+    bank_holds(store, "FX/USD", "500.00");
+    bank_holds(store, "FX/EUR", "-450.00");
+    bank_holds(store, "OPENING/USD", "-65000.00");
 }
 
 /* An operation of each kind that fails, put in each place of the feature's four. */
@@ -229,21 +103,21 @@ static void test_ledger_every_failing_variant_changes_nothing(void **state) {
             for (int a = 0; a < 4; a++) {
                 char number[16];
                 snprintf(number, sizeof number, "ACC%03d", a + 1);
-                balances[a] = account(store, number)->balance;
-                versions[a] = account(store, number)->version;
+                balances[a] = bank_account(store, number)->balance;
+                versions[a] = bank_account(store, number)->version;
             }
-            assert_int_equal(transact(store, operations, 5), WF_REFUSED);
-            says(store, failing[i].words);
+            assert_int_equal(bank_transact(store, operations, 5), WF_REFUSED);
+            bank_says(store, failing[i].words);
             char which[32];
             snprintf(which, sizeof which, "operation %zu (", place + 1);
-            says(store, which);
+            bank_says(store, which);
             assert_int_equal(store->state.store.refusals, refusals + 1);
             assert_int_equal(table_count(&store->state.accounts), accounts);
             for (int a = 0; a < 4; a++) {
                 char number[16];
                 snprintf(number, sizeof number, "ACC%03d", a + 1);
-                assert_int_equal(account(store, number)->balance, balances[a]);
-                assert_int_equal(account(store, number)->version, versions[a]);
+                assert_int_equal(bank_account(store, number)->balance, balances[a]);
+                assert_int_equal(bank_account(store, number)->version, versions[a]);
             }
         }
     }
@@ -253,11 +127,11 @@ static void test_ledger_refusal_stands_in_the_history_of_each_account(void **sta
     struct core_store *store = *state;
     const char *const operations[] = {feature[0],
                                       "transfer from=ACC002 to=ACC009 amount=1.00 currency=USD"};
-    assert_int_equal(transact(store, operations, 2), WF_REFUSED);
-    assert_int_equal(account(store, "ACC001")->history.lsn, store->lsn);
-    assert_int_equal(account(store, "ACC002")->history.lsn, store->lsn);
-    assert_true(account(store, "ACC001")->lsn < store->lsn);
-    assert_true(account(store, "ACC003")->history.lsn < store->lsn);
+    assert_int_equal(bank_transact(store, operations, 2), WF_REFUSED);
+    assert_int_equal(bank_account(store, "ACC001")->history.lsn, store->lsn);
+    assert_int_equal(bank_account(store, "ACC002")->history.lsn, store->lsn);
+    assert_true(bank_account(store, "ACC001")->lsn < store->lsn);
+    assert_true(bank_account(store, "ACC003")->history.lsn < store->lsn);
 }
 
 static void test_ledger_operations_see_the_ones_before_them(void **state) {
@@ -266,78 +140,83 @@ static void test_ledger_operations_see_the_ones_before_them(void **state) {
         "transfer from=ACC002 to=ACC001 amount=10000.00 currency=USD",
         "transfer from=ACC001 to=ACC002 amount=15000.00 currency=USD",
     };
-    assert_int_equal(transact(store, through, 2), WF_OK);
-    holds(store, "ACC001", "0.00");
-    holds(store, "ACC002", "15000.00");
-    assert_int_equal(account(store, "ACC001")->version, 2); /* one record, one version */
+    assert_int_equal(bank_transact(store, through, 2), WF_OK);
+    bank_holds(store, "ACC001", "0.00");
+    bank_holds(store, "ACC002", "15000.00");
+    assert_int_equal(bank_account(store, "ACC001")->version, 2); /* one record, one version */
 }
 
 static void test_ledger_keeps_the_minimum(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(open_account(store, "M", "checking", "USD", "100.00", "60.00"), WF_OK);
-    assert_int_equal(one(store, "withdrawal from=M amount=40.01 currency=USD"), WF_REFUSED);
-    assert_int_equal(one(store, "withdrawal from=M amount=40.00 currency=USD"), WF_OK);
-    holds(store, "M", "60.00");
-    holds(store, "CASH/USD", "40.00");
-    assert_int_equal(open_account(store, "O", "checking", "USD", "", "-50.00"), WF_OK);
-    assert_int_equal(one(store, "withdrawal from=O amount=50.00 currency=USD"), WF_OK);
-    assert_int_equal(one(store, "withdrawal from=O amount=0.01 currency=USD"), WF_REFUSED);
+    assert_int_equal(bank_open_account(store, "M", "checking", "USD", "100.00", "60.00"), WF_OK);
+    assert_int_equal(bank_one(store, "withdrawal from=M amount=40.01 currency=USD"), WF_REFUSED);
+    assert_int_equal(bank_one(store, "withdrawal from=M amount=40.00 currency=USD"), WF_OK);
+    bank_holds(store, "M", "60.00");
+    bank_holds(store, "CASH/USD", "40.00");
+    assert_int_equal(bank_open_account(store, "O", "checking", "USD", "", "-50.00"), WF_OK);
+    assert_int_equal(bank_one(store, "withdrawal from=O amount=50.00 currency=USD"), WF_OK);
+    assert_int_equal(bank_one(store, "withdrawal from=O amount=0.01 currency=USD"), WF_REFUSED);
 }
 
 static void test_ledger_loan_is_owed_and_paid_back(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(open_account(store, "LOAN", "loan", "USD", "", "-1000.00"), WF_OK);
+    assert_int_equal(bank_open_account(store, "LOAN", "loan", "USD", "", "-1000.00"), WF_OK);
     assert_int_equal(
-        one(store, "loan_disbursement from=LOAN to=ACC001 amount=1000.00 currency=USD"), WF_OK);
-    holds(store, "LOAN", "-1000.00");
-    holds(store, "ACC001", "6000.00");
-    assert_int_equal(one(store, "loan_disbursement from=LOAN to=ACC001 amount=0.01 currency=USD"),
+        bank_one(store, "loan_disbursement from=LOAN to=ACC001 amount=1000.00 currency=USD"),
+        WF_OK);
+    bank_holds(store, "LOAN", "-1000.00");
+    bank_holds(store, "ACC001", "6000.00");
+    assert_int_equal(
+        bank_one(store, "loan_disbursement from=LOAN to=ACC001 amount=0.01 currency=USD"),
+        WF_REFUSED);
+    assert_int_equal(bank_one(store, "transfer from=LOAN to=ACC001 amount=1.00 currency=USD"),
                      WF_REFUSED);
-    assert_int_equal(one(store, "transfer from=LOAN to=ACC001 amount=1.00 currency=USD"),
-                     WF_REFUSED);
-    says(store, "account LOAN is a loan");
-    assert_int_equal(one(store, "loan_payment from=ACC001 to=LOAN amount=1000.01 currency=USD"),
-                     WF_REFUSED);
-    says(store, "loan LOAN owes 1000.00 USD, and not more");
-    assert_int_equal(one(store, "loan_payment from=ACC001 to=LOAN amount=1000.00 currency=USD"),
-                     WF_OK);
-    holds(store, "LOAN", "0.00");
+    bank_says(store, "account LOAN is a loan");
+    assert_int_equal(
+        bank_one(store, "loan_payment from=ACC001 to=LOAN amount=1000.01 currency=USD"),
+        WF_REFUSED);
+    bank_says(store, "loan LOAN owes 1000.00 USD, and not more");
+    assert_int_equal(
+        bank_one(store, "loan_payment from=ACC001 to=LOAN amount=1000.00 currency=USD"), WF_OK);
+    bank_holds(store, "LOAN", "0.00");
 }
 
 static void test_ledger_frozen_and_closed_accounts_move_nothing(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(set_status(store, COMMAND_ACCOUNT_FREEZE, "ACC001"), WF_OK);
-    assert_int_equal(one(store, "deposit to=ACC001 amount=1.00 currency=USD"), WF_REFUSED);
-    says(store, "account ACC001 is frozen");
-    assert_int_equal(one(store, "withdrawal from=ACC001 amount=1.00 currency=USD"), WF_REFUSED);
-    assert_int_equal(set_status(store, COMMAND_ACCOUNT_CLOSE, "ACC001"), WF_REFUSED);
-    assert_int_equal(set_status(store, COMMAND_ACCOUNT_UNFREEZE, "ACC001"), WF_OK);
-    assert_int_equal(set_status(store, COMMAND_ACCOUNT_CLOSE, "ACC001"), WF_REFUSED);
-    says(store, "must be empty");
-    assert_int_equal(one(store, "withdrawal from=ACC001 amount=5000.00 currency=USD"), WF_OK);
-    assert_int_equal(set_status(store, COMMAND_ACCOUNT_CLOSE, "ACC001"), WF_OK);
-    assert_int_equal(one(store, "deposit to=ACC001 amount=1.00 currency=USD"), WF_REFUSED);
-    says(store, "account ACC001 is closed");
-    assert_int_equal(set_status(store, COMMAND_ACCOUNT_FREEZE, "ACC999"), WF_NOT_FOUND);
+    assert_int_equal(bank_set_status(store, COMMAND_ACCOUNT_FREEZE, "ACC001"), WF_OK);
+    assert_int_equal(bank_one(store, "deposit to=ACC001 amount=1.00 currency=USD"), WF_REFUSED);
+    bank_says(store, "account ACC001 is frozen");
+    assert_int_equal(bank_one(store, "withdrawal from=ACC001 amount=1.00 currency=USD"),
+                     WF_REFUSED);
+    assert_int_equal(bank_set_status(store, COMMAND_ACCOUNT_CLOSE, "ACC001"), WF_REFUSED);
+    assert_int_equal(bank_set_status(store, COMMAND_ACCOUNT_UNFREEZE, "ACC001"), WF_OK);
+    assert_int_equal(bank_set_status(store, COMMAND_ACCOUNT_CLOSE, "ACC001"), WF_REFUSED);
+    bank_says(store, "must be empty");
+    assert_int_equal(bank_one(store, "withdrawal from=ACC001 amount=5000.00 currency=USD"), WF_OK);
+    assert_int_equal(bank_set_status(store, COMMAND_ACCOUNT_CLOSE, "ACC001"), WF_OK);
+    assert_int_equal(bank_one(store, "deposit to=ACC001 amount=1.00 currency=USD"), WF_REFUSED);
+    bank_says(store, "account ACC001 is closed");
+    assert_int_equal(bank_set_status(store, COMMAND_ACCOUNT_FREEZE, "ACC999"), WF_NOT_FOUND);
 }
 
 static void test_ledger_rate_must_be_fresh(void **state) {
     struct core_store *store = *state;
     store->now_ms += INT64_C(24) * 3600000;
-    assert_int_equal(one(store, feature[1]), WF_OK);
+    assert_int_equal(bank_one(store, feature[1]), WF_OK);
     store->now_ms++;
-    assert_int_equal(one(store, feature[1]), WF_REFUSED);
-    says(store, "exchange_rate_validation: the rate USD_to_EUR is of 2026-01-05T15:00:00Z");
-    assert_int_equal(set_reference(store, COMMAND_RATE_SET, "USD_to_EUR", "rate=0.80 source=ECB"),
-                     WF_OK);
-    assert_int_equal(one(store, feature[1]), WF_OK);
-    holds(store, "ACC003", "3350.00");
+    assert_int_equal(bank_one(store, feature[1]), WF_REFUSED);
+    bank_says(store, "exchange_rate_validation: the rate USD_to_EUR is of 2026-01-05T15:00:00Z");
+    assert_int_equal(
+        bank_set_reference(store, COMMAND_RATE_SET, "USD_to_EUR", "rate=0.80 source=ECB"), WF_OK);
+    assert_int_equal(bank_one(store, feature[1]), WF_OK);
+    bank_holds(store, "ACC003", "3350.00");
 }
 
 static void test_ledger_rate_stands_in_the_record(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(one(store, "currency_exchange from=ACC001 to=ACC003 amount=100.00 "
-                                "currency=USD_to_EUR rate=0.909 rules=exchange_rate_validation"),
+    assert_int_equal(bank_one(store,
+                              "currency_exchange from=ACC001 to=ACC003 amount=100.00 "
+                              "currency=USD_to_EUR rate=0.909 rules=exchange_rate_validation"),
                      WF_OK);
     const struct event *posted = &store->decision.events[store->decision.event_count - 1];
     bool rate = false, source = false, time = false;
@@ -349,77 +228,81 @@ static void test_ledger_rate_stands_in_the_record(void **state) {
         time |= memcmp(field->name.data, "time", field->name.size) == 0;
     }
     assert_true(rate && source && time);
-    holds(store, "ACC003", "2590.90");
+    bank_holds(store, "ACC003", "2590.90");
 }
 
 static void test_ledger_market_has_hours_and_holidays(void **state) {
     struct core_store *store = *state;
     store->now_ms += INT64_C(6) * 3600000; /* 21:00 */
-    assert_int_equal(one(store, feature[2]), WF_REFUSED);
-    says(store, "market_hours: NYSE is closed at 2026-01-05T21:00:00Z");
+    assert_int_equal(bank_one(store, feature[2]), WF_REFUSED);
+    bank_says(store, "market_hours: NYSE is closed at 2026-01-05T21:00:00Z");
     store->now_ms += INT64_C(18) * 3600000; /* Tuesday 15:00, a holiday */
-    assert_int_equal(one(store, feature[2]), WF_REFUSED);
+    assert_int_equal(bank_one(store, feature[2]), WF_REFUSED);
     store->now_ms += INT64_C(24) * 3600000 - 30 * 60000 - 1; /* Wednesday, just before 14:30 */
-    assert_int_equal(one(store, feature[2]), WF_REFUSED);
+    assert_int_equal(bank_one(store, feature[2]), WF_REFUSED);
     store->now_ms++;
-    assert_int_equal(one(store, feature[2]), WF_OK);
+    assert_int_equal(bank_one(store, feature[2]), WF_OK);
     store->now_ms += INT64_C(3) * 24 * 3600000; /* Saturday */
-    assert_int_equal(one(store, feature[2]), WF_REFUSED);
+    assert_int_equal(bank_one(store, feature[2]), WF_REFUSED);
 }
 
 static void test_ledger_instrument_must_be_available(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(set_reference(store, COMMAND_INSTRUMENT_SET, "MARKET",
-                                   "currency=USD calendar=NYSE status=suspended"),
+    assert_int_equal(bank_set_reference(store, COMMAND_INSTRUMENT_SET, "MARKET",
+                                        "currency=USD calendar=NYSE status=suspended"),
                      WF_OK);
-    assert_int_equal(one(store, feature[2]), WF_REFUSED);
-    says(store, "instrument_available: the instrument MARKET is suspended");
+    assert_int_equal(bank_one(store, feature[2]), WF_REFUSED);
+    bank_says(store, "instrument_available: the instrument MARKET is suspended");
     assert_int_equal(
-        set_reference(store, COMMAND_INSTRUMENT_SET, "MARKET", "currency=USD calendar=LSE"), WF_OK);
-    assert_int_equal(one(store, feature[2]), WF_REFUSED);
-    says(store, "market_hours: there is no calendar \"LSE\"; enter it first (calendar set)");
+        bank_set_reference(store, COMMAND_INSTRUMENT_SET, "MARKET", "currency=USD calendar=LSE"),
+        WF_OK);
+    assert_int_equal(bank_one(store, feature[2]), WF_REFUSED);
+    bank_says(store, "market_hours: there is no calendar \"LSE\"; enter it first (calendar set)");
 }
 
 static void test_ledger_hold_takes_from_what_is_available(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(one(store, "hold from=ACC001 to=ACC002 amount=4000.00 currency=USD hold=h1"),
-                     WF_OK);
-    holds(store, "ACC001", "5000.00");
-    assert_int_equal(account_available(account(store, "ACC001"), store->now_ms), 100000);
-    assert_int_equal(one(store, "withdrawal from=ACC001 amount=1000.01 currency=USD"), WF_REFUSED);
-    says(store, "of which 4000.00 are held");
-    assert_int_equal(one(store, "hold from=ACC001 to=ACC002 amount=1.00 currency=USD hold=h1"),
+    assert_int_equal(
+        bank_one(store, "hold from=ACC001 to=ACC002 amount=4000.00 currency=USD hold=h1"), WF_OK);
+    bank_holds(store, "ACC001", "5000.00");
+    assert_int_equal(account_available(bank_account(store, "ACC001"), store->now_ms), 100000);
+    assert_int_equal(bank_one(store, "withdrawal from=ACC001 amount=1000.01 currency=USD"),
                      WF_REFUSED);
-    says(store, "has a hold \"h1\" already");
-    assert_int_equal(one(store, "post from=ACC001 hold=h1 amount=4000.01"), WF_REFUSED);
-    assert_int_equal(one(store, "post from=ACC001 hold=h1 amount=1500.00"), WF_OK);
-    holds(store, "ACC001", "3500.00");
-    holds(store, "ACC002", "11500.00");
-    assert_int_equal(account_available(account(store, "ACC001"), store->now_ms), 350000);
-    assert_int_equal(one(store, "post from=ACC001 hold=h1"), WF_REFUSED);
+    bank_says(store, "of which 4000.00 are held");
+    assert_int_equal(bank_one(store, "hold from=ACC001 to=ACC002 amount=1.00 currency=USD hold=h1"),
+                     WF_REFUSED);
+    bank_says(store, "has a hold \"h1\" already");
+    assert_int_equal(bank_one(store, "post from=ACC001 hold=h1 amount=4000.01"), WF_REFUSED);
+    assert_int_equal(bank_one(store, "post from=ACC001 hold=h1 amount=1500.00"), WF_OK);
+    bank_holds(store, "ACC001", "3500.00");
+    bank_holds(store, "ACC002", "11500.00");
+    assert_int_equal(account_available(bank_account(store, "ACC001"), store->now_ms), 350000);
+    assert_int_equal(bank_one(store, "post from=ACC001 hold=h1"), WF_REFUSED);
 }
 
 static void test_ledger_hold_is_voided(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(one(store, "hold from=ACC001 to=ACC002 amount=5000.00 currency=USD hold=h1"),
-                     WF_OK);
-    assert_int_equal(one(store, "void from=ACC001 hold=h1"), WF_OK);
-    assert_int_equal(account(store, "ACC001")->hold_count, 0);
-    assert_int_equal(one(store, "withdrawal from=ACC001 amount=5000.00 currency=USD"), WF_OK);
+    assert_int_equal(
+        bank_one(store, "hold from=ACC001 to=ACC002 amount=5000.00 currency=USD hold=h1"), WF_OK);
+    assert_int_equal(bank_one(store, "void from=ACC001 hold=h1"), WF_OK);
+    assert_int_equal(bank_account(store, "ACC001")->hold_count, 0);
+    assert_int_equal(bank_one(store, "withdrawal from=ACC001 amount=5000.00 currency=USD"), WF_OK);
 }
 
 static void test_ledger_hold_expires(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(one(store, "hold from=ACC001 to=ACC002 amount=5000.00 currency=USD hold=h1 "
-                                "expires_ms=1000"),
+    assert_int_equal(bank_one(store,
+                              "hold from=ACC001 to=ACC002 amount=5000.00 currency=USD hold=h1 "
+                              "expires_ms=1000"),
                      WF_OK);
     store->now_ms += 999;
-    assert_int_equal(one(store, "withdrawal from=ACC001 amount=1.00 currency=USD"), WF_REFUSED);
+    assert_int_equal(bank_one(store, "withdrawal from=ACC001 amount=1.00 currency=USD"),
+                     WF_REFUSED);
     store->now_ms++;
-    assert_int_equal(one(store, "post from=ACC001 hold=h1"), WF_REFUSED);
-    assert_int_equal(account(store, "ACC001")->hold_count, 1); /* a refusal changes nothing */
-    assert_int_equal(one(store, "withdrawal from=ACC001 amount=1.00 currency=USD"), WF_OK);
-    assert_int_equal(account(store, "ACC001")->hold_count, 0);
+    assert_int_equal(bank_one(store, "post from=ACC001 hold=h1"), WF_REFUSED);
+    assert_int_equal(bank_account(store, "ACC001")->hold_count, 1); /* a refusal changes nothing */
+    assert_int_equal(bank_one(store, "withdrawal from=ACC001 amount=1.00 currency=USD"), WF_OK);
+    assert_int_equal(bank_account(store, "ACC001")->hold_count, 0);
     bool told = false;
     for (size_t i = 0; i < store->decision.event_count; i++)
         told |= store->decision.events[i].kind == EVENT_HOLD_ENDED &&
@@ -433,36 +316,37 @@ static void test_ledger_holds_have_a_limit(void **state) {
     for (int i = 0; i <= ACCOUNT_HOLDS_MAX; i++) {
         snprintf(text, sizeof text, "hold from=ACC001 to=ACC002 amount=1.00 currency=USD hold=h%d",
                  i);
-        assert_int_equal(one(store, text), i < ACCOUNT_HOLDS_MAX ? WF_OK : WF_REFUSED);
+        assert_int_equal(bank_one(store, text), i < ACCOUNT_HOLDS_MAX ? WF_OK : WF_REFUSED);
     }
-    says(store, "has 64 holds already");
+    bank_says(store, "has 64 holds already");
 }
 
 static void test_ledger_balances_stay_in_64_bits(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(open_account(store, "RICH", "checking", "USD", "92233720368547758.07", ""),
-                     WF_REFUSED);
-    says(store, "the balance of OPENING/USD would leave 64 bits");
+    assert_int_equal(
+        bank_open_account(store, "RICH", "checking", "USD", "92233720368547758.07", ""),
+        WF_REFUSED);
+    bank_says(store, "the balance of OPENING/USD would leave 64 bits");
     assert_null(state_account(&store->state, core_view("RICH")));
-    assert_int_equal(open_account(store, "RICH", "checking", "GBP", "92233720368547758.07", ""),
-                     WF_OK);
-    assert_int_equal(one(store, "deposit to=RICH amount=0.01 currency=GBP"), WF_REFUSED);
-    says(store, "the balance of RICH would leave 64 bits");
+    assert_int_equal(
+        bank_open_account(store, "RICH", "checking", "GBP", "92233720368547758.07", ""), WF_OK);
+    assert_int_equal(bank_one(store, "deposit to=RICH amount=0.01 currency=GBP"), WF_REFUSED);
+    bank_says(store, "the balance of RICH would leave 64 bits");
 }
 
 static void test_ledger_takes_as_many_operations_as_the_limit(void **state) {
     struct core_store *store = *state;
     struct operation *operations = calloc(COMMAND_OPERATIONS_MAX + 1, sizeof *operations);
-    struct written *written = calloc(COMMAND_OPERATIONS_MAX + 1, sizeof *written);
+    struct bank_written *written = calloc(COMMAND_OPERATIONS_MAX + 1, sizeof *written);
     char text[100];
     for (int i = 0; i <= COMMAND_OPERATIONS_MAX; i++) {
         snprintf(text, sizeof text, "T%04d", i);
-        assert_int_equal(open_account(store, text, "checking", "USD", "1.00", ""), WF_OK);
+        assert_int_equal(bank_open_account(store, text, "checking", "USD", "1.00", ""), WF_OK);
     }
     for (int i = 0; i <= COMMAND_OPERATIONS_MAX; i++) {
         snprintf(text, sizeof text, "transfer from=T%04d to=T%04d amount=0.25 currency=USD", i,
                  (i + 1) % (COMMAND_OPERATIONS_MAX + 1));
-        operations[i] = parse(text, &written[i]);
+        operations[i] = bank_parse(text, &written[i]);
     }
     struct command command = {.kind = COMMAND_ACCOUNT_TRANSACT, .now_ms = store->now_ms};
     command.as.account_transact.operations = operations;
@@ -473,25 +357,25 @@ static void test_ledger_takes_as_many_operations_as_the_limit(void **state) {
     command.as.account_transact.count = COMMAND_OPERATIONS_MAX;
     assert_int_equal(core_store_execute(store, &command), WF_OK);
     assert_int_equal(store->decision.touch_count, COMMAND_OPERATIONS_MAX + 1);
-    holds(store, "T0000", "0.75");
-    holds(store, "T0500", "1.00");
-    holds(store, "T1024", "1.25");
+    bank_holds(store, "T0000", "0.75");
+    bank_holds(store, "T0500", "1.00");
+    bank_holds(store, "T1024", "1.25");
     free(operations);
     free(written);
 }
 
 static void test_ledger_opening_refuses_what_makes_no_sense(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(open_account(store, "ACC001", "checking", "USD", "", ""), WF_REFUSED);
-    says(store, "account \"ACC001\" is there already");
-    assert_int_equal(open_account(store, "X/USD", "checking", "USD", "", ""), WF_USAGE);
-    assert_int_equal(open_account(store, "N", "checking", "XYZ", "", ""), WF_USAGE);
-    assert_int_equal(open_account(store, "N", "", "USD", "", ""), WF_USAGE);
-    assert_int_equal(open_account(store, "N", "internal", "USD", "", ""), WF_USAGE);
-    assert_int_equal(open_account(store, "N", "checking", "USD", "1.001", ""), WF_USAGE);
-    assert_int_equal(open_account(store, "N", "checking", "USD", "-1.00", ""), WF_USAGE);
-    assert_int_equal(open_account(store, "N", "loan", "USD", "1.00", ""), WF_USAGE);
-    assert_int_equal(open_account(store, "N", "checking", "USD", "1.00", "2.00"), WF_REFUSED);
+    assert_int_equal(bank_open_account(store, "ACC001", "checking", "USD", "", ""), WF_REFUSED);
+    bank_says(store, "account \"ACC001\" is there already");
+    assert_int_equal(bank_open_account(store, "X/USD", "checking", "USD", "", ""), WF_USAGE);
+    assert_int_equal(bank_open_account(store, "N", "checking", "XYZ", "", ""), WF_USAGE);
+    assert_int_equal(bank_open_account(store, "N", "", "USD", "", ""), WF_USAGE);
+    assert_int_equal(bank_open_account(store, "N", "internal", "USD", "", ""), WF_USAGE);
+    assert_int_equal(bank_open_account(store, "N", "checking", "USD", "1.001", ""), WF_USAGE);
+    assert_int_equal(bank_open_account(store, "N", "checking", "USD", "-1.00", ""), WF_USAGE);
+    assert_int_equal(bank_open_account(store, "N", "loan", "USD", "1.00", ""), WF_USAGE);
+    assert_int_equal(bank_open_account(store, "N", "checking", "USD", "1.00", "2.00"), WF_REFUSED);
     assert_null(state_account(&store->state, core_view("N")));
 }
 
@@ -523,8 +407,9 @@ static void test_reference_refuses_malformed_fields(void **state) {
     struct core_store *store = *state;
     uint64_t lsn = store->lsn;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_int_equal(set_reference(store, bad[i].kind, bad[i].name, bad[i].fields), WF_USAGE);
-        says(store, bad[i].words);
+        assert_int_equal(bank_set_reference(store, bad[i].kind, bad[i].name, bad[i].fields),
+                         WF_USAGE);
+        bank_says(store, bad[i].words);
     }
     assert_int_equal(store->lsn, lsn);
 }
@@ -620,11 +505,11 @@ static void copy_entity(const struct entity *entity, struct state *to, struct wf
 
 static void test_entity_accounts_and_reference_data_come_back_as_they_were(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(transact(store, feature, 4), WF_OK);
-    assert_int_equal(one(store, "hold from=ACC001 to=ACC002 amount=5.00 currency=USD hold=h1 "
-                                "expires_ms=1000"),
+    assert_int_equal(bank_transact(store, feature, 4), WF_OK);
+    assert_int_equal(bank_one(store, "hold from=ACC001 to=ACC002 amount=5.00 currency=USD hold=h1 "
+                                     "expires_ms=1000"),
                      WF_OK);
-    assert_int_equal(set_status(store, COMMAND_ACCOUNT_FREEZE, "ACC004"), WF_OK);
+    assert_int_equal(bank_set_status(store, COMMAND_ACCOUNT_FREEZE, "ACC004"), WF_OK);
     struct state other;
     assert_int_equal(state_init(&other, &store->err), WF_OK);
     size_t at = 0;
@@ -641,10 +526,10 @@ static void test_entity_accounts_and_reference_data_come_back_as_they_were(void 
 
 static void test_entity_account_survives_every_cut_and_flip(void **state) {
     struct core_store *store = *state;
-    assert_int_equal(one(store, "hold from=ACC001 to=ACC002 amount=5.00 currency=USD hold=h1"),
+    assert_int_equal(bank_one(store, "hold from=ACC001 to=ACC002 amount=5.00 currency=USD hold=h1"),
                      WF_OK);
     const struct entity *entities[] = {
-        &account(store, "ACC001")->entity,
+        &bank_account(store, "ACC001")->entity,
         &state_reference(&store->state, REFERENCE_CALENDAR, core_view("NYSE"))->entity};
     for (size_t e = 0; e < 2; e++) {
         struct bytes_buffer key, value;
@@ -672,9 +557,30 @@ static void test_entity_account_survives_every_cut_and_flip(void **state) {
     }
 }
 
+/* However many accounts are there: a record that opens several of the bank's own finds room. */
+static void test_ledger_opens_several_accounts_of_the_bank_in_one_record(void **state) {
+    (void)state;
+    for (int more = 0; more < 12; more++) {
+        struct core_store *store = bank_make();
+        char number[16];
+        for (int i = 0; i < more; i++) {
+            snprintf(number, sizeof number, "MORE%d", i);
+            assert_int_equal(bank_open_account(store, number, "checking", "USD", "", ""), WF_OK);
+        }
+        static const char *const opening[] = {
+            "currency_exchange from=ACC002 to=ACC003 amount=500.00 currency=USD_to_EUR",
+            "investment_purchase from=ACC004 amount=5000.00 currency=USD",
+            "fee_deduction from=ACC001 amount=25.00 currency=USD",
+            "deposit to=ACC001 amount=25.00 currency=USD",
+            "deposit to=ACC003 amount=25.00 currency=EUR"};
+        assert_int_equal(bank_transact(store, opening, 5), WF_OK);
+        core_store_close(store);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_bank, close_bank)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, bank_setup, close_bank)
         TEST(test_ledger_feature_comes_to_its_figures),
         TEST(test_ledger_every_failing_variant_changes_nothing),
         TEST(test_ledger_refusal_stands_in_the_history_of_each_account),
@@ -699,6 +605,7 @@ int main(void) {
         TEST(test_check_sees_a_wrong_balance),
         TEST(test_entity_accounts_and_reference_data_come_back_as_they_were),
         TEST(test_entity_account_survives_every_cut_and_flip),
+        cmocka_unit_test(test_ledger_opens_several_accounts_of_the_bank_in_one_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,11 +21,7 @@ static void tell_result_text(struct out *out, const char *name, const struct wf_
     out_text(out, result->outcome ? result->outcome : "recorded");
     out_printf(out, ", record %" PRIu64 "%s\n", result->lsn,
                result->replayed ? "; this key was used before: the first outcome again" : "");
-    for (size_t i = 0; i < result->balance_count; i++) {
-        out_printf(out, "  ");
-        out_text(out, result->balances[i].account);
-        out_printf(out, "  %s %s\n", result->balances[i].balance, result->balances[i].currency);
-    }
+    view_balances_text(out, result);
 }
 
 enum wf_status account_execute(struct cli *cli, struct wf_command *command) {
@@ -78,35 +74,41 @@ enum wf_status cmd_account_close(struct cli *cli) {
     return set_status(cli, WF_ACCOUNT_CLOSE);
 }
 
-/* {"ops":[…]} or the array alone. */
-static enum wf_status transact(struct cli *cli, struct operations *operations, const char *text) {
+enum wf_status operations_file_open(struct cli *cli, const char *path,
+                                    struct operations_file *file) {
+    *file = (struct operations_file){0};
+    enum wf_status status = store_read_file(cli, path, &file->text);
+    if (status != WF_OK)
+        return status;
     json_error_t problem;
-    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &problem);
-    if (!root)
-        return error_set(&cli->err, WF_USAGE, "%s:%d:%d: %s", cli->arguments[0], problem.line,
-                         problem.column, problem.text);
-    const json_t *ops = json_is_object(root) ? json_object_get(root, "ops") : root;
-    enum wf_status status = operations_read(operations, ops, &cli->err);
-    if (status == WF_OK) {
-        struct wf_command command = {.kind = WF_ACCOUNT_TRANSACT,
-                                     .operations = operations->list,
-                                     .operation_count = operations->count};
-        status = account_execute(cli, &command);
-    }
-    json_decref(root);
-    return status;
+    file->root = json_loads(file->text, JSON_REJECT_DUPLICATES, &problem);
+    file->operations = malloc(sizeof *file->operations);
+    if (!file->root)
+        return error_set(&cli->err, WF_USAGE, "%s:%d:%d: %s", path, problem.line, problem.column,
+                         problem.text);
+    if (!file->operations)
+        return error_set(&cli->err, WF_NO_MEMORY, "no memory");
+    const json_t *ops =
+        json_is_object(file->root) ? json_object_get(file->root, "ops") : file->root;
+    return operations_read(file->operations, ops, &cli->err);
+}
+
+void operations_file_close(struct operations_file *file) {
+    json_decref(file->root);
+    free(file->operations);
+    free(file->text);
 }
 
 enum wf_status cmd_account_transact(struct cli *cli) {
-    char *text = NULL;
-    enum wf_status status = store_read_file(cli, cli->arguments[0], &text);
-    if (status != WF_OK)
-        return status;
-    struct operations *operations = malloc(sizeof *operations);
-    status = operations ? transact(cli, operations, text)
-                        : error_set(&cli->err, WF_NO_MEMORY, "no memory");
-    free(operations);
-    free(text);
+    struct operations_file file;
+    enum wf_status status = operations_file_open(cli, cli->arguments[0], &file);
+    if (status == WF_OK) {
+        struct wf_command command = {.kind = WF_ACCOUNT_TRANSACT,
+                                     .operations = file.operations->list,
+                                     .operation_count = file.operations->count};
+        status = account_execute(cli, &command);
+    }
+    operations_file_close(&file);
     return status;
 }
 

@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "tools/wfctl/cli.h"
 #include "tools/wfctl/format.h"
+#include "tools/wfctl/operations.h"
 #include "tools/wfctl/store.h"
 #include "tools/wfctl/table.h"
 #include "tools/wfctl/view.h"
@@ -32,6 +33,7 @@ static void tell_result_text(struct out *out, const char *id, const struct wf_re
     }
     out_printf(out, ", record %" PRIu64 "%s\n", result->lsn,
                result->replayed ? "; this key was used before: the first outcome again" : "");
+    view_balances_text(out, result);
 }
 
 enum wf_status cli_execute(struct cli *cli, struct wf_command *command) {
@@ -80,10 +82,20 @@ enum wf_status cmd_workflow_submit(struct cli *cli) {
                                  .id = cli->arguments[0],
                                  .step = cli->arguments[1],
                                  .fields = fields};
+    const char *path = cli_option(cli, "ops");
+    struct operations_file file = {0};
     enum wf_status status = cli_option_attempt(cli, &command.attempt);
     if (status == WF_OK)
         status = cli_fields(cli, 2, fields, &command.field_count);
-    return status == WF_OK ? cli_execute(cli, &command) : status;
+    if (status == WF_OK && path) {
+        status = operations_file_open(cli, path, &file);
+        command.operations = status == WF_OK ? file.operations->list : NULL;
+        command.operation_count = status == WF_OK ? file.operations->count : 0;
+    }
+    if (status == WF_OK)
+        status = cli_execute(cli, &command);
+    operations_file_close(&file);
+    return status;
 }
 
 enum wf_status cmd_workflow_fail(struct cli *cli) {

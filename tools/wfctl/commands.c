@@ -34,6 +34,9 @@ static const struct option_spec verdict_reason_option = {"reason", 'r', "REASON"
 static const struct option_spec attempt_option = {
     "attempt", 0, "N", "the stage's attempt that this belongs to; one that is over is refused",
     false};
+static const struct option_spec ops_option = {
+    "ops", 0, "FILE", "operations on accounts that go with the stage (JSON); \"-\" is stdin",
+    false};
 static const struct option_spec def_version_option = {
     "def-version", 0, "N", "version of the definition (default: the newest)", false};
 static const struct option_spec as_of_option = {
@@ -244,8 +247,12 @@ const struct verb cli_verbs[] = {
      .access = ACCESS_WRITE,
      .run = cmd_workflow_submit,
      .summary = "submit a step with its fields",
-     .details = "wfctl workflow submit L1 credit_bureau_response credit_score=750 history=clean",
-     .options = {&attempt_option, &key_option, &actor_option}},
+     .details = "wfctl workflow submit L1 credit_bureau_response credit_score=750 history=clean\n"
+                "wfctl workflow submit L1 final_decision approved=yes --ops disbursement.json\n"
+                "With --ops the stage that the step completes and the operations (as account "
+                "transact\ntakes them) are one record: both, or neither. Undoing the stage moves "
+                "the money back.",
+     .options = {&ops_option, &attempt_option, &key_option, &actor_option}},
     {.noun = "workflow",
      .name = "show",
      .arguments = "ID",

@@ -121,7 +121,7 @@ static const char *const member_names[MEMBER_COUNT] = {
 
 static const struct request_kind kinds[] = {
     {"workflow.submit", WF_WORKFLOW_SUBMIT, NULL,
-     COMMAND_BITS | BIT(ID) | BIT(STEP) | BIT(DATA) | BIT(ATTEMPT), BIT(ID) | BIT(STEP)},
+     COMMAND_BITS | BIT(ID) | BIT(STEP) | BIT(DATA) | BIT(ATTEMPT) | BIT(OPS), BIT(ID) | BIT(STEP)},
     {"workflow.start", WF_WORKFLOW_START, NULL,
      COMMAND_BITS | BIT(ID) | BIT(TYPE) | BIT(WORKFLOW) | BIT(VERSION) | BIT(DATA), BIT(ID)},
     {"workflow.show", 0, answer_workflow_show, BIT(ID) | BIT(AS_OF), BIT(ID)},

@@ -20,4 +20,17 @@ struct operations {
 enum wf_status operations_read(struct operations *operations, const struct json_t *json,
                                struct wf_error *err);
 
+struct cli;
+
+/* A file of them, "-" for stdin: {"ops":[…]} or the array alone. Close it, whatever came of opening
+ * it. In cmd_account.c. */
+struct operations_file {
+    char *text;
+    struct json_t *root;
+    struct operations *operations;
+};
+enum wf_status operations_file_open(struct cli *cli, const char *path,
+                                    struct operations_file *file);
+void operations_file_close(struct operations_file *file);
+
 #endif

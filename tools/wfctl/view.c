@@ -87,6 +87,36 @@ static void tasks_member(struct emit *json, const struct wf_workflow *workflow) 
     emit_close(json, ']');
 }
 
+static void moved_member(struct emit *json, const struct wf_moved *moved, size_t count) {
+    emit_key(json, "moved");
+    emit_open(json, '[');
+    for (size_t i = 0; i < count; i++) {
+        emit_open(json, '{');
+        emit_member(json, "account", moved[i].account);
+        emit_member(json, "amount", moved[i].amount);
+        emit_member(json, "currency", moved[i].currency);
+        emit_close(json, '}');
+    }
+    emit_close(json, ']');
+}
+
+static void money_member(struct emit *json, const struct wf_workflow *workflow) {
+    if (workflow->money_count == 0)
+        return;
+    emit_key(json, "money");
+    emit_open(json, '[');
+    for (size_t i = 0; i < workflow->money_count; i++) {
+        const struct wf_stage_money *money = &workflow->money[i];
+        emit_open(json, '{');
+        emit_member(json, "stage", money->stage);
+        emit_member_uint(json, "attempt", money->attempt);
+        emit_member_uint(json, "lsn", money->lsn);
+        moved_member(json, money->moved, money->moved_count);
+        emit_close(json, '}');
+    }
+    emit_close(json, ']');
+}
+
 static void head_members(struct emit *json, const struct wf_workflow *workflow) {
     emit_member(json, "id", workflow->id);
     emit_member(json, "workflow", workflow->type);
@@ -161,6 +191,10 @@ void view_plan_members(struct emit *json, const struct wf_plan *plan) {
         for (size_t j = 0; j < stage->field_count; j++)
             emit_string(json, stage->fields[j]);
         emit_close(json, ']');
+        if (stage->money_lsn) {
+            emit_member_uint(json, "reverses", stage->money_lsn);
+            moved_member(json, stage->moved, stage->moved_count);
+        }
         emit_close(json, '}');
     }
     emit_close(json, ']');
@@ -175,6 +209,7 @@ void view_workflow_members(struct emit *json, const struct wf_workflow *workflow
         emit_string(json, workflow->steps[i]);
     emit_close(json, ']');
     data_member(json, workflow->data, workflow->data_count);
+    money_member(json, workflow);
     tasks_member(json, workflow);
     going_back_members(json, workflow);
     tail_members(json, workflow);
@@ -509,6 +544,24 @@ static void review_words(struct out *out, const struct wf_review *review) {
     out_printf(out, "\n");
 }
 
+static void moved_words(struct out *out, const struct wf_moved *moved, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        out_printf(out, "%s", i == 0 ? ": " : ", ");
+        out_text(out, moved[i].account);
+        out_printf(out, " %s%s %s", moved[i].amount[0] == '-' ? "" : "+", moved[i].amount,
+                   moved[i].currency);
+    }
+    out_printf(out, "\n");
+}
+
+void view_balances_text(struct out *out, const struct wf_result *result) {
+    for (size_t i = 0; i < result->balance_count; i++) {
+        out_printf(out, "  ");
+        out_text(out, result->balances[i].account);
+        out_printf(out, "  %s %s\n", result->balances[i].balance, result->balances[i].currency);
+    }
+}
+
 void view_plan_text(struct out *out, const struct wf_plan *plan) {
     out_styled(out, STYLE_BOLD, plan->id);
     out_printf(out, plan->target ? "  back to " : "  to be cancelled");
@@ -534,6 +587,10 @@ void view_plan_text(struct out *out, const struct wf_plan *plan) {
             out_text(out, stage->fields[j]);
         }
         out_printf(out, "\n");
+        if (stage->money_lsn) {
+            out_printf(out, "     moves back what record %" PRIu64 " moved", stage->money_lsn);
+            moved_words(out, stage->moved, stage->moved_count);
+        }
     }
 }
 
@@ -568,6 +625,13 @@ static void workflow_facts(struct out *out, const struct wf_workflow *workflow) 
         out_printf(out, workflow->target ? "back to " : "back, to be cancelled");
         out_text(out, workflow->target ? workflow->target : "");
         out_printf(out, "\n");
+    }
+    for (size_t i = 0; i < workflow->money_count; i++) {
+        const struct wf_stage_money *money = &workflow->money[i];
+        out_printf(out, "money    ");
+        out_text(out, money->stage);
+        out_printf(out, ", record %" PRIu64, money->lsn);
+        moved_words(out, money->moved, money->moved_count);
     }
     for (size_t i = 0; i < workflow->review_count; i++)
         review_words(out, &workflow->reviews[i]);
@@ -633,6 +697,8 @@ static void event_words(struct out *out, const struct wf_event *event) {
             out_printf(out, "rollback to ");
         else if (strncmp(verb, "review_", 7) == 0)
             out_printf(out, "review of ");
+        else if (strncmp(verb, "money_", 6) == 0)
+            out_printf(out, "money of ");
         out_text(out, name);
         out_printf(out, " ");
         const char *underscore = strchr(verb, '_');

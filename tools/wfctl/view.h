@@ -14,6 +14,7 @@ void view_workflow_brief_members(struct emit *json,
 void view_review_members(struct emit *json, const struct wf_review *review);
 void view_plan_members(struct emit *json, const struct wf_plan *plan);
 void view_plan_text(struct out *out, const struct wf_plan *plan);
+void view_balances_text(struct out *out, const struct wf_result *result); /* a line for each */
 void view_event_members(struct emit *json, const struct wf_event *event);
 /* The event's time, as "time" or as text; nobody knows that of a record that was lost. */
 void view_event_time_member(struct emit *json, const struct wf_event *event);

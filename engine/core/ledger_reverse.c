@@ -1,0 +1,104 @@
+/* Moving back what a record moved: of a stage that is undone, of a transaction that is reversed.
+ * New postings, the opposite of what the record put on each account altogether, one operation for
+ * each currency. It is all or nothing: an account that is frozen or closed, that would fall below
+ * its minimum, or a loan that would be paid beyond what is owed refuses the whole command. */
+#include "engine/core/ledger.h"
+
+#include "engine/core/decision.h"
+#include "engine/core/stage_money.h"
+#include "engine/core/text.h"
+
+enum { CURRENCIES_MAX = 256, EVENTS_FOR_REST = 1024 }; /* of a record, beside what goes back */
+
+/* One record has its limits: several stages may have moved more than it can hold. */
+static bool check_room(struct ledger_work *work, const struct stage_money *money) {
+    const struct decision *decision = work->decision;
+    struct stage_money_entry entry;
+    size_t postings = 0, holds = 0;
+    for (size_t at = 0; stage_money_next(money, &at, &entry);)
+        *(entry.kind != 0 ? &postings : &holds) += 1;
+    size_t notes = sizeof decision->notes / sizeof decision->notes[0];
+    if (decision->touch_count + postings + holds <= RECORD_TOUCHES_MAX &&
+        decision->posting_count + postings <= RECORD_POSTINGS_MAX &&
+        decision->event_count + holds + CURRENCIES_MAX + EVENTS_FOR_REST <= RECORD_EVENTS_MAX &&
+        decision->note_count + CURRENCIES_MAX <= notes)
+        return true;
+    return ledger_refuse(work, "it is more than one record can hold: go back in smaller steps");
+}
+
+/* A hold that the record placed and that is still there is free again. */
+static bool end_hold(struct ledger_work *work, const struct stage_money *money,
+                     const struct stage_money_entry *entry) {
+    int line = ledger_line(work, entry->account);
+    if (line == LEDGER_NONE)
+        return false;
+    const struct account *account = ledger_line_at(work, line)->account;
+    const struct account_hold *hold = account_find_hold(account, entry->hold);
+    if (hold != NULL && hold->lsn == money->lsn &&
+        !account_hold_is_expired(hold, work->decision->time_ms))
+        ledger_end_hold(work, line, hold, HOLD_VOIDED);
+    return true;
+}
+
+static bool check_entry(struct ledger_work *work, int line, int64_t amount) {
+    const struct ledger_line *at = ledger_line_at(work, line);
+    const struct account *account = at->account;
+    int64_t balance;
+    if (!ledger_is_active(work, line))
+        return false;
+    if (amount == INT64_MIN || __builtin_sub_overflow(at->balance, amount, &balance))
+        return ledger_refuse(work, "the balance of %.*s would leave 64 bits",
+                             TEXT_ARGS(ledger_line_name(work, line)));
+    if (amount > 0)
+        return ledger_can_pay(work, line, amount);
+    char owed[MONEY_TEXT_SIZE];
+    if (account != NULL && account_is_loan(account) && balance > 0)
+        return ledger_refuse(work, "loan %s owes %s %s, and not more", account->number,
+                             money_print(owed, -at->balance, at->currency), at->currency->code);
+    return true;
+}
+
+/* The postings of one currency, as one operation. */
+static bool post_back(struct ledger_work *work, const struct stage_money *money,
+                      const struct currency *currency, const char *lsn) {
+    struct stage_money_entry entry;
+    ledger_posting_begin(work, OPERATION_REVERSAL);
+    ledger_note(work, "reverses", text_view(lsn));
+    for (size_t at = 0; stage_money_next(money, &at, &entry);) {
+        if (entry.kind == 0 || currency_find(entry.currency) != currency)
+            continue;
+        if (!ledger_post(work, ledger_any_line(work, entry.account), -entry.amount))
+            return false;
+    }
+    return true;
+}
+
+static bool is_first_of_currency(const struct stage_money *money, size_t until,
+                                 const struct currency *currency) {
+    struct stage_money_entry entry;
+    for (size_t at = 0; at < until && stage_money_next(money, &at, &entry);)
+        if (at < until && entry.kind != 0 && currency_find(entry.currency) == currency)
+            return false;
+    return true;
+}
+
+bool ledger_reverse(struct ledger_work *work, const struct stage_money *money, const char *lsn) {
+    struct stage_money_entry entry;
+    if (!check_room(work, money))
+        return false;
+    for (size_t at = 0; stage_money_next(money, &at, &entry);)
+        if (entry.kind == 0 && !end_hold(work, money, &entry))
+            return false;
+    for (size_t at = 0; stage_money_next(money, &at, &entry);) {
+        int line = entry.kind == 0 ? LEDGER_NONE : ledger_any_line(work, entry.account);
+        if (entry.kind != 0 && (line == LEDGER_NONE || !check_entry(work, line, entry.amount)))
+            return false;
+    }
+    for (size_t at = 0; stage_money_next(money, &at, &entry);) {
+        const struct currency *currency = currency_find(entry.currency);
+        if (entry.kind != 0 && is_first_of_currency(money, at, currency) &&
+            !post_back(work, money, currency, lsn))
+            return false;
+    }
+    return true;
+}

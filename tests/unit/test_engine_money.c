@@ -1,0 +1,271 @@
+/* A stage's money through the engine: one result, the plan of a rollback, the past, snapshots,
+ * eviction, keys, the history in words. */
+#include "tests/lib/engine_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct wf_operation disbursement[] = {
+    {.type = "loan_disbursement",
+     .from = "LOAN1",
+     .to = "ACC001",
+     .amount = "800.00",
+     .currency = "USD"},
+    {.type = "fee_deduction", .from = "ACC001", .amount = "20.00", .currency = "USD"}};
+
+static void must(struct engine_fixture *f, enum wf_status status) {
+    if (status != WF_OK)
+        fail_msg("%s: %s", wf_status_code(status), f->err.text);
+}
+
+static void open_account(struct engine_fixture *f, const char *number, const char *type,
+                         const char *balance) {
+    struct wf_command command = {
+        .kind = WF_ACCOUNT_OPEN, .id = number, .type = type, .currency = "USD", .amount = balance};
+    must(f, wf_execute(f->engine, &command, NULL, &f->err));
+}
+
+static int setup(void **state) {
+    static struct engine_fixture fixture;
+    fixture_init_sim(&fixture);
+    open_account(&fixture, "ACC001", "checking", "100.00");
+    open_account(&fixture, "LOAN1", "loan", NULL);
+    *state = &fixture;
+    return 0;
+}
+
+static int teardown(void **state) {
+    fixture_deinit(*state);
+    return 0;
+}
+
+static void holds(struct engine_fixture *f, const char *number, const char *balance) {
+    struct wf_account *account = NULL;
+    must(f, wf_account_get(f->engine, number, &account, &f->err));
+    assert_string_equal(account->balance, balance);
+    wf_account_free(account);
+}
+
+static void checks(struct engine_fixture *f) {
+    struct wf_account_report report;
+    must(f, wf_account_check(f->engine, &report, &f->err));
+    fixture_verify(f);
+}
+
+/* The step that completes the credit check, with its disbursement. */
+static enum wf_status pay(struct engine_fixture *f, const char *id, const char *key,
+                          struct wf_result *result) {
+    static const struct wf_field fields[] = {{"credit_score", "750"}, {"history", "good"}};
+    const struct wf_command command = {.kind = WF_WORKFLOW_SUBMIT,
+                                       .id = id,
+                                       .step = "credit_bureau_response",
+                                       .fields = fields,
+                                       .field_count = 2,
+                                       .operations = disbursement,
+                                       .operation_count = 2,
+                                       .key = key};
+    return wf_execute(f->engine, &command, result, &f->err);
+}
+
+static const struct wf_command rollback = {.kind = WF_WORKFLOW_ROLLBACK,
+                                           .id = "L1",
+                                           .stage = "credit_check",
+                                           .reason = "wrong file",
+                                           .actor = "ann"};
+static const struct wf_command approval = {.kind = WF_REVIEW_APPROVE,
+                                           .id = "L1",
+                                           .stage = "income_verification",
+                                           .role = "reviewer",
+                                           .actor = "rita"};
+
+static void go_back(struct engine_fixture *f, struct wf_result *result) {
+    must(f, wf_execute(f->engine, &rollback, NULL, &f->err));
+    must(f, wf_execute(f->engine, &approval, result, &f->err));
+}
+
+static void test_money_result_names_outcome_and_balances(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result result;
+    fixture_loan(f, "L1", 1);
+    must(f, pay(f, "L1", NULL, &result));
+    assert_string_equal(result.outcome, "income_verification_triggered");
+    assert_string_equal(result.stage, "income_verification");
+    assert_int_equal(result.balance_count, 2);
+    assert_string_equal(result.balances[0].account, "LOAN1");
+    assert_string_equal(result.balances[0].balance, "-800.00");
+    assert_string_equal(result.balances[1].balance, "880.00");
+    go_back(f, &result);
+    assert_string_equal(result.outcome, "credit_check_initiated");
+    assert_string_equal(result.balances[0].balance, "0.00");
+    assert_string_equal(result.balances[1].balance, "100.00");
+    checks(f);
+}
+
+static void test_money_key_answers_as_the_first_time(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result first, again;
+    fixture_loan(f, "L1", 1);
+    must(f, pay(f, "L1", "k", &first));
+    must(f, pay(f, "L1", "k", &again));
+    assert_true(again.replayed);
+    assert_int_equal(again.lsn, first.lsn);
+    assert_string_equal(again.outcome, first.outcome);
+    assert_string_equal(again.balances[1].balance, "880.00");
+    holds(f, "ACC001", "880.00");
+    /* The operations are in the body's hash. */
+    struct wf_operation other[] = {disbursement[0]};
+    const struct wf_field fields[] = {{"credit_score", "750"}, {"history", "good"}};
+    const struct wf_command command = {.kind = WF_WORKFLOW_SUBMIT,
+                                       .id = "L1",
+                                       .step = "credit_bureau_response",
+                                       .fields = fields,
+                                       .field_count = 2,
+                                       .operations = other,
+                                       .operation_count = 1,
+                                       .key = "k"};
+    assert_int_equal(wf_execute(f->engine, &command, NULL, &f->err), WF_CONFLICT);
+}
+
+static void test_money_plan_tells_what_would_go_back(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result result;
+    fixture_loan(f, "L1", 1);
+    must(f, pay(f, "L1", NULL, &result));
+    struct wf_plan *plan = NULL;
+    must(f, wf_rollback_plan(f->engine, &rollback, &plan, &f->err));
+    assert_int_equal(plan->stage_count, 2);
+    assert_int_equal(plan->stages[0].money_lsn, 0);
+    assert_int_equal(plan->stages[1].money_lsn, result.lsn);
+    assert_int_equal(plan->stages[1].moved_count, 3);
+    assert_string_equal(plan->stages[1].moved[0].account, "LOAN1");
+    assert_string_equal(plan->stages[1].moved[0].amount, "800.00");
+    assert_string_equal(plan->stages[1].moved[1].amount, "-780.00");
+    assert_string_equal(plan->stages[1].moved[2].account, "BANK/USD");
+    wf_plan_free(plan);
+    holds(f, "ACC001", "880.00");
+}
+
+static void test_money_is_shown_as_of_any_record(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result paid, back;
+    fixture_loan(f, "L1", 1);
+    must(f, pay(f, "L1", NULL, &paid));
+    go_back(f, &back);
+    const struct {
+        uint64_t lsn;
+        size_t count;
+    } cases[] = {{paid.lsn - 1, 0}, {paid.lsn, 1}, {back.lsn - 1, 1}, {back.lsn, 0}};
+    for (size_t i = 0; i < 4; i++) {
+        struct wf_workflow *loan = NULL;
+        must(f, wf_workflow_get_as_of(f->engine, "L1", cases[i].lsn, &loan, &f->err));
+        assert_int_equal(loan->money_count, cases[i].count);
+        if (loan->money_count == 1) {
+            assert_string_equal(loan->money[0].stage, "credit_check");
+            assert_string_equal(loan->money[0].moved[1].amount, "780.00");
+        }
+        wf_workflow_free(loan);
+    }
+}
+
+/* What must be in memory to move money back comes from the snapshot. */
+static void test_money_goes_back_after_a_restart(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "L1", 1);
+    must(f, pay(f, "L1", NULL, NULL));
+    for (int snapshot = 0; snapshot < 2; snapshot++) {
+        fixture_reopen(f, snapshot == 1);
+        holds(f, "ACC001", "880.00");
+        fixture_reopen(f, snapshot == 1);
+        struct wf_plan *plan = NULL;
+        must(f, wf_rollback_plan(f->engine, &rollback, &plan, &f->err));
+        wf_plan_free(plan);
+        fixture_reopen(f, snapshot == 1);
+        go_back(f, NULL);
+        fixture_reopen(f, snapshot == 1);
+        holds(f, "ACC001", "100.00");
+        holds(f, "LOAN1", "0.00");
+        checks(f);
+        must(f, pay(f, "L1", NULL, NULL));
+    }
+}
+
+static void test_money_refusal_is_in_both_histories(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "L1", 1);
+    must(f, pay(f, "L1", NULL, NULL));
+    const struct wf_operation all = {
+        .type = "withdrawal", .from = "ACC001", .amount = "880.00", .currency = "USD"};
+    const struct wf_command spend = {
+        .kind = WF_ACCOUNT_TRANSACT, .operations = &all, .operation_count = 1};
+    must(f, wf_execute(f->engine, &spend, NULL, &f->err));
+    must(f, wf_execute(f->engine, &rollback, NULL, &f->err));
+    const char *before = fixture_hash(f);
+    assert_int_equal(wf_execute(f->engine, &approval, NULL, &f->err), WF_REFUSED);
+    assert_non_null(strstr(f->err.text, "sufficient_funds: account ACC001"));
+    assert_string_not_equal(fixture_hash(f), before); /* the count of refusals */
+    struct wf_workflow *loan = NULL;
+    must(f, wf_workflow_get(f->engine, "L1", &loan, &f->err));
+    assert_int_equal(loan->review_count, 1);
+    assert_int_equal(loan->money_count, 1);
+    wf_workflow_free(loan);
+    checks(f);
+}
+
+struct words {
+    char text[4000];
+};
+
+static bool add_event(void *ctx, const struct wf_event *event) {
+    struct words *words = ctx;
+    size_t used = strlen(words->text);
+    used += (size_t)snprintf(words->text + used, sizeof words->text - used, "%s:%s", event->event,
+                             event->stage == NULL ? "" : event->stage);
+    for (size_t i = 0; i < event->data_count; i++)
+        used += (size_t)snprintf(words->text + used, sizeof words->text - used, ",%s=%s",
+                                 event->data[i].name, event->data[i].value);
+    snprintf(words->text + used, sizeof words->text - used, ";");
+    return true;
+}
+
+static void test_money_is_in_the_history(void **state) {
+    struct engine_fixture *f = *state;
+    struct words words = {""};
+    struct wf_result paid;
+    fixture_loan(f, "L1", 1);
+    must(f, pay(f, "L1", NULL, &paid));
+    go_back(f, NULL);
+    must(f, wf_workflow_history(f->engine, "L1", add_event, &words, &f->err));
+    assert_non_null(strstr(words.text,
+                           "operation_posted:,operation=loan_disbursement,LOAN1=-800.00 "
+                           "USD,ACC001=800.00 USD;"));
+    assert_non_null(strstr(words.text, "money_bound:credit_check;"));
+    char expected[160];
+    snprintf(expected, sizeof expected,
+             "operation_posted:,operation=reversal,LOAN1=800.00 USD,ACC001=-780.00 "
+             "USD,BANK/USD=-20.00 USD,reverses=%d;",
+             (int)paid.lsn);
+    assert_non_null(strstr(words.text, expected));
+    words.text[0] = '\0';
+    must(f, wf_account_history(f->engine, "ACC001", add_event, &words, &f->err));
+    assert_non_null(strstr(words.text, expected));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_money_result_names_outcome_and_balances),
+        TEST(test_money_key_answers_as_the_first_time),
+        TEST(test_money_plan_tells_what_would_go_back),
+        TEST(test_money_is_shown_as_of_any_record),
+        TEST(test_money_goes_back_after_a_restart),
+        TEST(test_money_refusal_is_in_both_histories),
+        TEST(test_money_is_in_the_history),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
