@@ -157,6 +157,13 @@ static void remember(struct wf_pending *pending, const struct wal_ticket *ticket
     pending->opaque[PENDING_FLAGS] = flags;
 }
 
+void engine_pending_settle(struct wf_pending *pending, const struct wal_ticket *ticket) {
+    pending->status = WF_OK;
+    pending->text[0] = '\0';
+    result_clear(&pending->result);
+    remember(pending, ticket, 0);
+}
+
 static void count_decision(struct wf_engine *engine, const struct decision *decision) {
     engine->counters.commands++;
     engine->counters.repeated += decision->repeated;

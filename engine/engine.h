@@ -324,6 +324,8 @@ enum wf_status jump_watch(struct wf_engine *engine, int64_t now_ms, struct wf_er
 enum wf_status engine_enqueue(struct wf_engine *engine, struct command *command,
                               struct wf_session *session, struct wf_pending *pending,
                               struct wf_error *err);
+/* What is answered well as soon as what the ticket names is durable. */
+void engine_pending_settle(struct wf_pending *pending, const struct wal_ticket *ticket);
 
 /* Below, the mutex is held. */
 

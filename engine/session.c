@@ -339,24 +339,21 @@ static void end_after_commit(struct wf_session *session) {
     pthread_mutex_unlock(&session->engine->mutex);
 }
 
-static enum wf_status commit_operations(struct wf_session *session, const char *key,
-                                        const char *actor, struct wf_result *result,
-                                        struct wf_error *err) {
-    struct wf_engine *engine = session->engine;
+static enum wf_status enqueue_operations(struct wf_session *session, const char *key,
+                                         const char *actor, struct wf_pending *pending,
+                                         struct wf_error *err) {
     const struct wf_command command = {.kind = WF_ACCOUNT_TRANSACT,
                                        .operations = session->operations,
                                        .operation_count = session->operation_count,
                                        .key = key,
                                        .actor = actor};
-    struct wf_pending pending;
     struct command_in in;
     enum wf_status status = command_in_make(&in, &command, err);
     if (status == WF_OK) {
-        status = engine_enqueue(engine, &in.command, session, &pending, err);
+        status = engine_enqueue(session->engine, &in.command, session, pending, err);
         command_in_deinit(&in);
     }
-    end_after_commit(session);
-    return status == WF_OK ? wf_wait(engine, &pending, result, err) : status;
+    return status;
 }
 
 /* The copies with own writes say which accounts are written. */
@@ -373,25 +370,36 @@ static enum wf_status begin_commit(struct wf_session *session, struct wf_error *
     return status;
 }
 
-enum wf_status wf_session_commit(struct wf_session *session, const char *key, const char *actor,
-                                 struct wf_result *result, struct wf_error *err) {
-    if (result != NULL) {
-        result_clear(result);
-    }
+enum wf_status wf_session_enqueue(struct wf_session *session, const char *key, const char *actor,
+                                  struct wf_pending *pending, struct wf_error *err) {
     enum wf_status status = begin_commit(session, err);
     if (status != WF_OK) {
         return status;
     }
     if (session->operation_count > 0) {
-        return commit_operations(session, key, actor, result, err);
+        status = enqueue_operations(session, key, actor, pending, err);
+    } else {
+        /* What it saw must be durable, and nothing else. */
+        const struct wal_ticket nothing = {0};
+        bool looked = session->isolation != WF_READ_COMMITTED;
+        engine_pending_settle(pending, looked ? &session->ticket : &nothing);
+        pending->result.outcome = "nothing";
+    }
+    end_after_commit(session);
+    return status;
+}
+
+enum wf_status wf_session_commit(struct wf_session *session, const char *key, const char *actor,
+                                 struct wf_result *result, struct wf_error *err) {
+    struct wf_pending pending;
+    enum wf_status status = wf_session_enqueue(session, key, actor, &pending, err);
+    if (status == WF_OK) {
+        return wf_wait(session->engine, &pending, result, err);
     }
     if (result != NULL) {
-        result->outcome = "nothing";
+        result_clear(result);
     }
-    struct wal_ticket ticket = session->ticket;
-    bool looked = session->isolation != WF_READ_COMMITTED;
-    end_after_commit(session);
-    return looked ? engine_wait_durable(session->engine, &ticket, err) : WF_OK;
+    return status;
 }
 
 /* --- savepoints --- */

@@ -756,6 +756,11 @@ WF_API enum wf_status wf_session_release_savepoint(struct wf_session *session, c
 WF_API enum wf_status wf_session_commit(struct wf_session *session, const char *key,
                                         const char *actor, struct wf_result *result,
                                         struct wf_error *err);
+/* The same without waiting, as wf_enqueue(): the transaction is over at once, the session's next
+ * one sees it. WF_OK: wait for `pending` with wf_wait(), which tells what it came to. */
+WF_API enum wf_status wf_session_enqueue(struct wf_session *session, const char *key,
+                                         const char *actor, struct wf_pending *pending,
+                                         struct wf_error *err);
 WF_API enum wf_status wf_session_rollback(struct wf_session *session, struct wf_error *err);
 
 struct wf_session_info {

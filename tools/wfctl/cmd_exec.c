@@ -99,7 +99,8 @@ static void answer_result(struct exec *exec, const struct slot *slot,
                           const struct wf_result *result) {
     struct emit *json = answer_open(exec);
     emit_member_bool(json, "ok", true);
-    emit_member_uint(json, "lsn", result->lsn);
+    if (result->lsn) /* a transaction that did nothing has none */
+        emit_member_uint(json, "lsn", result->lsn);
     write_raw_member(json, "tag", exec->texts.data + slot->tag_at, slot->tag_size);
     if (result->replayed)
         emit_member_bool(json, "replayed", true);
@@ -157,7 +158,9 @@ static void enqueue(struct exec *exec) {
     struct wf_error err;
     slot->kind = exec->request.command.kind;
     enum wf_status status =
-        wf_enqueue(exec->cli->engine, &exec->request.command, &slot->pending, &err);
+        exec->request.members[MEMBER_SESSION]
+            ? enqueue_session_commit(&exec->request, &slot->pending, &err)
+            : wf_enqueue(exec->cli->engine, &exec->request.command, &slot->pending, &err);
     slot->enqueued = status == WF_OK;
     if (status != WF_OK)
         fail_slot(exec, slot, status, err.text);
@@ -280,6 +283,7 @@ static enum wf_status run_exec(struct cli *cli, struct exec *exec) {
         catch_stop_signals();
         status = run_stream(exec);
     }
+    exec_sessions_end();
     request_memory_deinit();
     bytes_buffer_deinit(&exec->texts);
     free(exec->input.data);

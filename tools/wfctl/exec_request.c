@@ -109,6 +109,17 @@ static const char *const member_names[MEMBER_COUNT] = {
     [MEMBER_OPS] = "ops",
     [MEMBER_ALL] = "all",
     [MEMBER_BEFORE] = "before",
+    [MEMBER_SESSION] = "session",
+    [MEMBER_ISOLATION] = "isolation",
+    [MEMBER_PREFIX] = "prefix",
+    [MEMBER_BALANCE_MIN] = "balance_min",
+    [MEMBER_BALANCE_MAX] = "balance_max",
+    [MEMBER_MIN] = "min",
+    [MEMBER_MAX] = "max",
+    [MEMBER_ACQUIRE_TIMEOUT] = "acquire_timeout",
+    [MEMBER_CREATE_TIMEOUT] = "create_timeout",
+    [MEMBER_IDLE_TIMEOUT] = "idle_timeout",
+    [MEMBER_TRANSACTION_TIMEOUT] = "transaction_timeout",
 };
 
 #define BIT(member) (UINT64_C(1) << MEMBER_##member)
@@ -116,6 +127,13 @@ static const char *const member_names[MEMBER_COUNT] = {
 #define REVIEW_BITS (COMMAND_BITS | BIT(ID) | BIT(STAGE) | BIT(ROLE) | BIT(REASON) | BIT(ATTEMPT))
 #define ACCOUNT_BITS (BIT(ID) | BIT(NUMBER))
 #define REFERENCE_BITS (COMMAND_BITS | BIT(ID) | BIT(DATA))
+
+#define SESSION_BITS BIT(SESSION), BIT(SESSION)
+#define FILTER_BITS                                                                                \
+    (BIT(PREFIX) | BIT(TYPE) | BIT(CURRENCY) | BIT(STATUS) | BIT(BALANCE_MIN) | BIT(BALANCE_MAX))
+#define POOL_BITS                                                                                  \
+    (BIT(MIN) | BIT(MAX) | BIT(ISOLATION) | BIT(ACQUIRE_TIMEOUT) | BIT(CREATE_TIMEOUT) |           \
+     BIT(IDLE_TIMEOUT) | BIT(TRANSACTION_TIMEOUT))
 
 #define TASK_BITS (BIT(ID) | BIT(STAGE) | BIT(EPOCH) | BIT(ATTEMPT) | BIT(WORKER))
 
@@ -163,6 +181,24 @@ static const struct request_kind kinds[] = {
     {"account.unfreeze", WF_ACCOUNT_UNFREEZE, NULL, COMMAND_BITS | ACCOUNT_BITS | BIT(REASON), 0},
     {"account.close", WF_ACCOUNT_CLOSE, NULL, COMMAND_BITS | ACCOUNT_BITS | BIT(REASON), 0},
     {"account.check", 0, answer_account_check, 0, 0},
+    {"session.execute", 0, answer_session_execute, BIT(SESSION) | BIT(OPS),
+     BIT(SESSION) | BIT(OPS)},
+    {"session.begin", 0, answer_session_begin, BIT(SESSION) | BIT(ISOLATION), BIT(SESSION)},
+    {"session.commit", WF_ACCOUNT_TRANSACT, NULL, COMMAND_BITS | BIT(SESSION), BIT(SESSION)},
+    {"session.rollback", 0, answer_session_rollback, SESSION_BITS},
+    {"session.show", 0, answer_session_show, BIT(SESSION) | ACCOUNT_BITS, BIT(SESSION)},
+    {"session.list", 0, answer_session_list, BIT(SESSION) | FILTER_BITS, BIT(SESSION)},
+    {"session.count", 0, answer_session_count, BIT(SESSION) | FILTER_BITS, BIT(SESSION)},
+    {"session.savepoint", 0, answer_session_savepoint, BIT(SESSION) | BIT(NAME),
+     BIT(SESSION) | BIT(NAME)},
+    {"session.rollback_to", 0, answer_session_savepoint, BIT(SESSION) | BIT(NAME),
+     BIT(SESSION) | BIT(NAME)},
+    {"session.release", 0, answer_session_savepoint, BIT(SESSION) | BIT(NAME),
+     BIT(SESSION) | BIT(NAME)},
+    {"session.open", 0, answer_session_open, BIT(SESSION) | BIT(ISOLATION), BIT(SESSION)},
+    {"session.close", 0, answer_session_close, SESSION_BITS},
+    {"session.pool", 0, answer_session_pool, POOL_BITS, 0},
+    {"session.stats", 0, answer_session_stats, 0, 0},
     {"rate.set", WF_RATE_SET, NULL, REFERENCE_BITS, BIT(ID) | BIT(DATA)},
     {"instrument.set", WF_INSTRUMENT_SET, NULL, REFERENCE_BITS, BIT(ID) | BIT(DATA)},
     {"calendar.set", WF_CALENDAR_SET, NULL, REFERENCE_BITS, BIT(ID) | BIT(DATA)},
@@ -266,6 +302,8 @@ static enum wf_status check_type(const struct request *request, enum member memb
         if (takes_version(request->kind))
             return check_number(value, member, err);
         return check_string(value, member, err);
+    case MEMBER_MIN:
+    case MEMBER_MAX:
     case MEMBER_VERSION:
     case MEMBER_ATTEMPT:
     case MEMBER_EPOCH:
@@ -294,6 +332,15 @@ static enum wf_status check_type(const struct request *request, enum member memb
     case MEMBER_ROLE:
     case MEMBER_WORKER:
     case MEMBER_LEASE:
+    case MEMBER_SESSION:
+    case MEMBER_ISOLATION:
+    case MEMBER_PREFIX:
+    case MEMBER_BALANCE_MIN:
+    case MEMBER_BALANCE_MAX:
+    case MEMBER_ACQUIRE_TIMEOUT:
+    case MEMBER_CREATE_TIMEOUT:
+    case MEMBER_IDLE_TIMEOUT:
+    case MEMBER_TRANSACTION_TIMEOUT:
     case MEMBER_COUNT:
         return check_string(value, member, err);
     }
@@ -506,7 +553,8 @@ enum wf_status request_decode(struct request *request, const char *line, size_t 
     if (!request->kind)
         return error_set(err, WF_USAGE, "unknown cmd '%s'", name);
     enum wf_status status = check_members(request, err);
-    return status == WF_OK && request->kind->command ? make_command(request, err) : status;
+    bool has_command = request->kind->command || request->members[MEMBER_OPS];
+    return status == WF_OK && has_command ? make_command(request, err) : status;
 }
 
 /* --- the tag --- */

@@ -48,6 +48,17 @@ enum member {
     MEMBER_OPS,
     MEMBER_ALL,
     MEMBER_BEFORE, /* an LSN or a time */
+    MEMBER_SESSION,
+    MEMBER_ISOLATION,
+    MEMBER_PREFIX,
+    MEMBER_BALANCE_MIN,
+    MEMBER_BALANCE_MAX,
+    MEMBER_MIN,
+    MEMBER_MAX,
+    MEMBER_ACQUIRE_TIMEOUT,
+    MEMBER_CREATE_TIMEOUT,
+    MEMBER_IDLE_TIMEOUT,
+    MEMBER_TRANSACTION_TIMEOUT,
     MEMBER_COUNT,
 };
 
@@ -60,7 +71,7 @@ typedef enum wf_status (*request_answer_fn)(struct wf_engine *engine, const stru
 
 struct request_kind {
     const char *name;
-    enum wf_command_kind command; /* to enqueue; 0: `answer` */
+    enum wf_command_kind command; /* to enqueue; 0: `answer`. With a session: its commit */
     request_answer_fn answer;
     uint64_t takes, needs; /* bits 1 << enum member; cmd and tag go with all */
 };
@@ -71,7 +82,7 @@ struct request {
     const struct request_kind *kind;
     struct json_t *members[MEMBER_COUNT]; /* NULL: not given */
     const char *unknown;                  /* name of a member that is none */
-    struct wf_command command;            /* where kind->command */
+    struct wf_command command;            /* where kind->command; operations where given */
     bool dry_run;                         /* answer what the command would do */
     struct wf_field fields[WF_FIELDS_MAX];
     char numbers[WF_FIELDS_MAX][32]; /* numbers among the values, as text */
@@ -146,5 +157,35 @@ enum wf_status answer_archive_drop(struct wf_engine *, const struct request *, s
                                    uint64_t *, struct wf_error *);
 enum wf_status answer_snapshot_create(struct wf_engine *, const struct request *, struct emit *,
                                       uint64_t *, struct wf_error *);
+
+/* --- sessions: exec_session.c. They belong to the process. --- */
+
+enum wf_status answer_session_pool(struct wf_engine *engine, const struct request *request,
+                                   struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status answer_session_open(struct wf_engine *engine, const struct request *request,
+                                   struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status answer_session_close(struct wf_engine *engine, const struct request *request,
+                                    struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status answer_session_begin(struct wf_engine *engine, const struct request *request,
+                                    struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status answer_session_execute(struct wf_engine *engine, const struct request *request,
+                                      struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status answer_session_show(struct wf_engine *engine, const struct request *request,
+                                   struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status answer_session_list(struct wf_engine *engine, const struct request *request,
+                                   struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status answer_session_count(struct wf_engine *engine, const struct request *request,
+                                    struct emit *json, uint64_t *lsn, struct wf_error *err);
+/* savepoint, rollback_to, release */
+enum wf_status answer_session_savepoint(struct wf_engine *engine, const struct request *request,
+                                        struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status answer_session_rollback(struct wf_engine *engine, const struct request *request,
+                                       struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status answer_session_stats(struct wf_engine *engine, const struct request *request,
+                                    struct emit *json, uint64_t *lsn, struct wf_error *err);
+enum wf_status enqueue_session_commit(const struct request *request, struct wf_pending *pending,
+                                      struct wf_error *err);
+/* Give all sessions back, before the store is closed. */
+void exec_sessions_end(void);
 
 #endif

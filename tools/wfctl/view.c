@@ -415,6 +415,22 @@ void view_log_report_members(struct emit *json, const struct wf_log_report *repo
     emit_member_uint(json, "bytes", report->bytes);
 }
 
+void view_pool_members(struct emit *json, const struct wf_pool_stats *stats) {
+    emit_member_uint(json, "min", stats->sessions_min);
+    emit_member_uint(json, "max", stats->sessions_max);
+    emit_member_uint(json, "in_use", stats->in_use);
+    emit_member_uint(json, "idle", stats->idle);
+    emit_member_uint(json, "waiting", stats->waiting);
+    emit_member_uint(json, "peak", stats->peak);
+    emit_member_uint(json, "acquired", stats->acquired);
+    emit_member_uint(json, "waited", stats->waited);
+    emit_member_uint(json, "timed_out", stats->timed_out);
+    emit_member_uint(json, "longest_wait_us", stats->longest_wait_ns / 1000);
+    emit_member_uint(json, "created", stats->created);
+    emit_member_uint(json, "closed", stats->closed);
+    emit_member_uint(json, "create_failures", stats->create_failures);
+}
+
 void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_result *result) {
     emit_open(json, '{');
     if (result->outcome)

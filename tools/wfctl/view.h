@@ -21,6 +21,8 @@ void view_event_time_member(struct emit *json, const struct wf_event *event);
 const char *view_event_time(char text[FORMAT_TIME_SIZE], const struct wf_event *event);
 void view_account_members(struct emit *json, const struct wf_account *account);
 void view_statement_members(struct emit *json, const struct wf_statement_line *line);
+/* Of a pool of sessions. */
+void view_pool_members(struct emit *json, const struct wf_pool_stats *stats);
 void view_account_report_members(struct emit *json, const struct wf_account_report *report);
 void view_reference_members(struct emit *json, const struct wf_reference *reference);
 void view_definition_members(struct emit *json, const struct wf_definition *definition);
