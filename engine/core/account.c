@@ -74,9 +74,17 @@ bool account_hold_is_expired(const struct account_hold *hold, int64_t now_ms) {
 
 struct account_hold *account_find_hold(const struct account *account, struct bytes_view name) {
     for (size_t i = 0; i < account->hold_count; i++)
-        if (text_equal(name, account->holds[i].name))
+        if (!account->holds[i].ended && text_equal(name, account->holds[i].name))
             return &account->holds[i];
     return NULL;
+}
+
+void account_drop_ended_holds(struct account *account) {
+    size_t kept = 0;
+    for (size_t i = 0; i < account->hold_count; i++)
+        if (!account->holds[i].ended)
+            account->holds[kept++] = account->holds[i];
+    account->hold_count = kept;
 }
 
 int64_t account_held(const struct account *account, int64_t now_ms) {

@@ -25,6 +25,7 @@ struct account_hold {
     int64_t amount;
     int64_t expires_ms; /* from then on it does not count; 0: never */
     uint64_t lsn;       /* of the record that placed it */
+    bool ended;         /* by the record that is being applied: it leaves when that is done */
     char name[HOLD_NAME_MAX + 1];
     char to[ACCOUNT_NUMBER_MAX + 1];
 };
@@ -66,6 +67,8 @@ bool account_number_is_good(struct bytes_view number);
 bool account_hold_is_expired(const struct account_hold *hold, int64_t now_ms);
 /* NULL: none of that name, expired ones included. */
 struct account_hold *account_find_hold(const struct account *account, struct bytes_view name);
+/* Take out those that `ended`. */
+void account_drop_ended_holds(struct account *account);
 /* The sum of what is held at that time. */
 int64_t account_held(const struct account *account, int64_t now_ms);
 /* What may leave the account: balance less held less minimum; INT64_MAX where nothing bounds it. */

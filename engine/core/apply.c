@@ -248,6 +248,7 @@ void apply(struct state *state, const struct record *record) {
     ledger_apply_begin(state, record);
     for (size_t i = 0; i < record->event_count && !state->reserved.ignored; i++)
         apply_event(state, record, &record->events[i]);
+    ledger_apply_end(state);
     link_history(state, record);
     keys_apply(state, record);
     state_reserved_release(state);

@@ -112,6 +112,8 @@ enum wf_status ledger_reserve_end(const struct state *state, const struct record
 /* Before the record's events are applied: new accounts become findable, all are touched. */
 void ledger_apply_begin(struct state *state, const struct record *record);
 void ledger_apply(struct state *state, const struct record *record, const struct event *event);
+/* After the last of them. */
+void ledger_apply_end(struct state *state);
 
 /* --- bytes: ledger_entity.c --- */
 

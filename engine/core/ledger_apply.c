@@ -259,6 +259,7 @@ static void place_hold(struct state *state, const struct record *record,
                        const struct event *event) {
     struct account *account = state->reserved.accounts[event->as.hold_placed.account];
     struct account_hold *hold = &account->holds[account->hold_count++];
+    hold->ended = false;
     hold->amount = event->as.hold_placed.amount;
     hold->expires_ms = event->as.hold_placed.expires_ms;
     hold->lsn = record->lsn;
@@ -266,14 +267,19 @@ static void place_hold(struct state *state, const struct record *record,
     copy_text(hold->to, event->as.hold_placed.to);
 }
 
+/* Names of holds may stand in the account itself, those of later events too: none moves before the
+ * record is done. */
 static void end_hold(struct state *state, const struct event *event) {
     struct account *account = state->reserved.accounts[event->as.hold_ended.account];
     struct account_hold *hold = account_find_hold(account, event->as.hold_ended.name);
-    if (hold == NULL) /* a hostile record ends it twice */
-        return;
-    size_t index = (size_t)(hold - account->holds);
-    account->hold_count--;
-    memmove(hold, hold + 1, (account->hold_count - index) * sizeof *hold);
+    if (hold != NULL) /* a hostile record ends it twice */
+        hold->ended = true;
+}
+
+void ledger_apply_end(struct state *state) {
+    for (size_t i = 0; i < state->reserved.account_count; i++)
+        if (state->reserved.accounts[i] != NULL && state->reserved.accounts[i]->hold_count > 0)
+            account_drop_ended_holds(state->reserved.accounts[i]);
 }
 
 void ledger_apply(struct state *state, const struct record *record, const struct event *event) {

@@ -51,6 +51,7 @@ static bool copy_text(char *to, size_t size_max, struct bytes_view text) {
 static bool decode_hold(struct account_hold *hold, struct bytes_reader *reader) {
     uint64_t amount = bytes_read_varint(reader);
     hold->amount = (int64_t)amount;
+    hold->ended = false;
     hold->expires_ms = bytes_read_zigzag(reader);
     hold->lsn = bytes_read_varint(reader);
     struct bytes_view name = bytes_read_string(reader);

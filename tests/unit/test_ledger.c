@@ -557,6 +557,21 @@ static void test_entity_account_survives_every_cut_and_flip(void **state) {
     }
 }
 
+/* What the events name stands in the account that they change. */
+static void test_ledger_several_holds_of_an_account_end_in_one_record(void **state) {
+    struct core_store *store = *state;
+    static const char *const three[] = {
+        "hold from=ACC001 to=ACC002 amount=1.00 currency=USD hold=h1",
+        "hold from=ACC001 to=ACC002 amount=2.00 currency=USD hold=h2",
+        "hold from=ACC001 to=ACC002 amount=4.00 currency=USD hold=h3"};
+    static const char *const two[] = {"post from=ACC001 hold=h1", "post from=ACC001 hold=h2"};
+    assert_int_equal(bank_transact(store, three, 3), WF_OK);
+    assert_int_equal(bank_transact(store, two, 2), WF_OK);
+    assert_int_equal(bank_account(store, "ACC001")->hold_count, 1);
+    assert_string_equal(bank_account(store, "ACC001")->holds[0].name, "h3");
+    bank_holds(store, "ACC001", "4997.00");
+}
+
 /* However many accounts are there: a record that opens several of the bank's own finds room. */
 static void test_ledger_opens_several_accounts_of_the_bank_in_one_record(void **state) {
     (void)state;
@@ -605,6 +620,7 @@ int main(void) {
         TEST(test_check_sees_a_wrong_balance),
         TEST(test_entity_accounts_and_reference_data_come_back_as_they_were),
         TEST(test_entity_account_survives_every_cut_and_flip),
+        TEST(test_ledger_several_holds_of_an_account_end_in_one_record),
         cmocka_unit_test(test_ledger_opens_several_accounts_of_the_bank_in_one_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
