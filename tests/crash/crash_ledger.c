@@ -1,13 +1,15 @@
 /* Random transactions with kill -9 in between: the survivor is the bank that nobody killed.
  *
- * Transaction number n is made of n and the seed alone, and carries the key "n". A child works them
- * off in groups, from the first that was not answered; SIGKILL comes at random instants under load.
- * Those that were logged and not answered are sent again under their keys. In the end every balance
- * must be that of a second store where the same transactions ran undisturbed, all postings must add
- * up (wf_account_check), and a replay from the first record must come to the same state.
+ * Transaction number n is made of n and the seed alone, and carries the key "n". One in four goes
+ * with a workflow: operations that complete a stage, or a rollback or cancellation that moves them
+ * back. A child works them off in groups, from the first that was not answered; SIGKILL comes at
+ * random instants under load. Those that were logged and not answered are sent again under their
+ * keys. In the end every balance must be that of a second store where the same transactions ran
+ * undisturbed, all postings must add up (wf_account_check), and a replay from the first record must
+ * come to the same state.
  *
- * LEDGER_TRANSACTIONS (10,000; 100,000 in make test-long); CRASH_SEED repeats the choices of a run.
- * Fails where no kill met a transaction in flight. */
+ * LEDGER_TRANSACTIONS (100,000; 500,000 in make test-long); CRASH_SEED repeats the choices of a
+ * run. Fails where no kill met a transaction in flight. */
 #include "engine/wf.h"
 #include "tests/crash/scratch.h"
 
@@ -23,20 +25,28 @@
 #include <unistd.h>
 
 enum {
-    TRANSACTIONS = 10000,
-    TRANSACTIONS_LONG = 100000,
+    TRANSACTIONS = 100000,
+    TRANSACTIONS_LONG = 500000,
     ACCOUNTS = 40, /* the last of them in EUR */
     EUROS = 8,
-    GROUP_MAX = 200,
+    GROUP_MAX = 400,
     OPERATIONS_MAX = 3,
     KILLS = 30,
-    LOAD_US_MAX = 40000,
+    LOAD_US_MAX = 400000,
+    WORKFLOWS = 8,      /* at a time */
+    GENERATION = 10000, /* transactions; then the workflows are new ones */
 };
+
+static const char payment_yaml[] =
+    "workflow: payment\nversion: 1\nsteps:\n  one: {completes: first}\n  two: {completes: second}\n"
+    "  three: {completes: third}\nstages:\n  - {name: first}\n"
+    "  - {name: second, needs: [first]}\n  - {name: third, needs: [second]}\n";
 
 /* Shared with the children. */
 struct shared {
     _Atomic uint64_t answered; /* transactions with a lower number all are */
     _Atomic uint64_t enqueued, repeated, refused;
+    _Atomic uint64_t with_workflow; /* workflow commands that moved money */
     _Atomic int loading;
     char error[600];
 };
@@ -46,6 +56,7 @@ struct transaction {
     struct wf_operation operations[OPERATIONS_MAX];
     char texts[OPERATIONS_MAX][5][24];
     char key[24];
+    char id[32];
 };
 
 static int fail(struct shared *shared, const char *what, const struct wf_error *err) {
@@ -94,6 +105,32 @@ static void choose_operation(struct choices *choices, struct transaction *to, si
     }
 }
 
+/* The command that is about a workflow: most of them complete a stage with the operations. */
+static void choose_workflow_command(struct choices *choices, struct transaction *to,
+                                    uint64_t number) {
+    static const char *const steps[] = {"one", "two", "three"};
+    static const char *const stages[] = {"first", "second", "third"};
+    struct wf_command *command = &to->command;
+    snprintf(to->id, sizeof to->id, "P%u-%" PRIu64, (unsigned)choices_below(choices, WORKFLOWS),
+             number / GENERATION);
+    command->id = to->id;
+    command->actor = "teller";
+    command->reason = "once more";
+    uint64_t choice = choices_below(choices, 10);
+    if (choice <= 6) {
+        command->kind = WF_WORKFLOW_SUBMIT;
+        command->step = steps[choices_below(choices, 3)];
+    } else if (choice <= 8) {
+        command->kind = WF_WORKFLOW_ROLLBACK;
+        command->stage = stages[choices_below(choices, 3)];
+    } else {
+        command->kind = WF_WORKFLOW_CANCEL;
+        command->rollback = choices_one_in(choices, 2);
+        if (!choices_one_in(choices, 20))
+            command->kind = WF_WORKFLOW_SUBMIT, command->step = "one";
+    }
+}
+
 static void make_transaction(struct transaction *to, uint64_t seed, uint64_t number) {
     struct choices choices = {.state = seed ^ number * UINT64_C(0x9E3779B97F4A7C15)};
     size_t count = 1 + choices_below(&choices, OPERATIONS_MAX);
@@ -104,6 +141,8 @@ static void make_transaction(struct transaction *to, uint64_t seed, uint64_t num
                                       .operations = to->operations,
                                       .operation_count = count,
                                       .key = to->key};
+    if (choices_one_in(&choices, 4))
+        choose_workflow_command(&choices, to, number);
 }
 
 /* --- a bank --- */
@@ -114,7 +153,23 @@ static enum wf_status execute_keyed(struct wf_engine *engine, struct wf_command 
     return wf_execute(engine, command, NULL, err);
 }
 
-static enum wf_status open_bank(struct wf_engine *engine, struct wf_error *err) {
+/* All that there will be: what is not found leaves no record, and might be found when it is asked
+ * for again. */
+static enum wf_status start_workflows(struct wf_engine *engine, uint64_t total,
+                                      struct wf_error *err) {
+    char id[32], key[40];
+    struct wf_command define = {.kind = WF_DEFINITION_ADD, .text = payment_yaml};
+    enum wf_status status = execute_keyed(engine, &define, "define", err);
+    for (uint64_t i = 0; i < (total / GENERATION + 1) * WORKFLOWS && status == WF_OK; i++) {
+        snprintf(id, sizeof id, "P%u-%" PRIu64, (unsigned)(i % WORKFLOWS), i / WORKFLOWS);
+        snprintf(key, sizeof key, "start %s", id);
+        struct wf_command start = {.kind = WF_WORKFLOW_START, .id = id, .type = "payment"};
+        status = execute_keyed(engine, &start, key, err);
+    }
+    return status;
+}
+
+static enum wf_status open_bank(struct wf_engine *engine, uint64_t total, struct wf_error *err) {
     char number[24], key[40];
     enum wf_status status = WF_OK;
     for (unsigned i = 0; i < ACCOUNTS && status == WF_OK; i++) {
@@ -129,7 +184,9 @@ static enum wf_status open_bank(struct wf_engine *engine, struct wf_error *err) 
     struct wf_field fields[] = {{"rate", "0.9137"}, {"source", "test"}};
     struct wf_command rate = {
         .kind = WF_RATE_SET, .id = "USD_to_EUR", .fields = fields, .field_count = 2};
-    return status == WF_OK ? execute_keyed(engine, &rate, "rate", err) : status;
+    if (status == WF_OK)
+        status = execute_keyed(engine, &rate, "rate", err);
+    return status == WF_OK ? start_workflows(engine, total, err) : status;
 }
 
 static enum wf_status open_store(const char *dir, bool undisturbed, struct wf_engine **engine,
@@ -166,6 +223,8 @@ static bool work_group(struct shared *shared, struct wf_engine *engine, uint64_t
         if (status != WF_OK && status != WF_REFUSED)
             return fail(shared, "wait", &err), false;
         shared->refused += status == WF_REFUSED;
+        shared->with_workflow +=
+            status == WF_OK && (result.balance_count > 0 && result.status != NULL);
         shared->repeated += result.replayed && status == WF_OK;
         shared->answered = first + i + 1;
     }
@@ -178,7 +237,7 @@ static int work(struct shared *shared, const char *dir, uint64_t seed, uint64_t 
     struct wf_error err;
     if (open_store(dir, undisturbed, &engine, &err) != WF_OK)
         return fail(shared, "open", &err);
-    if (open_bank(engine, &err) != WF_OK)
+    if (open_bank(engine, total, &err) != WF_OK)
         return fail(shared, "open the bank", &err);
     struct choices choices = {.state = seed + shared->answered};
     shared->loading = 1;
@@ -268,8 +327,9 @@ static int run(struct shared *shared, const char *root, uint64_t seed, uint64_t 
         in_flight += !finished && shared->enqueued > shared->answered;
     }
     printf("%u kills, %u with transactions in flight; %" PRIu64 " repeated, %" PRIu64
-           " refused of %" PRIu64 "\n",
-           kills, in_flight, (uint64_t)shared->repeated, (uint64_t)shared->refused, total);
+           " refused, %" PRIu64 " with a workflow of %" PRIu64 "\n",
+           kills, in_flight, (uint64_t)shared->repeated, (uint64_t)shared->refused,
+           (uint64_t)shared->with_workflow, total);
     if (in_flight == 0)
         return fail(shared, "no kill met a transaction in flight: nothing was shown", NULL);
     shared->answered = 0;
