@@ -44,6 +44,15 @@ status_member() {
     member "$1" "$work/status.json"
 }
 
+expect_status() {
+    "$wfctl" -o json workflow show L-1 >"$work/shown" || fail "L-1 cannot be shown"
+    sed 's/"stages".*//' "$work/shown" | grep -q "\"status\": *\"$1\"" || fail "L-1 is not $1"
+}
+expect_balance() {
+    "$wfctl" -o json account show "$1" >"$work/shown" || fail "$1 cannot be shown"
+    [ "$(member balance "$work/shown")" = "$2" ] || fail "$1 does not hold $2"
+}
+
 # What the bank is doing when it dies: an endless stream of applications, and in it, L-1's next steps.
 # Each command has a key, so that it may be sent again without harm.
 stream() {
@@ -122,12 +131,28 @@ grep -q collateral_assessment_started "$work/out" || fail "the collateral assess
 run workflow submit L-1 property_appraisal value=350000 condition=good
 grep -q final_approval_ready "$work/out" || fail "the loan is not ready for its final approval"
 good "final_approval is ready"
-run workflow submit L-1 approval_decision decision=approved
-"$wfctl" -o json workflow show L-1 >"$work/out" || fail "L-1 cannot be shown"
-[ "$(sed 's/"stages".*//' "$work/out" | grep -c '"status": *"completed"')" = 1 ] || fail "L-1 is not completed"
-good "L-1 is completed"
 
-caption "5. The log proves it"
+caption "5. Approved and paid out, in one record"
+run account open LOAN-1 --type loan --currency USD
+run account open ADA --type checking --currency USD --balance 1200.00
+cat >"$work/payout.json" <<'OPS'
+{"ops":[{"type":"loan_disbursement","from":"LOAN-1","to":"ADA","amount":"250000.00","currency":"USD"}]}
+OPS
+run workflow submit L-1 approval_decision decision=approved --ops "$work/payout.json"
+expect_status completed
+expect_balance ADA 251200.00
+good "L-1 is completed and paid out: both or neither, whenever the process dies"
+
+caption "6. Back to a stage, under review; the money goes back with it"
+run workflow rollback L-1 --to final_approval --reason 'forged appraisal' --actor Eve
+expect_status awaiting_review
+run review approve L-1 final_approval --actor Bob --role executive
+expect_status running
+expect_balance ADA 1200.00
+good "undone, and reversed by new postings in the record that undid it"
+run account check
+
+caption "7. The log proves it"
 run replay --verify
 good "the state rebuilt from the first record is the state that is kept"
 run workflow history L-1
