@@ -131,6 +131,9 @@ enum wf_status audit_tree_add_record(struct audit_tree *tree, const struct wal_r
                                      struct wf_error *err) {
     uint8_t leaf[WAL_HASH_SIZE];
     assert(record->lsn == tree->whole.count + 1);
+    if (record->leaf != NULL) {
+        return audit_tree_add(tree, 0, record->leaf, err);
+    }
     if (!wal_merkle_leaf(tree->hasher, record->lsn, record->payload, leaf)) {
         return error_set(err, WF_NO_MEMORY, "libcrypto cannot hash");
     }

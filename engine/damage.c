@@ -3,6 +3,7 @@
 
 #include "engine/core/state.h"
 #include "engine/engine.h"
+#include "engine/relay.h"
 #include "wal/directory.h"
 
 #include <inttypes.h>
@@ -66,6 +67,19 @@ static void concern(struct damage_report *report, uint64_t lsn, struct bytes_vie
     }
     for (struct damage_finding *found = report->findings; found != NULL; found = found->next) {
         if (lsn >= found->finding.first_lsn && lsn <= found->finding.last_lsn) {
+            add_name(found, name);
+        }
+    }
+}
+
+/* Something stands before a record that is good, as the seal of its segment: none is lost, and this
+ * one is not where it was. In the next segment, where a seal is damaged, it is another's offset. */
+static void concern_moved(struct damage_report *report, const struct wal_record *wal_record,
+                          struct bytes_view name) {
+    for (struct damage_finding *found = report->findings; found != NULL; found = found->next) {
+        if (found->finding.first_lsn > found->finding.last_lsn &&
+            found->finding.first_lsn == wal_record->lsn &&
+            wal_record->offset > found->finding.offset) {
             add_name(found, name);
         }
     }
@@ -165,6 +179,7 @@ static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
         return damage_add_finding(report, &finding, err);
     }
     concern(report, record.previous.lsn, record.subject);
+    concern_moved(report, wal_record, record.subject);
     see_repair(report, &record);
     codec_release(&record);
     return WF_OK;
@@ -222,9 +237,8 @@ static enum wf_status miss(struct damage_report *report, uint64_t first_lsn, uin
     return damage_add_finding(report, &finding, err);
 }
 
-/* By the names: a segment that is damaged is not missing. UINT64_MAX: there is none. */
-static enum wf_status first_segment_lsn(struct io *io, const char *wal_dir, uint64_t *lsn,
-                                        struct wf_error *err) {
+enum wf_status damage_first_live_lsn(struct io *io, const char *wal_dir, uint64_t *lsn,
+                                     struct wf_error *err) {
     char(*names)[WAL_SEGMENT_NAME_SIZE] = NULL;
     size_t count = 0;
     *lsn = UINT64_MAX;
@@ -264,7 +278,10 @@ static enum wf_status read_archives(struct damage_report *report, struct archive
         status = pass_dropped(report, archive, err);
     }
     if (status == WF_OK) {
-        status = archive_verify(archive, see_record, damage_add_finding, report, err);
+        struct relay relay;
+        relay_init(&relay, see_record, damage_add_finding, report);
+        status = archive_verify(archive, relay_record, relay_finding, &relay, err);
+        status = relay_finish(&relay, status, err);
     }
     report->passed_lsn = archive_last_lsn(archive);
     return status;
@@ -318,15 +335,19 @@ static enum wf_status survey_log(struct io *io, const char *wal_dir, const char 
         return status;
     }
     uint64_t live = UINT64_MAX;
-    status = first_segment_lsn(io, wal_dir, &live, err);
+    status = damage_first_live_lsn(io, wal_dir, &live, err);
     if (status == WF_OK && live != UINT64_MAX && live > report->passed_lsn + 1) {
         status = miss(report, report->passed_lsn + 1, live - 1, err);
     }
     uint64_t limit = owner.owned ? owner.durable_lsn : UINT64_MAX;
-    return status == WF_OK
-               ? wal_verify(io, wal_dir, snapshot_lsn, limit < snapshot_lsn ? snapshot_lsn : limit,
-                            see_record, damage_add_finding, report, err)
-               : status;
+    if (status != WF_OK) {
+        return status;
+    }
+    struct relay relay;
+    relay_init(&relay, see_record, damage_add_finding, report);
+    status = wal_verify(io, wal_dir, snapshot_lsn, limit < snapshot_lsn ? snapshot_lsn : limit,
+                        relay_record, relay_finding, &relay, err);
+    return relay_finish(&relay, status, err);
 }
 
 enum wf_status damage_read_log(struct io *io, const char *wal_dir, uint64_t minimum_lsn,

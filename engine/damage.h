@@ -42,6 +42,9 @@ void damage_report_deinit(struct damage_report *report);
  * Changes nothing. */
 enum wf_status damage_survey(struct io *io, const struct snapshot_provider *provider,
                              const char *dir, struct damage_report *report, struct wf_error *err);
+/* By the names: a segment that is damaged is not missing. UINT64_MAX: there is none. */
+enum wf_status damage_first_live_lsn(struct io *io, const char *wal_dir, uint64_t *lsn,
+                                     struct wf_error *err);
 /* Read the archives of the store in `dir`, and nothing else. */
 enum wf_status damage_read_archives(struct io *io, const char *dir, struct damage_report *report,
                                     struct wf_error *err);

@@ -159,6 +159,7 @@ static enum wf_status hold_block(struct archive *archive, uint64_t lsn,
 
 struct one_record {
     uint64_t lsn;
+    bool found;
     struct bytes_buffer *buffer;
     struct wal_record *record;
 };
@@ -171,14 +172,15 @@ static enum wf_status take_one(void *ctx, const struct wal_frame *frame, uint64_
         return WF_OK;
     *one->record = (struct wal_record){
         .lsn = one->lsn, .offset = offset, .lost = frame->kind == WAL_FRAME_LOST};
+    one->found = true;
     if (one->record->lost)
-        return WF_OK;
+        return WF_CONFLICT; /* any status but WF_OK ends the walk */
     bytes_buffer_clear(one->buffer);
     bytes_write_run(one->buffer, frame->payload.data, frame->payload.size);
     if (!bytes_buffer_ok(one->buffer))
         return error_set(err, WF_NO_MEMORY, "no memory for a record");
     one->record->payload = (struct bytes_view){one->buffer->data, one->buffer->size};
-    return WF_OK;
+    return WF_CONFLICT;
 }
 
 static enum wf_status read_one(struct archive *archive, uint64_t lsn, struct bytes_buffer *buffer,
@@ -186,11 +188,11 @@ static enum wf_status read_one(struct archive *archive, uint64_t lsn, struct byt
     const struct archive_frames *frames;
     pthread_mutex_lock(&archive->mutex);
     enum wf_status status = hold_block(archive, lsn, &frames, err);
-    struct one_record one = {lsn, buffer, record};
+    struct one_record one = {.lsn = lsn, .buffer = buffer, .record = record};
     if (status == WF_OK)
         status = archive_frames_walk(frames, archive->seed, take_one, &one, err);
     pthread_mutex_unlock(&archive->mutex);
-    return status;
+    return status == WF_CONFLICT && one.found ? WF_OK : status;
 }
 
 /* Has another process archived or dropped since we looked? */
@@ -209,6 +211,7 @@ enum wf_status archive_read(struct archive *archive, uint64_t lsn, struct bytes_
 
 struct range_walk {
     uint64_t next_lsn, last_lsn;
+    const uint8_t *leaf; /* of the frame's record, where it is known */
     wal_record_fn on_record;
     void *ctx;
 };
@@ -225,7 +228,8 @@ static enum wf_status give_frame(void *ctx, const struct wal_frame *frame, uint6
                                     .offset = offset,
                                     .durable_lsn = lost ? 0 : frame->durable_lsn,
                                     .payload = lost ? (struct bytes_view){NULL, 0} : frame->payload,
-                                    .lost = lost};
+                                    .lost = lost,
+                                    .leaf = lost ? NULL : walk->leaf};
         enum wf_status status =
             walk->on_record == NULL ? WF_OK : walk->on_record(walk->ctx, &record, err);
         walk->next_lsn = lsn + 1;
@@ -403,8 +407,9 @@ static enum wf_status verify_frame(void *ctx, const struct wal_frame *frame, uin
                               .on_record = verifying->on_record,
                               .ctx = verifying->ctx};
     struct bytes_view payload = lost ? (struct bytes_view){NULL, 0} : frame->payload;
+    uint8_t leaf[WAL_HASH_SIZE];
+    walk.leaf = leaf;
     for (uint64_t lsn = frame->lsn; lsn < wal_frame_next_lsn(frame); lsn++) {
-        uint8_t leaf[WAL_HASH_SIZE];
         if (!wal_merkle_leaf(verifying->hasher, lsn, payload, leaf) ||
             verifying->cover.at != lsn - 1 ||
             !wal_cover_add(&verifying->cover, verifying->hasher, 0, leaf) ||

@@ -29,6 +29,7 @@ enum wf_status wal_deliver(const struct wal_item *item, uint64_t after_lsn, uint
             .durable_lsn = lost ? 0 : frame->durable_lsn,
             .payload = lost ? (struct bytes_view){NULL, 0} : frame->payload,
             .lost = lost,
+            .leaf = lost ? NULL : item->leaf,
         };
         (*records)++;
         enum wf_status status = on_record != NULL ? on_record(ctx, &record, err) : WF_OK;

@@ -330,7 +330,8 @@ static enum wf_status hash_frame(struct wal_scan *scan, const struct wal_frame *
     bool lost = frame->kind == WAL_FRAME_LOST;
     struct bytes_view payload = lost ? (struct bytes_view){NULL, 0} : frame->payload;
     for (uint64_t lsn = frame->lsn; lsn < wal_frame_next_lsn(frame); lsn++) {
-        if (!wal_frontier_add(&scan->frontier, scan->hasher, lsn, payload))
+        if (!wal_merkle_leaf(scan->hasher, lsn, payload, scan->leaf) ||
+            !wal_frontier_add_subtree(&scan->frontier, scan->hasher, 0, scan->leaf))
             return error_set(err, WF_NO_MEMORY, "libcrypto cannot hash LSN %" PRIu64, lsn);
     }
     return WF_OK;
@@ -377,10 +378,13 @@ static enum wf_status item_frame(struct wal_scan *scan, const struct wal_step *s
     item->segment = entry_of(scan)->name;
     item->offset = step->offset;
     item->frame = step->frame;
+    item->leaf = NULL;
     if (step->frame.kind == WAL_FRAME_SEAL)
         status = judge_seal(scan, &step->frame, &why, err);
     else if (scan->hash_now)
         status = hash_frame(scan, &step->frame, err);
+    if (scan->hash_now && step->frame.kind == WAL_FRAME_RECORD)
+        item->leaf = scan->leaf;
     if (status != WF_OK)
         return status;
     if (step->frame.kind == WAL_FRAME_LOST)

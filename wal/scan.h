@@ -41,6 +41,7 @@ struct wal_item {
     const char *segment;    /* FRAME: the file's name */
     uint64_t offset;        /* FRAME */
     struct wal_frame frame; /* FRAME: continues the chain. Payload valid until the next call */
+    const uint8_t *leaf;    /* FRAME of one record: its hash, where it was computed; else NULL */
     struct wal_gap gap;     /* GAP */
 };
 
@@ -72,6 +73,7 @@ struct wal_scan {
     bool hash_now;
     struct wal_hasher *hasher; /* borrowed; may be NULL with HASH_NONE */
     struct wal_frontier frontier;
+    uint8_t leaf[WAL_HASH_SIZE]; /* of the last frame that was hashed */
 };
 
 /* Scan from the first record on. `mark`: what the caller knows to be durable. Records after

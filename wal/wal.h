@@ -40,7 +40,8 @@ struct wal_record {
     uint64_t durable_lsn; /* all up to here was durable when the record was written: it may be
                              read, after a failed sync, from a cache that the disk never saw */
     struct bytes_view payload;
-    bool lost; /* stands where a repair dropped a damaged record: the payload is empty */
+    bool lost;           /* stands where a repair dropped a damaged record: the payload is empty */
+    const uint8_t *leaf; /* its hash in the tree, where the walk computed it; else NULL */
 };
 
 /* Any status but WF_OK ends the walk and is returned from it. */
