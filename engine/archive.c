@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* Members of wf.pb.Record (engine/schema/record.proto) that compress well together. */
-static const struct archive_hints hints = {
+const struct archive_hints engine_archive_hints = {
     .nested = 6, .time = 1, .subject = 3, .previous_lsn = 4, .previous_offset = 5, .key = 8};
 
 /* --- reading through --- */
@@ -41,8 +41,10 @@ static enum wf_status open_archive(struct wf_engine *engine, const uint8_t *stor
         archive_open(engine->io, engine->archive_dir, store_id, &engine->archive, &why);
     if (status == WF_DAMAGE || status == WF_REFUSED) {
         size_t used = strlen(engine->notes);
-        (void)snprintf(engine->notes + used, sizeof(engine->notes) - used,
-                       "%sthe archives cannot be read: %s", used > 0 ? "; " : "", why.text);
+        (void)snprintf(
+            engine->notes + used, sizeof(engine->notes) - used,
+            "%sthe archives cannot be read: %s; 'wfctl wal repair' makes the manifest anew",
+            used > 0 ? "; " : "", why.text);
         return WF_OK;
     }
     return status == WF_OK ? WF_OK : error_set(err, status, "archive: %s", why.text);
@@ -203,7 +205,7 @@ static enum wf_status archive_segments(struct wf_engine *engine,
                                        struct wf_archive_report *report, struct wf_error *err) {
     struct progress progress = {.options = options, .total = sealed_bytes(engine)};
     const struct archive_options store_options = {.threads = thread_count(options),
-                                                  .hints = hints,
+                                                  .hints = engine_archive_hints,
                                                   .on_progress = tell_progress,
                                                   .ctx = &progress};
     struct wal_segment_info info;

@@ -15,6 +15,7 @@
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
  *   archive.c     old segments, compressed         drop.c      … and dropped for good
+ *   archive_repair.c  its manifest, made anew      relay.c     a walk's records on a second thread
  *   origin.c      what a replay begins with        pool.c      sessions lent out, in turn
  *   session*.c    transactions of sessions         versions.c  what accounts were, for them
  *   signature.c   Ed25519 of roots                 hex.c       hashes as text
@@ -262,6 +263,7 @@ enum wf_status engine_replay_archive(struct wf_engine *engine, wal_record_fn on_
 /* What the options of wf_open() ask for. Takes the mutex by itself. */
 void engine_archive_by_policy(struct wf_engine *engine);
 
+extern const struct archive_hints engine_archive_hints;
 /* A reader cannot archive, nor can anybody whose manifest cannot be read. */
 enum wf_status engine_refuse_archiving(const struct wf_engine *engine, struct wf_error *err);
 

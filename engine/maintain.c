@@ -1,6 +1,7 @@
 /* Looking after a store: check and repair of the log, backup, snapshots by hand, segments. */
 #include "engine/engine.h"
 
+#include "engine/archive_repair.h"
 #include "engine/damage.h"
 #include "engine/definition_yaml.h"
 #include "engine/hex.h"
@@ -109,6 +110,9 @@ static enum wf_status repair_files(struct io *io, const struct snapshot_provider
     enum wf_status status = lock_acquire(io, lock_path, &lock, err);
     if (status == WF_OK) {
         status = repair_log(io, provider, dir, skip_lsn, report, repaired, err);
+    }
+    if (status == WF_OK) {
+        status = archive_repair(io, dir, report, err);
     }
     lock_release(lock);
     free(lock_path);

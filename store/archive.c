@@ -201,6 +201,11 @@ static enum wf_status write_aside(struct archive *archive, const char *wal_dir,
 static enum wf_status check_follows(struct archive *archive, const struct archive_entry *entry,
                                     struct wf_error *err) {
     const struct archive_manifest *manifest = &archive->manifest;
+    if (manifest->count == 0 && entry->first_lsn > 1)
+        return error_set(err, WF_DAMAGE,
+                         "the segment of LSN %" PRIu64 " is the oldest, and no manifest says where "
+                         "the records before it are: 'wfctl wal repair' looks for them",
+                         entry->first_lsn);
     if (manifest->count == 0)
         return WF_OK;
     const struct archive_entry *last = &manifest->entries[manifest->count - 1];

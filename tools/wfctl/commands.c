@@ -611,7 +611,8 @@ const struct verb cli_verbs[] = {
      .arguments = "",
      .run = cmd_wal_repair,
      .summary = "make a damaged log usable, telling every loss",
-     .details = "Damaged files are copied aside first. What was lost is recorded in the log.",
+     .details = "Damaged files are copied aside first. What was lost is recorded in the log.\n"
+                "A manifest of the archives that is damaged or lost is made anew from them.",
      .options = {&skip_option}},
 
     {.noun = "snapshot",
