@@ -11,6 +11,15 @@ size_t sim_disk_choices(const struct sim_disk *disk) {
                                           : 3 * pending + 1 + SIM_CHOICES_RANDOM;
 }
 
+size_t sim_disk_choice(const struct sim_disk *disk, size_t index, bool keeps) {
+    size_t pending = disk->pending_count;
+    if (pending <= SIM_CHOICES_ALL_MAX) {
+        size_t one = (size_t)1 << index;
+        return keeps ? one : (((size_t)1 << pending) - 1) ^ one;
+    }
+    return (keeps ? pending + 1 : 2 * pending + 1) + index;
+}
+
 /* Did the pending change `index` of `count` reach the disk in this choice? */
 static bool is_kept(size_t choice, size_t index, size_t count) {
     if (count <= SIM_CHOICES_ALL_MAX) {

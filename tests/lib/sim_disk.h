@@ -143,6 +143,8 @@ uint64_t sim_disk_hash(const struct sim_disk *disk);
  * which pending changes reached the disk: all subsets of SIM_CHOICES_ALL_MAX or fewer; else every
  * prefix, every single change, all but one, and SIM_CHOICES_RANDOM at random. */
 size_t sim_disk_choices(const struct sim_disk *disk);
+/* See sim_crash_choice(). */
+size_t sim_disk_choice(const struct sim_disk *disk, size_t index, bool keeps);
 /* Put the disk that the crash leaves into `to`, which holds nothing yet. The same arguments give
  * the same state. Changes not chosen left no mark where `rubbish` is 0; else it seeds what their
  * sectors come back as: old, zeroed, cut, or rubbish, stale sectors of the same file included. */

@@ -72,6 +72,13 @@ size_t sim_crash_choices(struct sim_io *sim) {
     return choices;
 }
 
+size_t sim_crash_choice(struct sim_io *sim, size_t index, bool keeps) {
+    pthread_mutex_lock(&sim->mutex);
+    size_t choice = sim_disk_choice(&sim->disk, index, keeps);
+    pthread_mutex_unlock(&sim->mutex);
+    return choice;
+}
+
 struct sim_io *sim_crash_into(struct sim_io *sim, size_t choice, uint64_t rubbish) {
     pthread_mutex_lock(&sim->mutex);
     uint64_t seed = sim_random_mix(sim->seed, sim_random_mix(choice, rubbish));

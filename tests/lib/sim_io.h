@@ -30,6 +30,9 @@ struct sim_io *sim_io_clone(struct sim_io *sim);
 size_t sim_crash_choices(struct sim_io *sim);
 struct sim_io *sim_crash_into(struct sim_io *sim, size_t choice, uint64_t rubbish);
 size_t sim_pending_count(struct sim_io *sim); /* changes that a crash may lose now */
+/* The choice that keeps only the pending change `index` (they are in the order in which they were
+ * made), or loses only that one. */
+size_t sim_crash_choice(struct sim_io *sim, size_t index, bool keeps);
 
 /* A boundary is a call that may change the disk: open with IO_CREATE, write, sync, truncate,
  * preallocate, make_directory, rename, remove, sync_directory. How many there were since the sim

@@ -122,7 +122,7 @@ ask() {
 judge() {
     local tree=$1 patch=$2 filters filter
     caught=
-    if ! (cd "$tree" && git apply --recount "$patch") 2>"$tree.log"; then
+    if ! (cd "$tree" && git apply --recount -C1 "$patch") 2>"$tree.log"; then
         verdict='does not apply'
         return
     fi
@@ -134,7 +134,7 @@ judge() {
     if [ "$verdict" = caught ] && [[ " $filters " != *" $filter "* ]]; then
         caught="$caught (not in its tests: line)"
     fi
-    (cd "$tree" && git apply --recount -R "$patch")
+    (cd "$tree" && git apply --recount -C1 -R "$patch")
 }
 
 worker() {

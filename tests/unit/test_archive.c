@@ -414,9 +414,27 @@ static void expect_tidy(struct engine_fixture *f) {
     assert_int_equal(segments, wal_segment_count(f->engine->wal));
 }
 
+/* What a crash takes of the changes that no sync has covered. */
+enum loss { LOSE_NOTHING, LOSE_ALL, LOSE_THE_THIRD_NEWEST, KEEP_THE_NEWEST };
+
+static size_t choice_of(enum loss loss, struct sim_io *sim) {
+    size_t pending = sim_pending_count(sim);
+    switch (loss) {
+    case LOSE_NOTHING:
+        return SIZE_MAX;
+    case LOSE_THE_THIRD_NEWEST:
+        return pending < 3 ? 0 : sim_crash_choice(sim, pending - 3, false);
+    case KEEP_THE_NEWEST:
+        return pending == 0 ? 0 : sim_crash_choice(sim, pending - 1, true);
+    case LOSE_ALL:
+        break;
+    }
+    return 0;
+}
+
 /* The process dies, or the machine, before the `stop`-th change of the disk. False: it came to its
  * end before. */
-static bool archive_and_die(struct engine_fixture *f, uint64_t stop, size_t choice,
+static bool archive_and_die(struct engine_fixture *f, uint64_t stop, enum loss loss,
                             const struct past *before) {
     sim_stop_at(f->sim, sim_boundaries(f->sim) + stop);
     struct wf_archive_report report;
@@ -424,7 +442,7 @@ static bool archive_and_die(struct engine_fixture *f, uint64_t stop, size_t choi
     bool died = sim_is_dead(f->sim);
     assert_true(died || status == WF_OK);
     sim_stop_at(f->sim, 0);
-    fixture_crash(f, choice);
+    fixture_crash(f, choice_of(loss, f->sim));
     fixture_open(f);
     expect_same(f, before);
     must(f, try_archive(f, 1, false, &report));
@@ -434,7 +452,7 @@ static bool archive_and_die(struct engine_fixture *f, uint64_t stop, size_t choi
     return died;
 }
 
-static void sweep_crashes(size_t choice) {
+static void sweep_crashes(enum loss loss) {
     uint64_t deaths = 0;
     bool died = true;
     for (uint64_t stop = 1; died; stop++) {
@@ -444,7 +462,7 @@ static void sweep_crashes(size_t choice) {
         fill(&fixture, 26);
         must(&fixture, wf_snapshot(fixture.engine, &fixture.err));
         ask(&fixture, &before);
-        died = archive_and_die(&fixture, stop, choice, &before);
+        died = archive_and_die(&fixture, stop, loss, &before);
         deaths += died;
         fixture_deinit(&fixture);
     }
@@ -453,12 +471,45 @@ static void sweep_crashes(size_t choice) {
 
 static void test_archive_survives_a_kill_before_every_call(void **state) {
     (void)state;
-    sweep_crashes(SIZE_MAX);
+    sweep_crashes(LOSE_NOTHING);
 }
 
 static void test_archive_survives_a_power_cut_before_every_call(void **state) {
     (void)state;
-    sweep_crashes(0);
+    sweep_crashes(LOSE_ALL);
+}
+
+/* Names reach the disk in any order: the manifest's, say, before that of the archive it names. */
+static void test_archive_survives_a_power_cut_that_keeps_the_newest_first(void **state) {
+    (void)state;
+    sweep_crashes(LOSE_THE_THIRD_NEWEST);
+    sweep_crashes(KEEP_THE_NEWEST);
+}
+
+/* What was written is read again before the segment goes: where the two differ, the segment stays.
+ */
+static void test_archive_that_reads_back_otherwise_costs_no_segment(void **state) {
+    (void)state;
+    struct engine_fixture fixture;
+    struct past before;
+    struct wf_archive_report report;
+    fixture_init_sim(&fixture);
+    fill(&fixture, 26);
+    must(&fixture, wf_snapshot(fixture.engine, &fixture.err));
+    ask(&fixture, &before);
+    size_t segments = wal_segment_count(fixture.engine->wal);
+    struct sim_fault flip = {
+        .op = SIM_READ, .kind = SIM_FAULT_FLIP, .path = ".seg.gz", .amount = 100};
+    sim_fault_add(fixture.sim, &flip);
+    assert_int_equal(try_archive(&fixture, 1, false, &report), WF_IO);
+    assert_non_null(strstr(fixture.err.text, "reads back otherwise"));
+    sim_fault_clear(fixture.sim);
+    assert_int_equal(wal_segment_count(fixture.engine->wal), segments);
+    assert_int_equal(archive_count(fixture.engine->archive), 0);
+    must(&fixture, try_archive(&fixture, 1, false, &report));
+    expect_tidy(&fixture);
+    expect_same(&fixture, &before);
+    fixture_deinit(&fixture);
 }
 
 static void test_archive_survives_a_full_disk(void **state) {
@@ -498,6 +549,8 @@ int main(void) {
         ARCHIVED(test_archive_refuses_the_damaged_range_only),
         cmocka_unit_test(test_archive_survives_a_kill_before_every_call),
         cmocka_unit_test(test_archive_survives_a_power_cut_before_every_call),
+        cmocka_unit_test(test_archive_that_reads_back_otherwise_costs_no_segment),
+        cmocka_unit_test(test_archive_survives_a_power_cut_that_keeps_the_newest_first),
         cmocka_unit_test(test_archive_survives_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

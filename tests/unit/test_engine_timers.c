@@ -88,7 +88,7 @@ static void test_timers_fire_from_the_snapshot(void **state) {
     fixture_verify(f);
 }
 
-/* Killed after each record of an advance: the next process goes on, each timer fires once. */
+/* Killed between advances, with and without a snapshot: each timer fires once. */
 static void test_timers_fire_once_whoever_restarts_when(void **state) {
     struct engine_fixture *f = *state;
     for (int round = 0; round < 3; round++) {
@@ -104,6 +104,130 @@ static void test_timers_fire_once_whoever_restarts_when(void **state) {
     advance(f, 26); /* 41 s: the first two rounds are past 30 s */
     assert_int_equal(fired_so_far(f).count, 30);
     fixture_verify(f);
+}
+
+enum { ADVANCE_S = 100, ADVANCED_LOANS = 12, ADVANCE_LOSSES = 7 };
+
+/* What an advance comes to. */
+struct advanced {
+    struct fired fired;
+    char hash[65];
+};
+
+/* A store whose next advance fires each loan's timer three times, so that it fails and has none any
+ * more; with a snapshot one loan is left that waits for another. */
+static void init_before_advance(struct engine_fixture *f, bool snapshot) {
+    fixture_init_sim(f);
+    f->options.memory_max = snapshot ? 1 : f->options.memory_max;
+    fixture_reopen(f, snapshot);
+    fixture_loans(f, 0, ADVANCED_LOANS, 1);
+    if (snapshot) {
+        fixture_loans(f, ADVANCED_LOANS, 1, 2);
+        must(f, wf_snapshot(f->engine, &f->err));
+    }
+}
+
+/* The next process, or the one after that, must come to what an advance that nothing disturbed
+ * does. */
+static void finish_advance(struct engine_fixture *f, const struct advanced *undisturbed,
+                           unsigned *on_its_way) {
+    fixture_open(f);
+    fixture_reopen(f, true); /* its snapshot knows that the clock is on its way */
+    const struct store_entity *store = &f->engine->state.store;
+    *on_its_way += store->clock_target_ms != 0;
+    if (store->clock_target_ms == 0 && store->clock_ms == INT64_C(1767225600000))
+        advance(f, ADVANCE_S); /* it never began */
+    must(f, wf_tick(f->engine, NULL, &f->err));
+    assert_string_equal(fired_so_far(f).text, undisturbed->fired.text);
+    assert_string_equal(fixture_hash(f), undisturbed->hash);
+    fixture_verify(f);
+}
+
+/* The machine loses power before the `stop`-th change of the disk in an advance, and keeps some of
+ * what was pending. False: the advance was over before. */
+static bool advance_and_die(bool snapshot, uint64_t stop, size_t loss,
+                            const struct advanced *undisturbed, unsigned *on_its_way) {
+    struct wf_command command = {.kind = WF_CLOCK_ADVANCE, .duration_ms = ADVANCE_S * 1000};
+    struct engine_fixture f;
+    init_before_advance(&f, snapshot);
+    sim_stop_at(f.sim, sim_boundaries(f.sim) + stop);
+    enum wf_status status = wf_execute(f.engine, &command, NULL, &f.err);
+    bool died = sim_is_dead(f.sim);
+    assert_true(died || status == WF_OK);
+    sim_stop_at(f.sim, 0);
+    size_t choices = sim_crash_choices(f.sim);
+    fixture_crash(&f, loss + 1 == ADVANCE_LOSSES ? SIZE_MAX : choices * loss / ADVANCE_LOSSES);
+    finish_advance(&f, undisturbed, on_its_way);
+    fixture_deinit(&f);
+    return died;
+}
+
+static void advance_undisturbed(bool snapshot, struct advanced *advanced, uint64_t *begin,
+                                uint64_t *last) {
+    struct engine_fixture f;
+    init_before_advance(&f, snapshot);
+    *begin = f.engine->last.offset;
+    advance(&f, ADVANCE_S);
+    *last = f.engine->last.offset;
+    advanced->fired = fired_so_far(&f);
+    assert_int_equal(advanced->fired.count, 3 * ADVANCED_LOANS + snapshot);
+    memcpy(advanced->hash, fixture_hash(&f), sizeof advanced->hash);
+    fixture_deinit(&f);
+}
+
+static void sweep_advance(bool snapshot) {
+    struct advanced undisturbed;
+    unsigned on_its_way = 0;
+    uint64_t begin, last;
+    advance_undisturbed(snapshot, &undisturbed, &begin, &last);
+    bool died = true;
+    for (uint64_t stop = 1; died; stop++)
+        for (size_t loss = 0; loss < ADVANCE_LOSSES; loss++)
+            died = advance_and_die(snapshot, stop, loss, &undisturbed, &on_its_way);
+    assert_true(on_its_way > 0); /* or nothing of the kind was tried */
+}
+
+static void test_advance_cut_short_anywhere_is_finished_by_the_next_process(void **state) {
+    (void)state;
+    sweep_advance(false);
+}
+
+/* The same where the loans are read from the snapshot, one after the other. */
+static void test_advance_from_a_snapshot_cut_short_anywhere_is_finished(void **state) {
+    (void)state;
+    sweep_advance(true);
+}
+
+static void cut_log(struct engine_fixture *f, uint64_t size) {
+    struct io *io = sim_io_of(f->sim);
+    struct io_file *file;
+    char *path = io_path_join(f->engine->wal_dir, "00000000000000000001.seg");
+    must(f, io->ops->open(io, path, IO_WRITE, &file, &f->err));
+    must(f, io->ops->truncate(io, file, size, &f->err));
+    must(f, io->ops->sync(io, file, &f->err));
+    io->ops->close(io, file);
+    free(path);
+}
+
+/* Of the batch that the advance was only the first so many bytes reached the disk: between the last
+ * timer and the arrival too, where no deadline tells that the clock is on its way. */
+static void test_advance_torn_after_any_record_is_finished_by_the_next_process(void **state) {
+    (void)state;
+    struct advanced undisturbed;
+    unsigned on_its_way = 0, before = 0;
+    uint64_t begin, last;
+    advance_undisturbed(false, &undisturbed, &begin, &last);
+    for (uint64_t end = last + WAL_FRAME_ALIGN; end > begin + 512; end -= 40) {
+        struct engine_fixture f;
+        init_before_advance(&f, false);
+        advance(&f, ADVANCE_S);
+        cut_log(&f, end);
+        fixture_crash(&f, SIZE_MAX);
+        finish_advance(&f, &undisturbed, &on_its_way);
+        fixture_deinit(&f);
+        assert_true(on_its_way > before); /* not taken for one that is over */
+        before = on_its_way;
+    }
 }
 
 /* The pairs of a checkpoint that failed never came to be. */
@@ -254,6 +378,9 @@ int main(void) {
         TEST(test_timers_outlive_a_failed_checkpoint),
         TEST(test_reviews_are_listed_from_memory_and_snapshot),
         TEST(test_dry_run_tells_the_plan_and_writes_nothing),
+        cmocka_unit_test(test_advance_cut_short_anywhere_is_finished_by_the_next_process),
+        cmocka_unit_test(test_advance_from_a_snapshot_cut_short_anywhere_is_finished),
+        cmocka_unit_test(test_advance_torn_after_any_record_is_finished_by_the_next_process),
         cmocka_unit_test(test_host_clock_fires_before_commands_and_runs_back_on_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

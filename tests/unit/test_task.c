@@ -228,6 +228,22 @@ static void test_task_timeout_brings_a_new_epoch(void **state) {
     assert_int_equal(complete(store, "b", 1, 1, "me", "x=1"), WF_REFUSED);
 }
 
+/* The same worker, and its first attempt again: only the epoch tells the answers apart. */
+static void test_task_answer_of_an_earlier_epoch_is_fenced(void **state) {
+    struct core_store *store = *state;
+    claim(store, "me");
+    complete(store, "a", 1, 1, "me", "");
+    claim(store, "me");
+    store->now_ms += 3600 * 1000;
+    assert_int_equal(core_fire_due(store), 1);
+    assert_int_equal(claim(store, "me"), WF_OK);
+    assert_int_equal(task_find(core_workflow(store, "W"), 1, false, 2)->tries, 1);
+    assert_int_equal(complete(store, "b", 1, 1, "me", "x=1"), WF_REFUSED);
+    has(store, "x", NULL);
+    assert_int_equal(complete(store, "b", 2, 1, "me", "x=2"), WF_OK);
+    has(store, "x", "2");
+}
+
 static void test_task_undone_stage_is_compensated_once(void **state) {
     struct core_store *store = *state;
     claim(store, "me");
@@ -345,6 +361,7 @@ int main(void) {
         TEST(test_task_answer_after_the_lease_counts_where_nobody_took_over),
         TEST(test_task_of_a_stage_that_is_over_is_gone),
         TEST(test_task_timeout_brings_a_new_epoch),
+        TEST(test_task_answer_of_an_earlier_epoch_is_fenced),
         TEST(test_task_undone_stage_is_compensated_once),
         TEST(test_task_that_was_never_claimed_needs_no_compensation),
         TEST(test_task_that_was_claimed_is_compensated_though_not_completed),
