@@ -10,32 +10,20 @@ static enum wf_status damage(struct wf_error *err, const char *what) {
     return error_set(err, WF_DAMAGE, "the record's checksum holds, but %s", what);
 }
 
-static enum wf_status fields_from_message(struct codec_arena *arena,
-                                          const struct wire_event *message,
+static enum wf_status fields_from_message(const struct wire_event *message,
                                           const struct field **out, size_t *count_out,
                                           struct wf_error *err) {
-    *out = NULL;
-    *count_out = 0;
-    size_t count = message->field_count / 2;
-    if (message->field_count % 2 != 0) {
+    size_t count = message->text_count / 2;
+    if (message->text_count % 2 != 0) {
         return damage(err, "its fields are no pairs");
     }
-    if (count == 0) {
-        return WF_OK;
-    }
-    struct field *fields = codec_arena_alloc(arena, count * sizeof(*fields));
-    if (fields == NULL) {
-        return error_set(err, WF_NO_MEMORY, "no memory to decode a record");
-    }
     for (size_t i = 0; i < count; i++) {
-        fields[i].name = message->fields[2 * i];
-        fields[i].value = message->fields[2 * i + 1];
-        if (fields[i].name.size > COMMAND_FIELD_NAME_MAX ||
-            fields[i].value.size > COMMAND_FIELD_VALUE_MAX) {
+        if (message->fields[i].name.size > COMMAND_FIELD_NAME_MAX ||
+            message->fields[i].value.size > COMMAND_FIELD_VALUE_MAX) {
             return damage(err, "a field is too long");
         }
     }
-    *out = fields;
+    *out = message->fields;
     *count_out = count;
     return WF_OK;
 }
@@ -103,7 +91,7 @@ static enum wf_status posted_from_message(struct codec_arena *arena,
                                           struct wf_error *err) {
     event->as.operation_posted.operation = (enum operation_kind)message->operation;
     event->as.operation_posted.rules = message->rules;
-    enum wf_status status = fields_from_message(arena, message, &event->as.operation_posted.fields,
+    enum wf_status status = fields_from_message(message, &event->as.operation_posted.fields,
                                                 &event->as.operation_posted.field_count, err);
     return status == WF_OK ? postings_from_message(arena, message, event, err) : status;
 }
@@ -137,11 +125,11 @@ static enum wf_status event_from_message(struct codec_arena *arena,
     case EVENT_WORKFLOW_STARTED:
         event->as.workflow_started.type = message->text;
         event->as.workflow_started.version = message->version;
-        return fields_from_message(arena, message, &event->as.workflow_started.fields,
+        return fields_from_message(message, &event->as.workflow_started.fields,
                                    &event->as.workflow_started.field_count, err);
     case EVENT_STEP_SUBMITTED:
         event->as.step_submitted.step = message->step;
-        return fields_from_message(arena, message, &event->as.step_submitted.fields,
+        return fields_from_message(message, &event->as.step_submitted.fields,
                                    &event->as.step_submitted.field_count, err);
     case EVENT_STAGE_ACTIVATED:
         event->as.stage_activated.stage = message->stage;
@@ -231,8 +219,8 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.task.delay_ms = (int64_t)message->timeout_ms;
         event->as.task.worker = message->worker;
         event->as.task.reason = message->text;
-        return fields_from_message(arena, message, &event->as.task.fields,
-                                   &event->as.task.field_count, err);
+        return fields_from_message(message, &event->as.task.fields, &event->as.task.field_count,
+                                   err);
     case EVENT_ACCOUNT_OPENED:
         event->as.account_opened.account = message->account;
         event->as.account_opened.type = message->text;
@@ -264,7 +252,7 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         return WF_OK;
     case EVENT_REFERENCE_SET:
         event->as.reference_set.kind = (enum reference_kind)message->status;
-        return fields_from_message(arena, message, &event->as.reference_set.fields,
+        return fields_from_message(message, &event->as.reference_set.fields,
                                    &event->as.reference_set.field_count, err);
     case EVENT_ARCHIVE_DROPPED:
         event->as.archive_dropped.first_lsn = message->first_lsn;
@@ -361,7 +349,11 @@ enum wf_status codec_decode(struct codec_arena *arena, struct bytes_view bytes,
         return error_set(err, WF_NO_MEMORY, "no memory to decode a record");
     }
     for (size_t i = 0; i < message.event_count; i++) {
-        status = event_from_message(arena, &message.events[i], &record->events[i], err);
+        struct wire_event event;
+        status = codec_wire_read_event(arena, message.events[i], &event, err);
+        if (status == WF_OK) {
+            status = event_from_message(arena, &event, &record->events[i], err);
+        }
         if (status != WF_OK) {
             codec_release(record);
             return status;

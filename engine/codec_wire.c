@@ -5,19 +5,11 @@
 
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
-/* A key and its value; `bytes` for WIRE_BYTES, `number` for the others. */
-struct wire_field {
-    uint32_t number;
-    enum wire_type type;
-    uint64_t value;
-    struct bytes_view bytes;
-};
+/* What a key says of the member that follows it. */
+#define NUMBER_KEY(number) ((number) << 3 | WIRE_VARINT)
+#define BYTES_KEY(number) ((number) << 3 | WIRE_BYTES)
 
-/* Varints of one byte, most of all, are read without a call. */
-static inline uint64_t read_varint(struct bytes_reader *reader) {
-    if (reader->at < reader->end && *reader->at < 0x80) {
-        return *reader->at++;
-    }
+static uint64_t read_long_varint(struct bytes_reader *reader) {
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64 && reader->at < reader->end; shift += 7) {
         uint8_t byte = *reader->at++;
@@ -26,41 +18,47 @@ static inline uint64_t read_varint(struct bytes_reader *reader) {
             return value;
         }
     }
-    reader->failed = true;
-    reader->at = reader->end;
+    bytes_reader_fail(reader);
     return 0;
 }
 
-/* The next field; false at the end, or where the bytes are malformed (then the reader has failed).
- */
-static inline bool next_field(struct bytes_reader *reader, struct wire_field *field) {
-    if (reader->at >= reader->end) {
-        return false;
+/* Varints of one byte, most of all, are read without a call. */
+static inline uint64_t read_varint(struct bytes_reader *reader) {
+    if (reader->at < reader->end && *reader->at < 0x80) {
+        return *reader->at++;
     }
-    uint64_t key = read_varint(reader);
-    field->number = (uint32_t)(key >> 3);
-    field->type = (enum wire_type)(key & 7);
-    switch (field->type) {
+    return read_long_varint(reader);
+}
+
+static inline struct bytes_view read_run(struct bytes_reader *reader) {
+    return bytes_read_run(reader, read_varint(reader));
+}
+
+/* Step over a member that nobody here knows. One whose number is among the `known`, a mask, came
+ * with another type: that is malformed. */
+static void pass_over(struct bytes_reader *reader, uint64_t key, uint64_t known) {
+    uint64_t number = key >> 3;
+    if (number == 0 || key > UINT32_MAX || (number < 64 && (known >> number & 1) != 0)) {
+        bytes_reader_fail(reader);
+        return;
+    }
+    switch (key & 7) {
     case WIRE_VARINT:
-        field->value = read_varint(reader);
-        break;
+        (void)read_varint(reader);
+        return;
     case WIRE_BYTES:
-        field->bytes = bytes_read_run(reader, read_varint(reader));
-        break;
+        (void)read_run(reader);
+        return;
     case WIRE_FIXED64:
-        field->value = bytes_read_u64(reader);
-        break;
+        (void)bytes_read_u64(reader);
+        return;
     case WIRE_FIXED32:
-        field->value = bytes_read_u32(reader);
-        break;
+        (void)bytes_read_u32(reader);
+        return;
     default: /* groups, which proto3 does not have, and unused numbers */
-        reader->failed = true;
-        break;
+        bytes_reader_fail(reader);
+        return;
     }
-    if (field->number == 0 || key > UINT32_MAX) {
-        reader->failed = true;
-    }
-    return !reader->failed;
 }
 
 static enum wf_status no_memory(struct wf_error *err) {
@@ -88,32 +86,31 @@ static void *grow(struct codec_arena *arena, void *list, size_t count, size_t el
     return more;
 }
 
+/* Names and values take turns. */
 static enum wf_status add_field(struct codec_arena *arena, struct bytes_view bytes,
                                 struct wire_event *event, struct wf_error *err) {
-    if (event->field_count == 2 * COMMAND_FIELDS_MAX) {
+    if (event->text_count == 2 * COMMAND_FIELDS_MAX) {
         return error_set(err, WF_DAMAGE, "the record's checksum holds, but it has too many fields");
     }
-    event->fields = grow(arena, event->fields, event->field_count, sizeof(*event->fields));
+    size_t index = event->text_count++ / 2;
+    if (event->text_count % 2 == 0) {
+        event->fields[index].value = bytes;
+        return WF_OK;
+    }
+    event->fields = grow(arena, event->fields, index, sizeof(*event->fields));
     if (event->fields == NULL) {
         return no_memory(err);
     }
-    event->fields[event->field_count++] = bytes;
+    event->fields[index] = (struct field){.name = bytes};
     return WF_OK;
 }
 
-/* The members of an Event that are known, and those that are runs of bytes. */
-#define EVENT_MEMBER(number) (UINT64_C(1) << (number))
-static const uint64_t known_members = (EVENT_MEMBER(17) - EVENT_MEMBER(1)) |
-                                      (EVENT_MEMBER(37) - EVENT_MEMBER(25)) | EVENT_MEMBER(50) |
-                                      EVENT_MEMBER(51);
-static const uint64_t bytes_members = EVENT_MEMBER(7) | EVENT_MEMBER(8) | EVENT_MEMBER(14) |
-                                      EVENT_MEMBER(15) | EVENT_MEMBER(25) | EVENT_MEMBER(26) |
-                                      EVENT_MEMBER(27) | EVENT_MEMBER(31) | EVENT_MEMBER(32) |
-                                      EVENT_MEMBER(36) | EVENT_MEMBER(50) | EVENT_MEMBER(51);
-
-static bool is_among(uint64_t members, uint32_t number) {
-    return number < 64 && (members >> number & 1) != 0;
-}
+/* The numbers that are known. */
+#define MEMBER(number) (UINT64_C(1) << (number))
+static const uint64_t event_members =
+    (MEMBER(17) - MEMBER(1)) | (MEMBER(37) - MEMBER(25)) | MEMBER(50) | MEMBER(51);
+static const uint64_t touch_members = MEMBER(7) - MEMBER(1);
+static const uint64_t record_members = (MEMBER(11) - MEMBER(1)) | MEMBER(13);
 
 bool codec_wire_next(struct bytes_reader *reader, uint64_t *value) {
     if (reader->at >= reader->end) {
@@ -127,121 +124,116 @@ int64_t codec_wire_zigzag(uint64_t value) {
     return (int64_t)(value >> 1 ^ (0 - (value & 1)));
 }
 
-static enum wf_status read_event(struct codec_arena *arena, struct bytes_view bytes,
-                                 struct wire_event *event, struct wf_error *err) {
+enum wf_status codec_wire_read_event(struct codec_arena *arena, struct bytes_view bytes,
+                                     struct wire_event *event, struct wf_error *err) {
     struct bytes_reader reader = bytes_reader_make(bytes.data, bytes.size);
-    struct wire_field field;
     memset(event, 0, sizeof(*event));
-    while (next_field(&reader, &field)) {
-        bool is_bytes = field.type == WIRE_BYTES;
-        bool known = is_among(known_members, field.number);
-        bool wants_bytes = is_among(bytes_members, field.number);
-        if (known && (is_bytes != wants_bytes || (!is_bytes && field.type != WIRE_VARINT))) {
-            return malformed(err);
-        }
-        switch (field.number) {
-        case 1:
-            event->kind = (uint32_t)field.value;
+    while (reader.at < reader.end) {
+        uint64_t key = read_varint(&reader);
+        switch (key) {
+        case NUMBER_KEY(1):
+            event->kind = (uint32_t)read_varint(&reader);
             break;
-        case 2:
-            event->stage = (uint32_t)field.value;
+        case NUMBER_KEY(2):
+            event->stage = (uint32_t)read_varint(&reader);
             break;
-        case 3:
-            event->step = (uint32_t)field.value;
+        case NUMBER_KEY(3):
+            event->step = (uint32_t)read_varint(&reader);
             break;
-        case 4:
-            event->attempt = (uint32_t)field.value;
+        case NUMBER_KEY(4):
+            event->attempt = (uint32_t)read_varint(&reader);
             break;
-        case 5:
-            event->version = (uint32_t)field.value;
+        case NUMBER_KEY(5):
+            event->version = (uint32_t)read_varint(&reader);
             break;
-        case 6:
-            event->timeout_ms = field.value;
+        case NUMBER_KEY(6):
+            event->timeout_ms = read_varint(&reader);
             break;
-        case 7: {
-            enum wf_status status = add_field(arena, field.bytes, event, err);
+        case BYTES_KEY(7): {
+            enum wf_status status = add_field(arena, read_run(&reader), event, err);
             if (status != WF_OK) {
                 return status;
             }
             break;
         }
-        case 8:
-            event->text = field.bytes;
+        case BYTES_KEY(8):
+            event->text = read_run(&reader);
             break;
-        case 9:
-            event->time_ms = (int64_t)field.value;
+        case NUMBER_KEY(9):
+            event->time_ms = (int64_t)read_varint(&reader);
             break;
-        case 10:
-            event->status = (uint32_t)field.value;
+        case NUMBER_KEY(10):
+            event->status = (uint32_t)read_varint(&reader);
             break;
-        case 11:
-            event->test_clock = field.value != 0;
+        case NUMBER_KEY(11):
+            event->test_clock = read_varint(&reader) != 0;
             break;
-        case 12:
-            event->first_lsn = field.value;
+        case NUMBER_KEY(12):
+            event->first_lsn = read_varint(&reader);
             break;
-        case 13:
-            event->last_lsn = field.value;
+        case NUMBER_KEY(13):
+            event->last_lsn = read_varint(&reader);
             break;
-        case 14:
+        case BYTES_KEY(14):
             if (event->definition.data != NULL) {
                 return malformed(err); /* protobuf would merge the two */
             }
-            event->definition = field.bytes;
+            event->definition = read_run(&reader);
             break;
-        case 15:
-            event->role = field.bytes;
+        case BYTES_KEY(15):
+            event->role = read_run(&reader);
             break;
-        case 16:
-            event->expected_ms = (int64_t)field.value;
+        case NUMBER_KEY(16):
+            event->expected_ms = (int64_t)read_varint(&reader);
             break;
-        case 25:
-            event->stage_map = field.bytes;
+        case BYTES_KEY(25):
+            event->stage_map = read_run(&reader);
             break;
-        case 26:
-            event->step_map = field.bytes;
+        case BYTES_KEY(26):
+            event->step_map = read_run(&reader);
             break;
-        case 27:
-            event->worker = field.bytes;
+        case BYTES_KEY(27):
+            event->worker = read_run(&reader);
             break;
-        case 28:
-            event->tries = (uint32_t)field.value;
+        case NUMBER_KEY(28):
+            event->tries = (uint32_t)read_varint(&reader);
             break;
-        case 29:
-            event->compensate = field.value != 0;
+        case NUMBER_KEY(29):
+            event->compensate = read_varint(&reader) != 0;
             break;
-        case 30:
-            event->operation = (uint32_t)field.value;
+        case NUMBER_KEY(30):
+            event->operation = (uint32_t)read_varint(&reader);
             break;
-        case 31:
-            event->posting_accounts = field.bytes;
+        case BYTES_KEY(31):
+            event->posting_accounts = read_run(&reader);
             break;
-        case 32:
-            event->posting_amounts = field.bytes;
+        case BYTES_KEY(32):
+            event->posting_amounts = read_run(&reader);
             break;
-        case 33:
-            event->rules = (uint32_t)field.value;
+        case NUMBER_KEY(33):
+            event->rules = (uint32_t)read_varint(&reader);
             break;
-        case 34:
-            event->account = (uint32_t)field.value;
+        case NUMBER_KEY(34):
+            event->account = (uint32_t)read_varint(&reader);
             break;
-        case 35:
-            event->amount = codec_wire_zigzag(field.value);
+        case NUMBER_KEY(35):
+            event->amount = codec_wire_zigzag(read_varint(&reader));
             break;
-        case 36:
-            event->name = field.bytes;
+        case BYTES_KEY(36):
+            event->name = read_run(&reader);
             break;
-        case 50:
-            event->hashes = field.bytes;
+        case BYTES_KEY(50):
+            event->hashes = read_run(&reader);
             break;
-        case 51:
-            event->state_hash = field.bytes;
+        case BYTES_KEY(51):
+            event->state_hash = read_run(&reader);
             break;
         default:
+            pass_over(&reader, key, event_members);
             break;
         }
     }
-    return reader.failed ? malformed(err) : WF_OK;
+    return bytes_reader_ok(&reader) ? WF_OK : malformed(err);
 }
 
 static enum wf_status add_event(struct codec_arena *arena, struct bytes_view bytes,
@@ -253,43 +245,41 @@ static enum wf_status add_event(struct codec_arena *arena, struct bytes_view byt
     if (record->events == NULL) {
         return no_memory(err);
     }
-    return read_event(arena, bytes, &record->events[record->event_count++], err);
+    record->events[record->event_count++] = bytes;
+    return WF_OK;
 }
 
 static enum wf_status read_touch(struct bytes_view bytes, struct wire_touch *touch,
                                  struct wf_error *err) {
     struct bytes_reader reader = bytes_reader_make(bytes.data, bytes.size);
-    struct wire_field field;
     *touch = (struct wire_touch){0};
-    while (next_field(&reader, &field)) {
-        bool wants_bytes = field.number == 2 || field.number == 6;
-        if (field.number <= 6 && field.type != (wants_bytes ? WIRE_BYTES : WIRE_VARINT)) {
-            return malformed(err);
-        }
-        switch (field.number) {
-        case 1:
-            touch->kind = (uint32_t)field.value;
+    while (reader.at < reader.end) {
+        uint64_t key = read_varint(&reader);
+        switch (key) {
+        case NUMBER_KEY(1):
+            touch->kind = (uint32_t)read_varint(&reader);
             break;
-        case 2:
-            touch->name = field.bytes;
+        case BYTES_KEY(2):
+            touch->name = read_run(&reader);
             break;
-        case 3:
-            touch->previous_lsn = field.value;
+        case NUMBER_KEY(3):
+            touch->previous_lsn = read_varint(&reader);
             break;
-        case 4:
-            touch->previous_offset = field.value;
+        case NUMBER_KEY(4):
+            touch->previous_offset = read_varint(&reader);
             break;
-        case 5:
-            touch->balance = codec_wire_zigzag(field.value);
+        case NUMBER_KEY(5):
+            touch->balance = codec_wire_zigzag(read_varint(&reader));
             break;
-        case 6:
-            touch->currency = field.bytes;
+        case BYTES_KEY(6):
+            touch->currency = read_run(&reader);
             break;
         default:
+            pass_over(&reader, key, touch_members);
             break;
         }
     }
-    return reader.failed ? malformed(err) : WF_OK;
+    return bytes_reader_ok(&reader) ? WF_OK : malformed(err);
 }
 
 static enum wf_status add_touch(struct codec_arena *arena, struct bytes_view bytes,
@@ -308,57 +298,51 @@ static enum wf_status add_touch(struct codec_arena *arena, struct bytes_view byt
 enum wf_status codec_wire_read(struct codec_arena *arena, struct bytes_view bytes,
                                struct wire_record *record, struct wf_error *err) {
     struct bytes_reader reader = bytes_reader_make(bytes.data, bytes.size);
-    struct wire_field field;
     memset(record, 0, sizeof(*record));
-    while (next_field(&reader, &field)) {
-        bool is_bytes = field.type == WIRE_BYTES;
-        bool wants_bytes =
-            field.number == 3 || (field.number >= 6 && field.number <= 9) || field.number == 13;
-        if ((field.number <= 10 || field.number == 13) &&
-            (is_bytes != wants_bytes || (!is_bytes && field.type != WIRE_VARINT))) {
-            return malformed(err);
-        }
+    while (reader.at < reader.end) {
+        uint64_t key = read_varint(&reader);
         enum wf_status status = WF_OK;
-        switch (field.number) {
-        case 1:
-            record->time_ms = (int64_t)field.value;
+        switch (key) {
+        case NUMBER_KEY(1):
+            record->time_ms = (int64_t)read_varint(&reader);
             break;
-        case 2:
-            record->command = (uint32_t)field.value;
+        case NUMBER_KEY(2):
+            record->command = (uint32_t)read_varint(&reader);
             break;
-        case 3:
-            record->subject = field.bytes;
+        case BYTES_KEY(3):
+            record->subject = read_run(&reader);
             break;
-        case 4:
-            record->previous_lsn = field.value;
+        case NUMBER_KEY(4):
+            record->previous_lsn = read_varint(&reader);
             break;
-        case 5:
-            record->previous_offset = field.value;
+        case NUMBER_KEY(5):
+            record->previous_offset = read_varint(&reader);
             break;
-        case 6:
-            status = add_event(arena, field.bytes, record, err);
+        case BYTES_KEY(6):
+            status = add_event(arena, read_run(&reader), record, err);
             break;
-        case 7:
-            record->actor = field.bytes;
+        case BYTES_KEY(7):
+            record->actor = read_run(&reader);
             break;
-        case 8:
-            record->key = field.bytes;
+        case BYTES_KEY(8):
+            record->key = read_run(&reader);
             break;
-        case 9:
-            record->body_hash = field.bytes;
+        case BYTES_KEY(9):
+            record->body_hash = read_run(&reader);
             break;
-        case 10:
-            record->keys_forgotten = field.value;
+        case NUMBER_KEY(10):
+            record->keys_forgotten = read_varint(&reader);
             break;
-        case 13:
-            status = add_touch(arena, field.bytes, record, err);
+        case BYTES_KEY(13):
+            status = add_touch(arena, read_run(&reader), record, err);
             break;
         default:
+            pass_over(&reader, key, record_members);
             break;
         }
         if (status != WF_OK) {
             return status;
         }
     }
-    return reader.failed ? malformed(err) : WF_OK;
+    return bytes_reader_ok(&reader) ? WF_OK : malformed(err);
 }

@@ -18,8 +18,8 @@ struct wire_event {
     struct bytes_view stage_map, step_map, worker;
     uint32_t tries;
     bool compensate;
-    struct bytes_view *fields; /* name, value, name, value, …; in the arena */
-    size_t field_count;        /* of the views */
+    struct field *fields; /* in the arena */
+    size_t text_count;    /* names and values together */
     uint32_t operation, rules, account;
     int64_t amount;
     struct bytes_view name;
@@ -42,7 +42,7 @@ struct wire_record {
     uint32_t command;
     uint64_t previous_lsn, previous_offset, keys_forgotten;
     struct bytes_view subject, actor, key, body_hash;
-    struct wire_event *events; /* in the arena */
+    struct bytes_view *events; /* Event messages; the list is in the arena */
     size_t event_count;
     struct wire_touch *touches; /* in the arena */
     size_t touch_count;
@@ -57,5 +57,9 @@ int64_t codec_wire_zigzag(uint64_t value);
  * hold more events or fields than a record may. WF_NO_MEMORY. */
 enum wf_status codec_wire_read(struct codec_arena *arena, struct bytes_view bytes,
                                struct wire_record *record, struct wf_error *err);
+
+/* One of its events, likewise. */
+enum wf_status codec_wire_read_event(struct codec_arena *arena, struct bytes_view bytes,
+                                     struct wire_event *event, struct wf_error *err);
 
 #endif
