@@ -11,12 +11,16 @@
  * somebody leads (and will wake one) or one that was woken is on its way to look. */
 #include "wal/flight.h"
 
+#include "wal/catch_up.h"
+
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+enum { CATCH_UP_BYTES = 64 * 1024 };
 
 /* --- futex --- */
 
@@ -179,6 +183,39 @@ struct wal_batch *wal_flight_take_off(struct wal_writer *writer) {
     return batch;
 }
 
+enum wf_status wal_flight_catch_up(struct wal_writer *writer, struct io_file *file, uint64_t end,
+                                   struct wf_error *err) {
+    return wal_catch_up(writer->io, file, writer->seed, writer->hasher, &writer->hashed_offset, end,
+                        &writer->frontier, err);
+}
+
+bool wal_flight_hash(struct wal_writer *writer, const struct wal_batch *batch) {
+    if (wal_batch_empty(batch))
+        return true;
+    bool ok = wal_batch_hash(batch, writer->hasher, writer->segment_first, &writer->frontier);
+    if (writer->hashed_offset < batch->offset + batch->size)
+        writer->hashed_offset = batch->offset + batch->size;
+    return ok;
+}
+
+/* Hash the batch that has become durable. What recovery left to do is done piece by piece, twice as
+ * fast as it grows: until then the batch is one more piece in the file. */
+static enum wf_status hash_durable(struct wal_writer *writer, const struct wal_batch *batch,
+                                   struct wf_error *err) {
+    enum wf_status status = WF_OK;
+    pthread_mutex_lock(&writer->hash_mutex);
+    if (writer->hashed_offset < batch->offset) {
+        uint64_t piece_end = writer->hashed_offset + CATCH_UP_BYTES + 2 * batch->size;
+        status = wal_flight_catch_up(writer, writer->file,
+                                     piece_end < batch->offset ? piece_end : batch->offset, err);
+    }
+    if (status == WF_OK && writer->hashed_offset >= batch->offset &&
+        !wal_flight_hash(writer, batch))
+        status = error_set(err, WF_NO_MEMORY, "libcrypto cannot hash");
+    pthread_mutex_unlock(&writer->hash_mutex);
+    return status;
+}
+
 /* Write and sync everything appended so far. Called and left with the mutex held, nobody leading;
  * releases it in between. What came of it shows in durable_lsn, cuts and halted. */
 static void lead(struct wal_writer *writer) {
@@ -206,15 +243,12 @@ static void lead(struct wal_writer *writer) {
         futex_wake(&writer->words[parity], INT_MAX);
 
     /* The members are on their way already; hashing costs them nothing. */
-    pthread_mutex_lock(&writer->hash_mutex);
-    bool hashed = wal_batch_hash(batch, writer->hasher, writer->segment_first, &writer->frontier);
-    pthread_mutex_unlock(&writer->hash_mutex);
+    status = hash_durable(writer, batch, &failure);
 
     pthread_mutex_lock(&writer->mutex);
     writer->flight = NULL;
     wal_batch_clear(batch);
-    if (!hashed) {
-        error_set(&failure, WF_NO_MEMORY, "libcrypto cannot hash");
+    if (status != WF_OK) {
         halt(writer, &failure);
         return;
     }

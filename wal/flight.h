@@ -46,9 +46,10 @@ struct wal_writer {
     struct wf_error failure; /* why it halted */
     struct wal_stats stats;
 
-    pthread_mutex_t hash_mutex; /* guards the two below; taken after `mutex` where both are */
+    pthread_mutex_t hash_mutex; /* guards what is below; taken after `mutex` where both are */
     struct wal_hasher *hasher;
     struct wal_frontier frontier; /* of the durable records of the open segment, or some fewer */
+    uint64_t hashed_offset;       /* in the file: where the first frame stands that it lacks */
 };
 
 /* All with the mutex held, but wal_flight_tell(). */
@@ -69,6 +70,13 @@ void wal_flight_fail(struct wal_writer *writer, enum wf_status status, bool writ
 /* Give leadership up and wake one member of the next batch, if any sleeps. */
 void wal_flight_pass_on(struct wal_writer *writer);
 void wal_flight_wake_everybody(struct wal_writer *writer);
+
+/* With the hash mutex held. Add what the frontier lacks of the durable frames before `end`: those
+ * that recovery found, and those behind them. */
+enum wf_status wal_flight_catch_up(struct wal_writer *writer, struct io_file *file, uint64_t end,
+                                   struct wf_error *err);
+/* Likewise with the hash mutex held, and nothing lacking before it: the frames of the batch. */
+bool wal_flight_hash(struct wal_writer *writer, const struct wal_batch *batch);
 
 /* WF_HALTED, or WF_CONFLICT where the log was cut since `cuts`. */
 enum wf_status wal_writer_check(struct wal_writer *writer, uint64_t cuts, struct wf_error *err);

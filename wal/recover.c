@@ -412,6 +412,7 @@ static enum wf_status fill_result(struct recovery *recovery, const struct wal_ga
     if (scan->last_offset == 0 && recovery->start == scan->index)
         recovered->last_offset = recovery->place.last_offset; /* nothing behind the position */
     wal_frontier_copy(&recovered->frontier, &scan->frontier);
+    recovered->hashed_offset = scan->hashed_offset;
     memcpy(recovery->report->torn_segment, torn->segment, sizeof torn->segment);
     recovery->report->torn_offset = torn->offset;
     recovery->report->torn_bytes = torn->size;
@@ -457,7 +458,7 @@ enum wf_status wal_recover(const struct wal_directory *directory,
     *report = (struct wal_recovery){0};
     *recovered = (struct wal_recovered){0};
     wal_scan_init(&recovery.scan, directory, options->minimum_lsn, options->limit_lsn,
-                  options->writable ? WAL_SCAN_HASH_NEWEST : WAL_SCAN_HASH_NONE, hasher);
+                  options->writable ? WAL_SCAN_HASH_LATER : WAL_SCAN_HASH_NONE, hasher);
     enum wf_status status = run(&recovery, recovered, err);
     wal_scan_deinit(&recovery.scan);
     directory->io->ops->close(directory->io, recovery.tail);

@@ -11,7 +11,7 @@ struct wal_recover_options {
     const struct wal_position *from; /* may be NULL */
     uint64_t minimum_lsn;
     uint64_t limit_lsn;      /* UINT64_MAX: nobody else owns the log */
-    bool writable;           /* settle the tail, and hash what an append has to go on from */
+    bool writable;           /* settle the tail */
     wal_record_fn on_record; /* may be NULL */
     void *ctx;
 };
@@ -24,7 +24,8 @@ struct wal_recovered {
     uint64_t offset;      /* in it */
     uint64_t last_offset; /* of the last frame in it, 0 where there is none */
     uint64_t file_size;   /* of it, after the cut */
-    struct wal_frontier frontier;
+    struct wal_frontier frontier; /* of the open segment, as far as it is hashed */
+    uint64_t hashed_offset;       /* where the first frame stands that it does not hold */
 };
 
 /* Statuses as wal_open(). WF_DIVERGENCE: `from` is no position in this log. Where it succeeds

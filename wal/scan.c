@@ -1,5 +1,7 @@
 #include "wal/scan.h"
 
+#include "wal/catch_up.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,8 +83,9 @@ static enum wf_status open_file(struct wal_scan *scan, uint64_t offset, struct w
     scan->closed = false;
     scan->last_offset = 0;
     scan->hash_now = scan->hashing == WAL_SCAN_HASH_ALL ||
-                     (scan->hashing == WAL_SCAN_HASH_NEWEST && is_newest(scan));
+                     (scan->hashing == WAL_SCAN_HASH_LATER && is_newest(scan));
     scan->frontier.count = 0;
+    scan->hashed_offset = WAL_SEGMENT_HEADER_SIZE;
     return status;
 }
 
@@ -104,6 +107,7 @@ enum wf_status wal_scan_start_at(struct wal_scan *scan, size_t index, uint64_t o
         wal_frontier_copy(&scan->frontier, frontier);
     else
         scan->hash_now = false;
+    scan->hashed_offset = offset;
     return status;
 }
 
@@ -338,8 +342,9 @@ static enum wf_status hash_frame(struct wal_scan *scan, const struct wal_frame *
 }
 
 /* R6, as far as the segment alone shows it. NULL where the seal fits. */
-static enum wf_status judge_seal(struct wal_scan *scan, const struct wal_frame *frame,
-                                 const char **why, struct wf_error *err) {
+static enum wf_status judge_seal(struct wal_scan *scan, uint64_t offset,
+                                 const struct wal_frame *frame, const char **why,
+                                 struct wf_error *err) {
     struct wal_seal seal;
     uint8_t root[WAL_HASH_SIZE];
     wal_seal_decode(frame->payload.data, &seal);
@@ -347,6 +352,13 @@ static enum wf_status judge_seal(struct wal_scan *scan, const struct wal_frame *
     if (seal.count != scan->segment_count) {
         *why = "the seal counts other records than the segment holds";
     } else if (scan->hash_now && !scan->has_lost) {
+        enum wf_status status =
+            scan->hashing == WAL_SCAN_HASH_ALL
+                ? WF_OK
+                : wal_catch_up(scan->directory->io, scan->file, scan->directory->seed, scan->hasher,
+                               &scan->hashed_offset, offset, &scan->frontier, err);
+        if (status != WF_OK)
+            return status;
         if (!wal_frontier_root(&scan->frontier, scan->hasher, root))
             return error_set(err, WF_NO_MEMORY, "libcrypto cannot hash");
         if (memcmp(root, seal.root, sizeof root) != 0)
@@ -380,10 +392,11 @@ static enum wf_status item_frame(struct wal_scan *scan, const struct wal_step *s
     item->frame = step->frame;
     item->leaf = NULL;
     if (step->frame.kind == WAL_FRAME_SEAL)
-        status = judge_seal(scan, &step->frame, &why, err);
-    else if (scan->hash_now)
+        status = judge_seal(scan, step->offset, &step->frame, &why, err);
+    else if (scan->hash_now && scan->hashing == WAL_SCAN_HASH_ALL)
         status = hash_frame(scan, &step->frame, err);
-    if (scan->hash_now && step->frame.kind == WAL_FRAME_RECORD)
+    if (scan->hash_now && scan->hashing == WAL_SCAN_HASH_ALL &&
+        step->frame.kind == WAL_FRAME_RECORD)
         item->leaf = scan->leaf;
     if (status != WF_OK)
         return status;

@@ -45,7 +45,12 @@ struct wal_item {
     struct wal_gap gap;     /* GAP */
 };
 
-enum wal_scan_hashing { WAL_SCAN_HASH_NONE, WAL_SCAN_HASH_NEWEST, WAL_SCAN_HASH_ALL };
+enum wal_scan_hashing {
+    WAL_SCAN_HASH_NONE,
+    WAL_SCAN_HASH_LATER, /* the newest segment, where it turns out to be sealed; else the frontier
+                            stays where it was, for the appender to go on from */
+    WAL_SCAN_HASH_ALL,
+};
 
 struct wal_scan {
     const struct wal_directory *directory;
@@ -74,6 +79,7 @@ struct wal_scan {
     struct wal_hasher *hasher; /* borrowed; may be NULL with HASH_NONE */
     struct wal_frontier frontier;
     uint8_t leaf[WAL_HASH_SIZE]; /* of the last frame that was hashed */
+    uint64_t hashed_offset;      /* in this segment: HASH_LATER: the frontier ends here */
 };
 
 /* Scan from the first record on. `mark`: what the caller knows to be durable. Records after

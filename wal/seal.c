@@ -26,19 +26,24 @@ static enum wf_status lead_alone(struct wal_writer *writer, uint64_t cuts, struc
 
 /* Hash what is pending and put the seal behind it. Nobody appends now, and readers of the flight
  * look no further than its records. */
-static bool put_seal(struct wal_writer *writer, struct wal_batch *batch, struct wal_frame *frame,
-                     struct wal_seal *seal) {
+static enum wf_status put_seal(struct wal_writer *writer, struct wal_batch *batch,
+                               struct wal_frame *frame, struct wal_seal *seal,
+                               struct wf_error *err) {
     pthread_mutex_lock(&writer->hash_mutex);
-    bool ok = wal_batch_hash(batch, writer->hasher, writer->segment_first, &writer->frontier) &&
-              wal_frontier_root(&writer->frontier, writer->hasher, seal->root);
+    enum wf_status status = wal_flight_catch_up(writer, writer->file, batch->offset, err);
+    if (status == WF_OK && !(wal_flight_hash(writer, batch) &&
+                             wal_frontier_root(&writer->frontier, writer->hasher, seal->root)))
+        status = error_set(err, WF_NO_MEMORY, "libcrypto cannot hash");
     seal->count = writer->frontier.count;
     pthread_mutex_unlock(&writer->hash_mutex);
+    if (status != WF_OK)
+        return status;
     uint8_t payload[WAL_SEAL_PAYLOAD_SIZE];
     wal_seal_encode(payload, seal);
     frame->payload = (struct bytes_view){payload, sizeof payload};
     wal_frame_encode(batch->data + batch->size, writer->seed, frame);
     frame->payload.data = NULL;
-    return ok;
+    return WF_OK;
 }
 
 /* Write the flight with its seal and cut the file behind it, all in one sync. */
@@ -73,6 +78,7 @@ static void leave_segment(struct wal_writer *writer, uint32_t seal_crc) {
     writer->reserved = 0;
     pthread_mutex_lock(&writer->hash_mutex);
     writer->frontier.count = 0;
+    writer->hashed_offset = WAL_SEGMENT_HEADER_SIZE;
     pthread_mutex_unlock(&writer->hash_mutex);
     wal_batch_clear(writer->flight);
     writer->flight = NULL;
@@ -82,10 +88,11 @@ static void leave_segment(struct wal_writer *writer, uint32_t seal_crc) {
 
 /* With the mutex held: the seal failed. The frontier goes back to what is durable. */
 static enum wf_status fail_seal(struct wal_writer *writer, const struct wal_frontier *before,
-                                enum wf_status status, bool written, const struct wf_error *failure,
-                                struct wf_error *err) {
+                                uint64_t offset_before, enum wf_status status, bool written,
+                                const struct wf_error *failure, struct wf_error *err) {
     pthread_mutex_lock(&writer->hash_mutex);
     wal_frontier_copy(&writer->frontier, before);
+    writer->hashed_offset = offset_before;
     pthread_mutex_unlock(&writer->hash_mutex);
     wal_flight_fail(writer, status, written, failure);
     if (atomic_load(&writer->halted))
@@ -109,6 +116,7 @@ enum wf_status wal_writer_seal(struct wal_writer *writer, uint64_t cuts,
     };
     struct wal_frontier before;
     wal_frontier_copy(&before, &writer->frontier); /* only leaders change it */
+    uint64_t offset_before = writer->hashed_offset;
     pthread_mutex_unlock(&writer->mutex);
     struct wal_seal seal;
     struct wf_error failure = {.status = WF_OK};
@@ -116,15 +124,14 @@ enum wf_status wal_writer_seal(struct wal_writer *writer, uint64_t cuts,
     uint64_t sync_ns = 0;
     struct wal_batch sealed = *batch;
     sealed.size += WAL_SEAL_FRAME_SIZE;
-    if (put_seal(writer, batch, &frame, &seal))
+    status = put_seal(writer, batch, &frame, &seal, &failure);
+    if (status == WF_OK)
         status = write_sealed(writer, &sealed, &written, &sync_ns, &failure);
-    else
-        status = error_set(&failure, WF_NO_MEMORY, "libcrypto cannot hash");
     if (status == WF_OK)
         wal_flight_tell(writer, frame.lsn - 1);
     pthread_mutex_lock(&writer->mutex);
     if (status != WF_OK) {
-        status = fail_seal(writer, &before, status, written, &failure, err);
+        status = fail_seal(writer, &before, offset_before, status, written, &failure, err);
     } else {
         wal_flight_count(writer, &sealed, sync_ns);
         writer->stats.rotations++;

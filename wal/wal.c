@@ -157,6 +157,7 @@ static enum wf_status start_writer(struct wal *wal, const struct wal_options *op
         start.last_offset = 0;
         start.file_size = 0;
         start.frontier.count = 0;
+        start.hashed_offset = WAL_SEGMENT_HEADER_SIZE;
     }
     return wal_writer_create(wal->io, wal->store_id, options, &start, segment_first, file,
                              &wal->writer, err);

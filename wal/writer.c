@@ -55,6 +55,7 @@ enum wf_status wal_writer_create(struct io *io, const uint8_t store_id[WAL_STORE
     writer->durable = writer->end;
     writer->filling = &writer->buffers[0];
     wal_frontier_copy(&writer->frontier, &end->frontier);
+    writer->hashed_offset = end->hashed_offset;
     writer->hasher = wal_hasher_create();
     if (writer->hasher == NULL) {
         wal_writer_destroy(writer);
@@ -114,7 +115,20 @@ struct wal_writer_view wal_writer_view(struct wal_writer *writer) {
     return view;
 }
 
+/* With the hash mutex held, and no append under way, so that the file stays. */
+static bool catch_up(struct wal_writer *writer, struct io_file *file, uint64_t end) {
+    return file == NULL || wal_flight_catch_up(writer, file, end, NULL) == WF_OK;
+}
+
 bool wal_writer_place(struct wal_writer *writer, struct wal_place *place) {
+    pthread_mutex_lock(&writer->mutex);
+    struct io_file *file = writer->file;
+    uint64_t durable = writer->durable.offset;
+    pthread_mutex_unlock(&writer->mutex);
+    /* What recovery left to hash may be much: not with the mutex held, which leaders take. */
+    pthread_mutex_lock(&writer->hash_mutex);
+    bool ok = catch_up(writer, file, durable);
+    pthread_mutex_unlock(&writer->hash_mutex);
     pthread_mutex_lock(&writer->mutex);
     memcpy(place->store_id, writer->store_id, WAL_STORE_ID_SIZE);
     place->lsn = writer->next_lsn - 1;
@@ -123,10 +137,12 @@ bool wal_writer_place(struct wal_writer *writer, struct wal_place *place) {
     place->last_offset = writer->end.last_offset;
     place->previous = writer->end.previous;
     pthread_mutex_lock(&writer->hash_mutex);
+    ok =
+        ok && catch_up(writer, file, writer->durable.offset); /* a leader may have left some more */
     wal_frontier_copy(&place->frontier, &writer->frontier);
-    bool ok =
-        wal_batch_hash(writer->flight, writer->hasher, writer->segment_first, &place->frontier) &&
-        wal_batch_hash(writer->filling, writer->hasher, writer->segment_first, &place->frontier);
+    ok = ok &&
+         wal_batch_hash(writer->flight, writer->hasher, writer->segment_first, &place->frontier) &&
+         wal_batch_hash(writer->filling, writer->hasher, writer->segment_first, &place->frontier);
     pthread_mutex_unlock(&writer->hash_mutex);
     pthread_mutex_unlock(&writer->mutex);
     return ok;

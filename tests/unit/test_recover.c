@@ -630,6 +630,64 @@ static void test_wal_recover_position_carries_the_merkle_tree_on(void **state) {
     assert_memory_equal(roots[0], roots[1], WAL_HASH_SIZE);
 }
 
+enum tail_fate {
+    TAIL_NEVER_CLOSED,      /* no recovery: what all others are held against */
+    TAIL_SEALED_AT_ONCE,    /* all that was not hashed is, for the seal */
+    TAIL_CAUGHT_UP,         /* piece by piece, by those who write the next records */
+    TAIL_IN_A_POSITION,     /* for a position, as of a snapshot */
+    TAIL_PARTLY_IN_ONE,     /* after some pieces */
+    TAIL_OF_TWO_RECOVERIES, /* the second goes on from such a position */
+    TAIL_FATES,
+};
+
+/* A tail that is longer than a piece, and 20 records behind it; the root of its segment. */
+static void root_of_tail(enum tail_fate fate, uint8_t root[WAL_HASH_SIZE]) {
+    enum { TAIL = 5000, BEHIND = 20 };
+    struct wal_fixture fixture;
+    struct wal_position position;
+    struct wal_segment_info info;
+    wal_fixture_init(&fixture);
+    wal_fixture_close(&fixture);
+    fixture.options.segment_size = 1024 * 1024;
+    wal_fixture_open(&fixture);
+    wal_fixture_commit(&fixture, 3);
+    wal_fixture_append(&fixture, TAIL);
+    assert_int_equal(wal_sync(fixture.wal, NULL), WF_OK);
+    if (fate != TAIL_NEVER_CLOSED) {
+        wal_fixture_crash(&fixture, 0);
+        wal_fixture_open(&fixture);
+    }
+    for (int i = 0; i < BEHIND && fate != TAIL_SEALED_AT_ONCE; i++) {
+        wal_fixture_commit(&fixture, 1);
+        if ((fate == TAIL_IN_A_POSITION && i == 0) || (fate == TAIL_PARTLY_IN_ONE && i == 2))
+            wal_position_now(fixture.wal, &position);
+        if (fate != TAIL_OF_TWO_RECOVERIES || i != 2)
+            continue;
+        wal_position_now(fixture.wal, &position);
+        wal_fixture_commit(&fixture, 1);
+        i++;
+        wal_fixture_crash(&fixture, 0);
+        assert_int_equal(wal_fixture_try_open(&fixture, 0, &position), WF_OK);
+        assert_int_equal(fixture.seen_count, 1);
+    }
+    if (fate == TAIL_SEALED_AT_ONCE)
+        wal_fixture_append(&fixture, BEHIND);
+    assert_int_equal(wal_rotate(fixture.wal, NULL), WF_OK);
+    assert_true(wal_segment_at(fixture.wal, 0, &info));
+    memcpy(root, info.root, WAL_HASH_SIZE);
+    wal_fixture_deinit(&fixture);
+}
+
+static void test_wal_recover_tail_is_hashed_later(void **state) {
+    (void)state;
+    uint8_t roots[TAIL_FATES][WAL_HASH_SIZE];
+    for (int fate = 0; fate < TAIL_FATES; fate++) {
+        root_of_tail((enum tail_fate)fate, roots[fate]);
+        if (memcmp(roots[fate], roots[TAIL_NEVER_CLOSED], WAL_HASH_SIZE) != 0)
+            fail_msg("fate %d has another root", fate);
+    }
+}
+
 static void test_wal_recover_position_in_every_place_finds_what_follows(void **state) {
     (void)state;
     enum { COUNT = 12 };
@@ -759,6 +817,7 @@ int main(void) {
         cmocka_unit_test(test_wal_recover_two_crashes_in_a_row_lose_nothing),
         cmocka_unit_test(test_wal_recover_position_at_the_end_reads_no_record),
         cmocka_unit_test(test_wal_recover_position_carries_the_merkle_tree_on),
+        cmocka_unit_test(test_wal_recover_tail_is_hashed_later),
         cmocka_unit_test(test_wal_recover_position_in_every_place_finds_what_follows),
         cmocka_unit_test(test_wal_recover_position_of_another_log_is_a_divergence),
         cmocka_unit_test(test_wal_recover_position_beyond_the_end_is_not_believed),
