@@ -47,6 +47,8 @@ TEST_LIBS := -lcmocka $(TOOL_LIBS)
 
 BUILD_PACKAGES := gcc libc6-dev binutils pkg-config liblmdb-dev libprotobuf-c-dev protobuf-c-compiler \
 	libdeflate-dev libyaml-dev libssl-dev libxxhash-dev libjansson-dev
+# wfbench measures the ledger beside SQLite; nothing else has to do with it.
+BUILD_PACKAGES += libsqlite3-dev
 TEST_PACKAGES := libcmocka-dev clang libclang-rt-14-dev strace
 LINT_PACKAGES := clang clang-format clang-tidy shellcheck
 # Outside Debian 12 the sanitizer runtime comes with another name, or with clang itself.
@@ -181,7 +183,7 @@ $B/wfctl: $(WFCTL_OBJECTS) $B/internal.a
 	$(Q_LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
 $B/wfbench: $(WFBENCH_OBJECTS) $B/internal.a
-	$(Q_LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+	$(Q_LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS) -lsqlite3
 
 # A test's own linker flags stand in a comment of its source: /* link: -Wl,--wrap=malloc */
 own_flags = $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $(patsubst $B/%,%.c,$@))

@@ -101,6 +101,11 @@ void *table_find(const struct table *table, const void *key, size_t key_size) {
     return slot != NULL ? slot->entry : NULL;
 }
 
+void table_prefetch(const struct table *table, const void *key, size_t key_size) {
+    if (table->now.slots != NULL)
+        __builtin_prefetch(&table->now.slots[(size_t)table_hash(key, key_size) & table->now.mask]);
+}
+
 /* Put into the first free slot from the home slot on. There is one: the array is never full. */
 static void place(struct table_slots *in, uint64_t hash, void *entry) {
     size_t i = (size_t)hash & in->mask;

@@ -32,6 +32,8 @@ uint64_t table_hash(const void *data, size_t size);
 void table_init(struct table *table, table_key_fn key_of);
 void table_deinit(struct table *table); /* frees the slots, not the entries */
 void *table_find(const struct table *table, const void *key, size_t key_size); /* NULL: absent */
+/* A hint: the key will be looked for soon. */
+void table_prefetch(const struct table *table, const void *key, size_t key_size);
 /* Make sure that the next insert cannot fail. False: no memory. */
 bool table_reserve(struct table *table);
 /* The same for the next `count` inserts. */

@@ -27,14 +27,20 @@ static enum wf_status load_for_operations(struct wf_engine *engine,
     enum wf_status status = WF_OK;
     for (size_t i = 0; i < count && status == WF_OK; i++) {
         const struct operation *operation = &operations[i];
+        if (i + 1 < count) { /* the next one's come in while this one is looked at */
+            state_account_prefetch(&engine->state, operations[i + 1].from);
+        }
+        state_account_prefetch(&engine->state, operation->to);
         status = load_account(engine, operation->from, err);
         if (status == WF_OK) {
             status = load_account(engine, operation->to, err);
         }
+        if (operation->hold.size == 0) {
+            continue;
+        }
         const struct account *from = state_account(&engine->state, operation->from);
-        const struct account_hold *hold = from == NULL || operation->hold.size == 0
-                                              ? NULL
-                                              : account_find_hold(from, operation->hold);
+        const struct account_hold *hold =
+            from == NULL ? NULL : account_find_hold(from, operation->hold);
         if (status == WF_OK && hold != NULL) {
             status = load_account(engine, engine_view(hold->to), err);
         }

@@ -76,9 +76,8 @@ static void add_balances(const struct record *record, struct wf_result *result) 
         memcpy(balance->account, touch->name.data, touch->name.size);
         balance->account[touch->name.size] = '\0';
         memcpy(balance->currency, currency->code, sizeof(balance->currency));
-        char text[MONEY_TEXT_SIZE];
-        (void)snprintf(balance->balance, sizeof(balance->balance), "%s",
-                       money_print(text, touch->balance, currency));
+        _Static_assert(sizeof(balance->balance) == MONEY_TEXT_SIZE, "it is printed in place");
+        (void)money_print(balance->balance, touch->balance, currency);
     }
 }
 

@@ -242,7 +242,7 @@ struct wf_command {
 struct wf_balance {
     char account[WF_ACCOUNT_MAX + 1];
     char currency[4];
-    char balance[28]; /* decimal */
+    char balance[32]; /* decimal */
 };
 
 /* What a command came to. Strings live until wf_close(). */

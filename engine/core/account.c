@@ -55,6 +55,10 @@ struct account *state_account(const struct state *state, struct bytes_view numbe
     return table_find(&state->accounts, number.data, number.size);
 }
 
+void state_account_prefetch(const struct state *state, struct bytes_view number) {
+    table_prefetch(&state->accounts, number.data, number.size);
+}
+
 bool account_is_internal(const struct account *account) {
     return account->entity.kind == ENTITY_INTERNAL_ACCOUNT;
 }

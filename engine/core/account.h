@@ -58,6 +58,8 @@ void account_destroy(struct account *account); /* takes NULL */
 struct account *account_copy(const struct account *account, size_t holds_more);
 uint32_t account_bytes(const struct account *account); /* heap bytes, for entity.bytes */
 struct account *state_account(const struct state *state, struct bytes_view number);
+/* It will be looked for soon: have memory fetch where it would be found. */
+void state_account_prefetch(const struct state *state, struct bytes_view number);
 bool account_is_internal(const struct account *account);
 /* A loan's balance is at most 0. */
 bool account_is_loan(const struct account *account);

@@ -186,5 +186,6 @@ void bench_memory(struct bench *bench);
 void bench_waiting(struct bench *bench);
 void bench_snapshots(struct bench *bench);
 void bench_archive(struct bench *bench);
+void bench_ledger(struct bench *bench);
 
 #endif

@@ -1,4 +1,4 @@
-/* wfbench: measures the figures (a) to (h) that the engine promises, each beside its raw baseline.
+/* wfbench: measures the figures (a) to (i) that the engine promises, each beside its raw baseline.
  */
 #include "tools/wfbench/bench.h"
 
@@ -26,6 +26,7 @@ static const struct {
     {"f", "waiting", bench_waiting, "10,000 loans waiting, kill -9, reopen, answer"},
     {"g", "snapshots", bench_snapshots, "latency while snapshots run"},
     {"h", "archive", bench_archive, "archiving, beside pigz and zstd"},
+    {"i", "ledger", bench_ledger, "transfers between accounts, beside SQLite"},
 };
 enum { FIGURE_COUNT = sizeof FIGURES / sizeof FIGURES[0] };
 
