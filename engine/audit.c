@@ -1,4 +1,4 @@
-/* The audit trail: tree heads, proofs, and what stands in it. */
+/* The audit trail: tree heads and proofs. */
 #include "engine/engine.h"
 
 #include "engine/audit_tree.h"
@@ -329,37 +329,4 @@ enum wf_status wf_record_show(uint64_t lsn, const uint8_t *payload, size_t paylo
     }
     codec_arena_deinit(&arena);
     return status;
-}
-
-/* --- showing --- */
-
-struct show {
-    const struct wf_audit_filter *filter;
-    wf_event_fn on_event;
-    void *ctx;
-};
-
-static bool differs(const char *wanted, const char *found) {
-    return wanted != NULL && (found == NULL || strcmp(wanted, found) != 0);
-}
-
-static bool show_event(void *ctx, const struct wf_event *event) {
-    const struct show *show = ctx;
-    const struct wf_audit_filter *filter = show->filter;
-    if (filter->last_ms != 0 && event->time_ms > filter->last_ms) {
-        return false; /* records never go back in time */
-    }
-    if (differs(filter->actor, event->actor) || differs(filter->event, event->event) ||
-        (filter->first_ms != 0 && event->time_ms < filter->first_ms)) {
-        return true;
-    }
-    return show->on_event(show->ctx, event);
-}
-
-enum wf_status wf_audit_show(struct wf_engine *engine, const struct wf_audit_filter *filter,
-                             wf_event_fn on_event, void *ctx, struct wf_error *err) {
-    struct show show = {.filter = filter, .on_event = on_event, .ctx = ctx};
-    uint64_t first = filter->first_lsn == 0 ? 1 : filter->first_lsn;
-    uint64_t last = filter->last_lsn == 0 ? UINT64_MAX : filter->last_lsn;
-    return wf_replay(engine, first, last, filter->entity, show_event, &show, err);
 }

@@ -14,6 +14,7 @@
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    log verify, repair, backup       status.c    status, metrics
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
+ *   audit_show.c  what stands in the trail
  *   archive.c     old segments, compressed         drop.c      … and dropped for good
  *   archive_repair.c  its manifest, made anew      relay.c     a walk's records on a second thread
  *   origin.c      what a replay begins with        pool.c      sessions lent out, in turn
@@ -294,6 +295,10 @@ enum wf_status engine_collect_links(struct wf_engine *engine, struct bytes_view 
                                     struct record_link newest, uint64_t last_lsn,
                                     struct record_link **out, size_t *count, uint64_t *lost_lsn,
                                     struct wf_error *err);
+/* The definition that the record of a workflow names stages and steps of; NULL: not known. Takes
+ * the mutex. */
+const struct definition *engine_definition_of(struct wf_engine *engine,
+                                              const struct record *record);
 /* The workflow as it was after the record `lsn`, in a state of its own that the caller deinits.
  * `*workflow` NULL: it was not there yet. The mutex is not held. */
 enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id, uint64_t lsn,

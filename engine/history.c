@@ -332,8 +332,8 @@ struct event_walk {
     bool stopped;
 };
 
-static const struct definition *definition_in_store(struct wf_engine *engine,
-                                                    const struct record *record) {
+const struct definition *engine_definition_of(struct wf_engine *engine,
+                                              const struct record *record) {
     struct workflow *workflow = NULL;
     pthread_mutex_lock(&engine->mutex);
     (void)engine_find_workflow(engine, record->subject, &workflow, NULL);
@@ -377,7 +377,7 @@ static enum wf_status walk_record(void *ctx, const struct wal_record *wal_record
     if (walk->engine == NULL) {
         definition = definition_in_file(walk->names, &record);
     } else if (wanted && command_is_about_workflow(record.command)) {
-        definition = definition_in_store(walk->engine, &record);
+        definition = engine_definition_of(walk->engine, &record);
     }
     bool more = true;
     if (wanted) {

@@ -979,7 +979,9 @@ WF_API enum wf_status wf_record_show(uint64_t lsn, const uint8_t *payload, size_
 
 /* NULL and 0 members do not filter. */
 struct wf_audit_filter {
-    const char *entity; /* id of the workflow, name of the definition, … that a record is about */
+    const char *entity; /* id of the workflow, number of the account, name of the definition, … that
+                           a record is about. Of a workflow or an account only its own records are
+                           read */
     const char *actor;
     const char *event;         /* "stage_activated", … */
     uint64_t first_lsn;        /* both included */
