@@ -154,12 +154,6 @@ void cache_trim(struct wf_engine *engine) {
     size_t most = state->clean.count;
     while (looked_at++ < most && cache_is_full(engine)) {
         struct entity *entity = state->clean.first;
-        bool has_tasks =
-            entity->kind == ENTITY_WORKFLOW && ((const struct workflow *)entity)->tasks != NULL;
-        if (has_tasks) {
-            state_used(state, entity); /* stays */
-            continue;
-        }
         if (entity->kind == ENTITY_WORKFLOW) {
             due_evicted(engine, (const struct workflow *)entity);
         }

@@ -16,7 +16,8 @@
 enum {
     SLICE_ENTITIES = 64,
     CHUNK_SIZE = 1024 * 1024,
-    META_VERSION = 2, /* 1: without the pairs that stand beside workflows */
+    META_VERSION = 3, /* 1: without the pairs that stand beside workflows; 2: without those of tasks
+                         by time, which is as good where there are no tasks */
 };
 
 struct checkpoint_chunk {
@@ -61,8 +62,8 @@ enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
     last->lsn = bytes_read_u64(&reader);
     last->offset = bytes_read_u64(&reader);
     struct bytes_view run = bytes_read_string(&reader);
-    if (!bytes_reader_done(&reader) || version != META_VERSION ||
-        run.size > sizeof(position->bytes)) {
+    bool known = version == META_VERSION || version == CHECKPOINT_META_WITHOUT_TASK_ORDER;
+    if (!bytes_reader_done(&reader) || !known || run.size > sizeof(position->bytes)) {
         return error_set(err, WF_DAMAGE, "snapshot: its meta record has another format");
     }
     *position = (struct wal_position){.lsn = run.size > 0 ? meta->lsn : 0, .size = run.size};
@@ -137,8 +138,8 @@ static void forget_key_order(struct wf_engine *engine) {
 }
 
 static void change_due_pair(struct checkpoint *checkpoint, const struct workflow *workflow,
-                            int64_t due_ms, struct bytes_view value) {
-    uint8_t key[DUE_KEY_HEAD + COMMAND_ID_MAX] = {CHECKPOINT_DUE_ORDER};
+                            uint8_t order, int64_t due_ms, struct bytes_view value) {
+    uint8_t key[DUE_KEY_HEAD + COMMAND_ID_MAX] = {order};
     if (due_ms == 0) {
         return;
     }
@@ -155,15 +156,22 @@ static void change_mark_pair(struct checkpoint *checkpoint, const struct workflo
     add_change(checkpoint, (struct bytes_view){key, 1 + (size_t)workflow->id_size}, value);
 }
 
-/* The pairs beside a workflow: its deadline, and that it waits for a review. */
+/* The pairs beside a workflow: its deadline, that it waits for a review, that it has tasks, and
+ * when the first of them may be claimed. */
 static void change_workflow_pairs(struct checkpoint *checkpoint, struct workflow *workflow) {
     static const struct bytes_view there = {(const uint8_t *)"", 0}, gone = {NULL, 0};
     unsigned stage;
     int64_t due_ms = workflow_due(workflow, &stage);
     bool waits = workflow_waits(workflow);
     if (due_ms != workflow->pair_due_ms) {
-        change_due_pair(checkpoint, workflow, workflow->pair_due_ms, gone);
-        change_due_pair(checkpoint, workflow, due_ms, there);
+        change_due_pair(checkpoint, workflow, CHECKPOINT_DUE_ORDER, workflow->pair_due_ms, gone);
+        change_due_pair(checkpoint, workflow, CHECKPOINT_DUE_ORDER, due_ms, there);
+    }
+    int64_t task_ms = workflow_task_due(workflow);
+    if (task_ms != workflow->pair_task_ms) {
+        change_due_pair(checkpoint, workflow, CHECKPOINT_TASK_DUE_ORDER, workflow->pair_task_ms,
+                        gone);
+        change_due_pair(checkpoint, workflow, CHECKPOINT_TASK_DUE_ORDER, task_ms, there);
     }
     if (waits != workflow->pair_waits)
         change_mark_pair(checkpoint, workflow, CHECKPOINT_REVIEW_ORDER, waits ? there : gone);
@@ -172,6 +180,7 @@ static void change_workflow_pairs(struct checkpoint *checkpoint, struct workflow
         change_mark_pair(checkpoint, workflow, CHECKPOINT_TASK_ORDER, tasks ? there : gone);
     workflow->pair_tasks = tasks;
     workflow->pair_due_ms = due_ms;
+    workflow->pair_task_ms = task_ms;
     workflow->pair_waits = waits;
 }
 
@@ -329,20 +338,24 @@ static void take_pairs_back(struct wf_engine *engine, bool removals) {
     const struct checkpoint *checkpoint = &engine->checkpoint;
     for (size_t i = 0; i < checkpoint->change_count; i++) {
         const struct snapshot_change *change = &checkpoint->changes[i];
-        bool is_due = change->key.data[0] == CHECKPOINT_DUE_ORDER;
-        bool is_task = change->key.data[0] == CHECKPOINT_TASK_ORDER;
-        if ((!is_due && !is_task && change->key.data[0] != CHECKPOINT_REVIEW_ORDER) ||
-            (change->value.data == NULL) != removals) {
+        uint8_t order = change->key.data[0];
+        bool is_due = order == CHECKPOINT_DUE_ORDER || order == CHECKPOINT_TASK_DUE_ORDER;
+        bool is_mark = order == CHECKPOINT_TASK_ORDER || order == CHECKPOINT_REVIEW_ORDER;
+        if ((!is_due && !is_mark) || (change->value.data == NULL) != removals) {
             continue;
         }
         struct workflow *workflow =
             workflow_of_pair(engine, change->key, is_due ? DUE_KEY_HEAD : 1);
-        if (workflow != NULL && is_due) {
-            workflow->pair_due_ms = removals ? checkpoint_due_ms(change->key.data + 1) : 0;
-        } else if (workflow != NULL && is_task) {
-            workflow->pair_tasks = removals;
-        } else if (workflow != NULL) {
-            workflow->pair_waits = removals;
+        if (workflow == NULL) {
+            continue;
+        }
+        if (is_due) {
+            int64_t due_ms = removals ? checkpoint_due_ms(change->key.data + 1) : 0;
+            *(order == CHECKPOINT_DUE_ORDER ? &workflow->pair_due_ms : &workflow->pair_task_ms) =
+                due_ms;
+        } else {
+            *(order == CHECKPOINT_TASK_ORDER ? &workflow->pair_tasks : &workflow->pair_waits) =
+                removals;
         }
     }
 }

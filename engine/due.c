@@ -1,11 +1,11 @@
 /* Timers that are due: the next one in memory or in the snapshot, fired in order of (deadline, id,
- * stage), each as a record of its own.
+ * stage), each as a record of its own. And tasks, in the order in which they may be claimed.
  *
- * The core keeps the workflows in memory in order of their deadlines. Those that are not in memory
- * stand in the snapshot as pairs "order byte, deadline big-endian, id", so neither opening nor a
- * tick reads every workflow. `engine->due` is the place in that order behind which nobody has
- * looked yet: what is before it is in memory. It is a lower bound, and moves on only when it is
- * due. */
+ * The core keeps the workflows in memory in order of their deadlines, and in another order of their
+ * tasks. Those that are not in memory stand in the snapshot as pairs "order byte, time big-endian,
+ * id", so neither opening nor a tick nor a claim reads every workflow. `engine->due` (for tasks
+ * `engine->task_due`) is the place in that order behind which nobody has looked yet: what is before
+ * it is in memory. It is a lower bound, and moves on only when it is due. */
 #include "engine/engine.h"
 
 #include <inttypes.h>
@@ -31,8 +31,17 @@ int64_t checkpoint_due_ms(const uint8_t order[8]) {
 
 /* --- the snapshot's next pair --- */
 
+static struct due_place *place_of(struct wf_engine *engine, const struct timers *timers) {
+    return timers->tasks ? &engine->task_due : &engine->due;
+}
+
+static uint8_t order_of(const struct timers *timers) {
+    return timers->tasks ? CHECKPOINT_TASK_DUE_ORDER : CHECKPOINT_DUE_ORDER;
+}
+
 struct pair_walk {
     struct wf_engine *engine;
+    struct due_place *due;
     bool skip_resident;
     bool found;
     size_t looked_at;
@@ -42,7 +51,7 @@ static enum wf_status see_pair(void *ctx, struct bytes_view key, struct bytes_vi
                                struct wf_error *err) {
     (void)value;
     struct pair_walk *walk = ctx;
-    struct due_place *due = &walk->engine->due;
+    struct due_place *due = walk->due;
     if (key.size < DUE_KEY_HEAD + 1 || key.size > DUE_KEY_HEAD + COMMAND_ID_MAX) {
         return error_set(err, WF_DAMAGE, "snapshot: a deadline's key of %zu bytes", key.size);
     }
@@ -58,11 +67,11 @@ static enum wf_status see_pair(void *ctx, struct bytes_view key, struct bytes_vi
 
 /* Move to the first pair at or behind the place, or (`skip_resident`) to the first one that is not
  * in memory. */
-static enum wf_status walk_pairs(struct wf_engine *engine, bool skip_resident,
-                                 struct wf_error *err) {
-    static const uint8_t prefix = CHECKPOINT_DUE_ORDER;
-    struct due_place *due = &engine->due;
-    struct pair_walk walk = {.engine = engine, .skip_resident = skip_resident};
+static enum wf_status walk_pairs(struct wf_engine *engine, const struct timers *timers,
+                                 bool skip_resident, struct wf_error *err) {
+    uint8_t prefix = order_of(timers);
+    struct due_place *due = place_of(engine, timers);
+    struct pair_walk walk = {.engine = engine, .due = due, .skip_resident = skip_resident};
     uint8_t from[sizeof(due->key)];
     size_t size = due->key_size;
     memcpy(from, due->key, size);
@@ -83,11 +92,13 @@ static enum wf_status walk_pairs(struct wf_engine *engine, bool skip_resident,
 
 void due_forget(struct wf_engine *engine) {
     engine->due = (struct due_place){.key = {CHECKPOINT_DUE_ORDER}, .key_size = 1};
+    engine->task_due = (struct due_place){.key = {CHECKPOINT_TASK_DUE_ORDER}, .key_size = 1};
 }
 
 /* A lower bound, without looking further than the place. */
-static enum wf_status know_place(struct wf_engine *engine, struct wf_error *err) {
-    return engine->due.known ? WF_OK : walk_pairs(engine, false, err);
+static enum wf_status know_place(struct wf_engine *engine, const struct timers *timers,
+                                 struct wf_error *err) {
+    return place_of(engine, timers)->known ? WF_OK : walk_pairs(engine, timers, false, err);
 }
 
 static struct bytes_view place_id(const struct due_place *due) {
@@ -95,17 +106,19 @@ static struct bytes_view place_id(const struct due_place *due) {
 }
 
 /* Move on until the place is a workflow that is not in memory, or none is left. */
-static enum wf_status settle_place(struct wf_engine *engine, struct wf_error *err) {
-    enum wf_status status = know_place(engine, err);
-    while (status == WF_OK && !engine->due.none &&
-           state_workflow(&engine->state, place_id(&engine->due)) != NULL) {
-        status = walk_pairs(engine, true, err);
+static enum wf_status settle_place(struct wf_engine *engine, const struct timers *timers,
+                                   struct wf_error *err) {
+    const struct due_place *due = place_of(engine, timers);
+    enum wf_status status = know_place(engine, timers, err);
+    while (status == WF_OK && !due->none && state_workflow(&engine->state, place_id(due)) != NULL) {
+        status = walk_pairs(engine, timers, true, err);
     }
     return status;
 }
 
-static void make_key(int64_t due_ms, struct bytes_view id, struct due_place *place) {
-    place->key[0] = CHECKPOINT_DUE_ORDER;
+static void make_key(const struct timers *timers, int64_t due_ms, struct bytes_view id,
+                     struct due_place *place) {
+    place->key[0] = order_of(timers);
     checkpoint_due_order(due_ms, place->key + 1);
     memcpy(place->key + DUE_KEY_HEAD, id.data, id.size);
     place->key_size = DUE_KEY_HEAD + id.size;
@@ -118,73 +131,83 @@ static bool is_before(const struct due_place *one, const struct due_place *other
     return order != 0 ? order < 0 : one->key_size < other->key_size;
 }
 
-void due_evicted(struct wf_engine *engine, const struct workflow *workflow) {
+static void stand_in(struct wf_engine *engine, const struct timers *timers,
+                     const struct workflow *workflow) {
+    struct due_place *due = place_of(engine, timers);
     struct due_place place = {.known = true};
-    unsigned stage;
-    int64_t due_ms = workflow_due(workflow, &stage);
-    if (due_ms == 0 || !engine->due.known) {
+    int64_t due_ms = timers_due_ms(timers, workflow);
+    if (due_ms == 0 || !due->known) {
         return;
     }
-    make_key(due_ms, (struct bytes_view){(const uint8_t *)workflow->id, workflow->id_size}, &place);
-    if (engine->due.none || is_before(&place, &engine->due)) {
-        engine->due = place;
+    make_key(timers, due_ms, (struct bytes_view){(const uint8_t *)workflow->id, workflow->id_size},
+             &place);
+    if (due->none || is_before(&place, due)) {
+        *due = place;
     }
+}
+
+void due_evicted(struct wf_engine *engine, const struct workflow *workflow) {
+    stand_in(engine, &engine->state.timers, workflow);
+    stand_in(engine, &engine->state.tasks, workflow);
 }
 
 /* --- what is next --- */
 
-int64_t due_bound_ms(const struct wf_engine *engine) {
-    int64_t bound_ms = timers_bound_ms(&engine->state.timers);
-    if (!engine->due.known) {
+static int64_t bound_ms_of(const struct wf_engine *engine, const struct timers *timers) {
+    const struct due_place *due = timers->tasks ? &engine->task_due : &engine->due;
+    int64_t bound_ms = timers_bound_ms(timers);
+    if (!due->known) {
         return engine->snapshot_lsn > 0 ? INT64_MIN : bound_ms;
     }
-    return !engine->due.none && engine->due.due_ms < bound_ms ? engine->due.due_ms : bound_ms;
+    return !due->none && due->due_ms < bound_ms ? due->due_ms : bound_ms;
+}
+
+int64_t due_bound_ms(const struct wf_engine *engine) {
+    return bound_ms_of(engine, &engine->state.timers);
 }
 
 /* The workflow whose deadline is the earliest of all, in memory; NULL: no deadline is left. */
-static enum wf_status find_next(struct wf_engine *engine, struct workflow **next,
-                                struct wf_error *err) {
+static enum wf_status find_next(struct wf_engine *engine, struct timers *timers,
+                                struct workflow **next, struct wf_error *err) {
+    const struct due_place *due = place_of(engine, timers);
     *next = NULL;
     for (;;) {
-        enum wf_status status = settle_place(engine, err);
+        enum wf_status status = settle_place(engine, timers, err);
         if (status != WF_OK) {
             return status;
         }
-        const struct timer *first = timers_first(&engine->state.timers);
+        const struct timer *first = timers_first(timers);
         struct due_place place = {0};
         if (first != NULL) {
             const struct workflow *workflow = first->workflow;
-            make_key(first->due_ms,
+            make_key(timers, first->due_ms,
                      (struct bytes_view){(const uint8_t *)workflow->id, workflow->id_size}, &place);
         }
-        if (engine->due.none || (first != NULL && is_before(&place, &engine->due))) {
+        if (due->none || (first != NULL && is_before(&place, due))) {
             *next = first != NULL ? first->workflow : NULL;
             return WF_OK;
         }
-        struct due_place here = engine->due;
+        struct due_place here = *due;
         status = cache_load(engine, ENTITY_WORKFLOW, place_id(&here), err);
         if (status != WF_OK) {
             return status;
         }
         if (state_workflow(&engine->state, place_id(&here)) == NULL) {
             return error_set(err, WF_DAMAGE,
-                             "snapshot: a deadline of workflow %.*s, which is not there",
+                             "snapshot: a time of workflow %.*s, which is not there",
                              (int)place_id(&here).size, (const char *)place_id(&here).data);
         }
     }
 }
 
-/* The same, of those due by `until_ms` only. A damaged snapshot is dropped and the state rebuilt,
- * once. */
-static enum wf_status find_due(struct wf_engine *engine, int64_t until_ms, struct workflow **next,
-                               struct wf_error *err) {
-    unsigned stage;
+enum wf_status due_find(struct wf_engine *engine, struct timers *timers, int64_t until_ms,
+                        struct workflow **next, struct wf_error *err) {
     *next = NULL;
     for (int attempt = 0;; attempt++) {
         struct wf_error why = {0};
-        enum wf_status status = know_place(engine, &why);
-        if (status == WF_OK && due_bound_ms(engine) <= until_ms) {
-            status = find_next(engine, next, &why);
+        enum wf_status status = know_place(engine, timers, &why);
+        if (status == WF_OK && bound_ms_of(engine, timers) <= until_ms) {
+            status = find_next(engine, timers, next, &why);
         }
         if (status == WF_DAMAGE && attempt == 0) {
             status = engine_replace_snapshot(engine, why.text, &why);
@@ -192,11 +215,16 @@ static enum wf_status find_due(struct wf_engine *engine, int64_t until_ms, struc
                 continue;
             }
         }
-        if (*next != NULL && workflow_due(*next, &stage) > until_ms) {
+        if (*next != NULL && timers_due_ms(timers, *next) > until_ms) {
             *next = NULL;
         }
         return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
     }
+}
+
+static enum wf_status find_due(struct wf_engine *engine, int64_t until_ms, struct workflow **next,
+                               struct wf_error *err) {
+    return due_find(engine, &engine->state.timers, until_ms, next, err);
 }
 
 enum wf_status due_next_ms(struct wf_engine *engine, int64_t *due_ms, struct wf_error *err) {

@@ -124,7 +124,7 @@ struct wf_engine {
     enum wf_status snapshot_status; /* of the last checkpoint */
     char snapshot_problem[256];
     uint64_t loads_since_trim;
-    struct due_place due;
+    struct due_place due, task_due;
     struct clock_watch clock_watch;
     pthread_cond_t timers_wanted;
     bool timers_running, timers_stopping;
@@ -225,7 +225,8 @@ void checkpoint_key_order(uint64_t sequence, uint8_t order[8]);
 enum {
     CHECKPOINT_DUE_ORDER = 0x81,
     CHECKPOINT_REVIEW_ORDER = 0x82,
-    CHECKPOINT_TASK_ORDER = 0x83, /* "order byte, id": it has tasks */
+    CHECKPOINT_TASK_ORDER = 0x83,     /* "order byte, id": it has tasks */
+    CHECKPOINT_TASK_DUE_ORDER = 0x84, /* "order byte, when one may be claimed, id" */
 };
 void checkpoint_due_order(int64_t due_ms, uint8_t order[8]); /* due.c */
 int64_t checkpoint_due_ms(const uint8_t order[8]);           /* back */
@@ -244,6 +245,8 @@ enum wf_status checkpoint_end_in_replay(struct wf_engine *engine, bool durable,
 bool checkpoint_due(const struct wf_engine *engine);
 enum wf_status checkpoint_start_thread(struct wf_engine *engine, struct wf_error *err);
 void checkpoint_stop_thread(struct wf_engine *engine);
+/* The first byte of a snapshot's meta that was written before tasks stood in it by time. */
+enum { CHECKPOINT_META_WITHOUT_TASK_ORDER = 2 };
 /* What a checkpoint left in the snapshot's meta: the log position, the digest sum, the last record.
  */
 enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
@@ -313,6 +316,10 @@ void due_forget(struct wf_engine *engine);
 void due_evicted(struct wf_engine *engine, const struct workflow *workflow);
 /* No deadline is earlier than this; INT64_MAX: there is none. Costs nothing. */
 int64_t due_bound_ms(const struct wf_engine *engine);
+/* The first, in order of `timers` (the state's deadlines, or its tasks), in memory; NULL: none is
+ * by `until_ms`. A damaged snapshot is dropped and the state rebuilt, once. */
+enum wf_status due_find(struct wf_engine *engine, struct timers *timers, int64_t until_ms,
+                        struct workflow **next, struct wf_error *err);
 /* The earliest deadline; 0: there is none. */
 enum wf_status due_next_ms(struct wf_engine *engine, int64_t *due_ms, struct wf_error *err);
 /* Is there something for due_catch_up()? */
@@ -351,9 +358,6 @@ void engine_look_after_memory(struct wf_engine *engine);
 
 /* --- task.c --- */
 
-/* Workflows with tasks stay in memory, so that the next one is found at once: bring them in from
- * the snapshot. */
-enum wf_status engine_load_tasks(struct wf_engine *engine, struct wf_error *err);
 void engine_forget_handlers(struct wf_engine *engine); /* handler.c */
 
 /* --- query.c --- */

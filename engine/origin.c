@@ -17,7 +17,7 @@ static void count_as_changed(struct state *state, struct entity *entity) {
     state_touch_again(state, entity);
     if (entity->kind == ENTITY_WORKFLOW) {
         struct workflow *workflow = (struct workflow *)entity;
-        workflow->pair_due_ms = 0;
+        workflow->pair_due_ms = workflow->pair_task_ms = 0;
         workflow->pair_waits = workflow->pair_tasks = false;
     }
 }

@@ -136,6 +136,30 @@ static enum wf_status load_fixed_entities(struct wf_engine *engine, struct wf_er
     return WF_OK;
 }
 
+static enum wf_status see_task(void *ctx, struct bytes_view key, struct bytes_view value,
+                               struct wf_error *err) {
+    (void)key;
+    (void)value;
+    (void)err;
+    *(bool *)ctx = true;
+    return WF_CONFLICT; /* any status but WF_OK ends the walk */
+}
+
+/* An older snapshot does not say when its tasks may be claimed: without any it is as good. */
+static enum wf_status check_task_order(struct wf_engine *engine, const struct snapshot_meta *meta,
+                                       struct wf_error *err) {
+    static const uint8_t order = CHECKPOINT_TASK_ORDER;
+    struct bytes_view prefix = {&order, 1};
+    bool found = false;
+    if (meta->bytes[0] != CHECKPOINT_META_WITHOUT_TASK_ORDER) {
+        return WF_OK;
+    }
+    enum wf_status status =
+        engine->snapshot->ops->walk(engine->snapshot, prefix, prefix, see_task, &found, err);
+    return found ? error_set(err, WF_DAMAGE, "snapshot: it was written before tasks had an order")
+                 : status;
+}
+
 enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_position *position,
                                     struct wf_error *err) {
     *position = (struct wal_position){0};
@@ -155,10 +179,7 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
         status = load_fixed_entities(engine, err);
         engine->snapshot_key_first = engine->state.store.key_first;
     }
-    if (status == WF_OK) {
-        status = engine_load_tasks(engine, err);
-    }
-    return status;
+    return status == WF_OK ? check_task_order(engine, &meta, err) : status;
 }
 
 enum wf_status engine_load_origin(struct wf_engine *engine, struct wf_error *err) {

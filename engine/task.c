@@ -7,43 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- in memory from the beginning --- */
-
-static enum wf_status note_id(void *ctx, struct bytes_view key, struct bytes_view value,
-                              struct wf_error *err) {
-    (void)value;
-    if (key.size < 2 || key.size > 1 + COMMAND_ID_MAX) {
-        return error_set(err, WF_DAMAGE, "snapshot: a task's key of %zu bytes", key.size);
-    }
-    bytes_write_string(ctx, (const char *)key.data + 1, key.size - 1);
-    return WF_OK;
-}
-
-enum wf_status engine_load_tasks(struct wf_engine *engine, struct wf_error *err) {
-    static const uint8_t order = CHECKPOINT_TASK_ORDER;
-    struct bytes_view prefix = {&order, 1};
-    struct bytes_buffer ids;
-    bytes_buffer_init(&ids);
-    enum wf_status status =
-        engine->snapshot->ops->walk(engine->snapshot, prefix, prefix, note_id, &ids, err);
-    if (status == WF_OK && !bytes_buffer_ok(&ids)) {
-        status = error_set(err, WF_NO_MEMORY, "no memory for the tasks of a store");
-    }
-    struct bytes_reader reader = bytes_reader_make(ids.data, ids.size);
-    while (status == WF_OK && bytes_reader_left(&reader) > 0) {
-        status = cache_load(engine, ENTITY_WORKFLOW, bytes_read_string(&reader), err);
-    }
-    bytes_buffer_deinit(&ids);
-    return status;
-}
-
 /* --- claiming --- */
 
-/* The workflow of the first task, where that is due; NULL: none is. */
-static const struct workflow *first_due(struct wf_engine *engine, int64_t *next_ms) {
-    const struct timer *first = timers_first(&engine->state.tasks);
-    *next_ms = first != NULL ? first->due_ms : 0;
-    return first != NULL && first->due_ms <= engine_record_time_ms(engine) ? first->workflow : NULL;
+/* The workflow of the first task, where that is due; NULL: none is, and `*next_ms` is when one will
+ * be. */
+static enum wf_status first_due(struct wf_engine *engine, struct workflow **first, int64_t *next_ms,
+                                struct wf_error *err) {
+    struct timers *tasks = &engine->state.tasks;
+    *next_ms = 0;
+    enum wf_status status = due_find(engine, tasks, engine_record_time_ms(engine), first, err);
+    if (status == WF_OK && *first == NULL) {
+        struct workflow *later = NULL;
+        status = due_find(engine, tasks, INT64_MAX, &later, err);
+        *next_ms = later != NULL ? workflow_task_due(later) : 0;
+    }
+    return status;
 }
 
 /* Claim in this workflow. `event`: what became of it; the task may have been parked instead. */
@@ -75,16 +53,17 @@ static enum wf_status claim_next(struct wf_engine *engine, struct bytes_view wor
                                  const struct wf_task **task, int64_t *next_ms,
                                  struct wal_ticket *ticket, struct wf_error *err) {
     for (;;) {
-        const struct workflow *workflow = first_due(engine, next_ms);
-        if (workflow == NULL) {
+        struct workflow *workflow = NULL;
+        enum wf_status status = first_due(engine, &workflow, next_ms, err);
+        if (status != WF_OK || workflow == NULL) {
             *ticket = engine_last_ticket(engine);
-            return WF_OK;
+            return status;
         }
+        *next_ms = workflow_task_due(workflow);
         struct event event = {.kind = EVENT_TASK_DUE};
         const char *stage = NULL;
         struct bytes_view id = {(const uint8_t *)workflow->id, workflow->id_size};
-        enum wf_status status =
-            claim_in(engine, workflow, worker, lease_ms, &stage, &event, ticket, err);
+        status = claim_in(engine, workflow, worker, lease_ms, &stage, &event, ticket, err);
         if (status != WF_OK) {
             return status;
         }

@@ -406,6 +406,7 @@ static enum wf_status load_workflow(struct state *state, struct bytes_view id,
     workflow->entity.changed_lsn = workflow->history.lsn;
     unsigned stage;
     workflow->pair_due_ms = workflow_due(workflow, &stage);
+    workflow->pair_task_ms = workflow_task_due(workflow);
     workflow->pair_waits = workflow_waits(workflow);
     workflow->pair_tasks = workflow->tasks != NULL;
     table_insert(&state->workflows, workflow);

@@ -414,6 +414,7 @@ static struct workflow *make(const struct migration *migration,
         to->steps[to->step_count++] = (uint8_t)(migration->steps[from->steps[i]] - 1);
     map_stages(migration, to->stages);
     to->pair_due_ms = from->pair_due_ms;
+    to->pair_task_ms = from->pair_task_ms;
     to->pair_waits = from->pair_waits;
     to->pair_tasks = from->pair_tasks;
     if (!copy_data(migration, to) || !add_past(from, to, lsn)) {

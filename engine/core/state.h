@@ -166,6 +166,7 @@ struct workflow {
     /* The pairs that stand beside it in the snapshot, as encoded last (checkpoint.c), so that the
      * next deadline, and what waits for a review, are found without reading every workflow. */
     int64_t pair_due_ms;       /* 0: none */
+    int64_t pair_task_ms;      /* likewise */
     uint32_t timer_at;         /* its place in the state's timers, from 1; 0: it is not there */
     uint32_t task_at;          /* likewise in the state's tasks */
     struct task *tasks;        /* in order of stage, then handler and compensation, then epoch */

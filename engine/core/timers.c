@@ -76,14 +76,13 @@ void timers_remove(struct timers *timers, struct workflow *workflow) {
         sift(timers, at, last);
 }
 
-/* 0: it has none. */
-static int64_t due_of(const struct timers *timers, const struct workflow *workflow) {
+int64_t timers_due_ms(const struct timers *timers, const struct workflow *workflow) {
     unsigned stage;
     return timers->tasks ? workflow_task_due(workflow) : workflow_due(workflow, &stage);
 }
 
 void timers_follow(struct timers *timers, struct workflow *workflow) {
-    struct timer timer = {due_of(timers, workflow), workflow};
+    struct timer timer = {timers_due_ms(timers, workflow), workflow};
     if (timer.due_ms == 0)
         return;
     const uint32_t *place = place_of(timers, workflow);
@@ -98,7 +97,7 @@ void timers_follow(struct timers *timers, struct workflow *workflow) {
 const struct timer *timers_first(struct timers *timers) {
     while (timers->count > 0) {
         struct timer first = timers->heap[0];
-        int64_t due_ms = due_of(timers, first.workflow);
+        int64_t due_ms = timers_due_ms(timers, first.workflow);
         if (due_ms == first.due_ms)
             return &timers->heap[0];
         if (due_ms == 0)

@@ -33,6 +33,8 @@ struct timers {
 void timers_deinit(struct timers *timers);
 /* Room for one more. False: no memory. */
 bool timers_reserve(struct timers *timers);
+/* What the workflow stands under here; 0: it does not. */
+int64_t timers_due_ms(const struct timers *timers, const struct workflow *workflow);
 /* The workflow's deadlines have changed. Room must have been reserved. */
 void timers_follow(struct timers *timers, struct workflow *workflow);
 /* Take it out, if it is there. */

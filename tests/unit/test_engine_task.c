@@ -155,19 +155,122 @@ static void test_tasks_come_back_from_the_snapshot_in_order(void **state) {
     fixture_verify(f);
 }
 
-static void test_tasks_stay_in_memory_where_others_are_evicted(void **state) {
+/* Claim until none is due; each is of the workflow that follows the one before. */
+static int claim_in_order(struct engine_fixture *f, int next) {
+    for (;; next++) {
+        struct wf_workflow *workflow;
+        const struct wf_task *task;
+        char id[16];
+        must(f, wf_task_claim(f->engine, "me", 3600 * 1000, &workflow, &task, NULL, &f->err));
+        if (task == NULL)
+            return next;
+        assert_string_equal(task->id, fixture_id(next, id));
+        wf_workflow_free(workflow);
+    }
+}
+
+static void test_tasks_leave_memory_and_are_claimed_in_order(void **state) {
     struct engine_fixture *f = *state;
+    char id[16];
     f->options.memory_max = 64 * 1024;
     fixture_reopen(f, true);
-    start(f, "W");
-    fixture_loans(f, 0, 300, 1);
+    for (int i = 0; i < 600; i++) {
+        start(f, fixture_id(i, id));
+        if (i % 100 == 0)
+            advance(f, 1000);
+        if (i % 150 == 0)
+            must(f, wf_snapshot(f->engine, &f->err));
+    }
     must(f, wf_snapshot(f->engine, &f->err));
-    fixture_loans(f, 300, 300, 1);
+    fixture_loans(f, 1000, 100, 1); /* others push them out */
+    assert_true(fixture_status(f).workflows_in_memory < 400);
+    assert_int_equal(claim_in_order(f, 0), 600);
+    fixture_verify(f);
+}
+
+static void test_tasks_cost_nothing_at_opening(void **state) {
+    struct engine_fixture *f = *state;
+    char id[16];
+    int64_t next_ms = 0;
+    for (int i = 0; i < 300; i++)
+        start(f, fixture_id(i, id));
+    fixture_reopen(f, true);
+    assert_int_equal(fixture_status(f).workflows_in_memory, 0);
+    assert_int_equal(claim_in_order(f, 0), 300);
+    fixture_reopen(f, true);
     struct wf_workflow *workflow;
     const struct wf_task *task;
-    must(f, wf_task_claim(f->engine, "me", 0, &workflow, &task, NULL, &f->err));
-    assert_string_equal(task->id, "W");
-    wf_workflow_free(workflow);
+    must(f, wf_task_claim(f->engine, "me", 0, &workflow, &task, &next_ms, &f->err));
+    assert_null(task);
+    assert_int_equal(next_ms, INT64_C(1767225600000) + 3600 * 1000);
+    assert_true(fixture_status(f).workflows_in_memory <= 1);
+}
+
+static void test_parked_tasks_are_not_looked_at(void **state) {
+    struct engine_fixture *f = *state;
+    struct calls calls = {.ok = false};
+    char id[16];
+    must(f, wf_handler_register(f->engine, "a", false, call, &calls, &f->err));
+    for (int i = 0; i < 50; i++)
+        start(f, fixture_id(i, id));
+    for (int round = 0; round < 10; round++) {
+        while (run(f))
+            ;
+        advance(f, 3600 * 1000);
+    }
+    fixture_reopen(f, true);
+    int64_t next_ms = 1;
+    struct wf_workflow *workflow;
+    const struct wf_task *task;
+    must(f, wf_task_claim(f->engine, "me", 0, &workflow, &task, &next_ms, &f->err));
+    assert_null(task);
+    assert_int_equal(next_ms, 0);
+    assert_int_equal(fixture_status(f).workflows_in_memory, 0);
+    const struct wf_command retry = {.kind = WF_TASK_RETRY, .id = "L0007", .stage = "a"};
+    must(f, wf_execute(f->engine, &retry, NULL, &f->err));
+    fixture_reopen(f, true);
+    assert_int_equal(claim_in_order(f, 7), 8);
+}
+
+static void test_tasks_of_a_failed_snapshot_stand_in_the_next(void **state) {
+    struct engine_fixture *f = *state;
+    start(f, "V");
+    must(f, wf_snapshot(f->engine, &f->err));
+    start(f, "W");
+    sim_snapshot_fail_commit(f->snapshots, 1, WF_FULL);
+    assert_int_equal(wf_snapshot(f->engine, &f->err), WF_FULL);
+    must(f, wf_snapshot(f->engine, &f->err));
+    fixture_reopen(f, false);
+    struct calls calls = {.ok = true};
+    must(f, wf_handler_register(f->engine, "a", false, call, &calls, &f->err));
+    assert_true(run(f));
+    assert_true(run(f));
+    assert_false(run(f));
+    assert_string_equal(calls.key, "W/a/1");
+}
+
+/* Write the snapshot that there is as an older program would have. */
+static void age_snapshot(struct engine_fixture *f) {
+    struct snapshot_meta meta;
+    must(f, wf_snapshot(f->engine, &f->err));
+    assert_true(f->engine->snapshot->ops->meta(f->engine->snapshot, &meta));
+    meta.bytes[0] = CHECKPOINT_META_WITHOUT_TASK_ORDER;
+    must(f, f->engine->snapshot->ops->commit(f->engine->snapshot, NULL, 0, &meta, &f->err));
+    must(f, f->engine->snapshot->ops->refresh(f->engine->snapshot, &f->err));
+}
+
+static void test_tasks_of_an_older_snapshot_are_rebuilt_from_the_log(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loans(f, 0, 3, 1);
+    age_snapshot(f);
+    fixture_reopen(f, false);
+    assert_int_equal(fixture_status(f).replayed, 0); /* no tasks: as good */
+    start(f, "W");
+    age_snapshot(f);
+    fixture_reopen(f, false);
+    assert_non_null(strstr(fixture_status(f).notes, "before tasks had an order"));
+    assert_true(run(f));
+    fixture_verify(f);
 }
 
 static bool count_task(void *ctx, const struct wf_task *task) {
@@ -246,7 +349,11 @@ int main(void) {
         TEST(test_callback_that_is_not_registered_fails_the_attempt),
         TEST(test_callback_for_compensation_is_another),
         TEST(test_tasks_come_back_from_the_snapshot_in_order),
-        TEST(test_tasks_stay_in_memory_where_others_are_evicted),
+        TEST(test_tasks_leave_memory_and_are_claimed_in_order),
+        TEST(test_tasks_cost_nothing_at_opening),
+        TEST(test_parked_tasks_are_not_looked_at),
+        TEST(test_tasks_of_a_failed_snapshot_stand_in_the_next),
+        TEST(test_tasks_of_an_older_snapshot_are_rebuilt_from_the_log),
         TEST(test_task_list_finds_those_in_the_snapshot_and_in_memory),
         TEST(test_claim_wants_a_worker_and_an_owner),
         cmocka_unit_test_setup_teardown(test_callback_that_kills_its_host_is_parked, setup_disk,
