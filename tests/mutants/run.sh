@@ -40,8 +40,8 @@ mkdir "$work/plain" "$work/claims" "$work/results" "$work/baseline"
 run_tests() {
     local targets=("$variant/wfctl" test)
     [[ $2 == *unit/* ]] && targets=(test)
-    # A mutant that hangs need not be watched for long.
-    WF_TEST_JOBS=1 WF_TEST_TIMEOUT=120 make -s --no-print-directory -C "$1" JOBS=1 ONLY="$2" "${targets[@]}" \
+    # A mutant that hangs need not be watched for long, and one of ten crash states shows as much.
+    SIM_STATES=10000 WF_TEST_JOBS=1 WF_TEST_TIMEOUT=120 make -s --no-print-directory -C "$1" JOBS=1 ONLY="$2" "${targets[@]}" \
         >"$3" 2>&1 </dev/null
 }
 

@@ -1,6 +1,7 @@
 #include "tests/sim/engine_command.h"
 
 #include "tests/lib/core_store.h"
+#include "tests/sim/engine_errand.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,20 @@ static const char *const stages[] = {"credit_check", "income_verification", "col
                                      "final_approval"};
 enum { STAGES = sizeof stages / sizeof stages[0] };
 
+/* A command of engine_errand.h. */
+static void set_errand(struct command_text *text, const struct store_command *command) {
+    struct wf_command *out = &text->command;
+    out->stage = errand_stage(command->step % 4);
+    out->compensate = command->compensate;
+    out->attempt = command->epoch;
+    out->tries = command->tries;
+    out->worker = errand_worker;
+    out->reason = "the door was shut";
+    out->version = ERRAND_VERSIONS;
+    if (command->kind == WF_TASK_COMPLETE)
+        set_fields(text, "note=done", command->value_size);
+}
+
 void command_text_init(struct command_text *text, const struct store_command *command) {
     *text = (struct command_text){.command = {.kind = command->kind}};
     struct wf_command *out = &text->command;
@@ -50,15 +65,16 @@ void command_text_init(struct command_text *text, const struct store_command *co
     set_id(text, command);
     switch (command->kind) {
     case WF_DEFINITION_ADD:
-        out->text = core_loan_yaml;
+        out->text = command->errand ? errand_yaml(command->step) : core_loan_yaml;
         break;
     case WF_WORKFLOW_START:
-        out->type = "loan_application";
+        out->type = command->errand ? "errand" : "loan_application";
         set_fields(text, "branch=north", command->value_size);
         break;
     case WF_WORKFLOW_SUBMIT:
-        out->step = core_loan_steps[command->step][0];
-        set_fields(text, core_loan_steps[command->step][1], command->value_size);
+        out->step = command->errand ? "paid" : core_loan_steps[command->step][0];
+        set_fields(text, command->errand ? "note=cash" : core_loan_steps[command->step][1],
+                   command->value_size);
         break;
     case WF_WORKFLOW_FAIL:
         out->stage = stages[command->step % STAGES];
@@ -69,7 +85,7 @@ void command_text_init(struct command_text *text, const struct store_command *co
         out->rollback = command->number % 2 == 0;
         break;
     case WF_WORKFLOW_ROLLBACK:
-        out->stage = stages[command->step % STAGES];
+        out->stage = command->errand ? errand_stage(command->step) : stages[command->step % STAGES];
         out->reason = "the papers of another";
         break;
     case WF_REVIEW_APPROVE:
@@ -80,6 +96,12 @@ void command_text_init(struct command_text *text, const struct store_command *co
     case WF_CLOCK_ADVANCE:
         out->duration_ms = 1000;
         break;
+    case WF_WORKFLOW_MIGRATE:
+    case WF_TASK_COMPLETE:
+    case WF_TASK_FAIL:
+    case WF_TASK_RETRY:
+        set_errand(text, command);
+        break;
     case WF_ACCOUNT_OPEN:
     case WF_ACCOUNT_TRANSACT:
     case WF_ACCOUNT_FREEZE:
@@ -89,10 +111,6 @@ void command_text_init(struct command_text *text, const struct store_command *co
     case WF_INSTRUMENT_SET:
     case WF_CALENDAR_SET:
     case WF_FEE_RULE_SET:
-    case WF_WORKFLOW_MIGRATE:
-    case WF_TASK_COMPLETE:
-    case WF_TASK_FAIL:
-    case WF_TASK_RETRY:
         abort(); /* no scenario asks for these */
     }
 }

@@ -3,6 +3,7 @@
 #include "base/table.h"
 #include "engine/core/check.h"
 #include "tests/sim/engine_command.h"
+#include "tests/sim/engine_errand.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -374,7 +375,29 @@ enum wf_status store_run_wait(struct store_run *run) {
     return first;
 }
 
+/* The claim and its record are durable when the call returns. */
+static enum wf_status claim(struct store_run *run, const struct store_command *command) {
+    struct store_model *model = &run->model;
+    if (model->count == STORE_RECORDS_MAX)
+        return WF_REFUSED;
+    struct store_record *record = &model->all[model->count++];
+    *record = (struct store_record){.command = *command};
+    struct wf_error err = {0};
+    run->log_bytes = run->engine->log_bytes;
+    enum wf_status status = errand_claim(run->engine, &err);
+    learn(run, record);
+    run->log_bytes = run->engine->log_bytes;
+    if (record->content == 0)
+        model->count--; /* none was due */
+    else if (status == WF_OK)
+        record->fate = STORE_ACKED;
+    store_run_check(run, is_allowed(run, status), "claim: %s: %s", error_code(status), err.text);
+    return status;
+}
+
 enum wf_status store_run_execute(struct store_run *run, const struct store_command *command) {
+    if (command->claim)
+        return claim(run, command);
     enum wf_status status = store_run_enqueue(run, command);
     return status == WF_OK ? store_run_wait(run) : status;
 }
@@ -407,6 +430,18 @@ static const struct store_record *acknowledged_at(const struct store_model *mode
     return NULL;
 }
 
+static enum wf_status give_again(struct wf_engine *engine, const struct store_command *command,
+                                 struct wf_error *err) {
+    struct command_text text;
+    struct wf_pending pending;
+    if (command->claim)
+        return errand_claim(engine, err);
+    command_text_init(&text, command);
+    enum wf_status status = wf_enqueue(engine, &text.command, &pending, err);
+    command_text_deinit(&text);
+    return status;
+}
+
 void store_run_check_uncrashed(struct store_run *run) {
     if (run->model.lossy_first != 0)
         return;
@@ -420,11 +455,7 @@ void store_run_check_uncrashed(struct store_run *run) {
     for (uint64_t lsn = 2; status == WF_OK && !run->failed; lsn++) {
         if ((record = acknowledged_at(&run->model, lsn)) == NULL)
             break;
-        struct command_text text;
-        struct wf_pending pending;
-        command_text_init(&text, &record->command);
-        status = wf_enqueue(engine, &text.command, &pending, &err);
-        command_text_deinit(&text);
+        status = give_again(engine, &record->command, &err);
         struct digest_sum sum = hash_now(engine);
         store_run_check(run, engine->last.lsn == lsn && same_sum(&sum, &record->hash),
                         "LSN %" PRIu64 ": without crashes the state is another one", lsn);
@@ -545,7 +576,8 @@ static void check_repeated(struct store_run *run, const struct store_command *co
 
 /* A new command; where the disk is full it fails for certain, and works once there is space. */
 static void check_new_command(struct store_run *run) {
-    struct store_command command = {.kind = WF_DEFINITION_ADD, .number = run->next_number++};
+    struct store_command command = {
+        .kind = WF_DEFINITION_ADD, .number = run->next_number++, .errand = run->errands, .step = 1};
     if (run->engine->last.lsn > 1 && run->model.lossy_first == 0) {
         command.kind = WF_WORKFLOW_START;
         command.loan = STORE_LOANS;
@@ -576,6 +608,7 @@ static void recover(struct explorer *explorer, struct sim_io *after, const void 
     run.options = before->run->options;
     run.options.read_only = false; /* it may have been a reader that died */
     run.options.create = true;
+    run.errands = before->run->errands;
     run.next_number = (uint16_t)(before->run->next_number + 1000);
     run.model = *before;
     learn_from_dead(&run.model);

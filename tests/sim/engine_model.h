@@ -23,6 +23,11 @@ struct store_command {
     uint8_t step;
     bool keyed;
     uint16_t value_size; /* bytes of its last field */
+    /* engine_errand.h: */
+    bool errand;     /* of the type errand, no loan application */
+    bool claim;      /* no command: the task that is due first is claimed */
+    bool compensate; /* of a task, with the next two */
+    uint32_t epoch, tries;
 };
 
 enum store_fate {
@@ -68,6 +73,7 @@ struct store_run {
     size_t records[STORE_PENDING_MAX]; /* the record that each made, or SIZE_MAX */
     size_t waiting;
     bool watched;  /* commits are crash points too */
+    bool errands;  /* workflows are errands */
     bool hostile;  /* faults are planned: calls may fail */
     bool may_fill; /* the disk may be full: commands may fail for certain */
     bool failed;   /* an invariant did not hold: go no further */
@@ -93,7 +99,7 @@ bool store_run_close(struct store_run *run);
 enum wf_status store_run_enqueue(struct store_run *run, const struct store_command *command);
 /* Wait for all that were enqueued, in order; the first status that is not WF_OK. */
 enum wf_status store_run_wait(struct store_run *run);
-/* One command, waited for. */
+/* One command, waited for, or a claim. */
 enum wf_status store_run_execute(struct store_run *run, const struct store_command *command);
 /* These records are going to be damaged: opening may refuse, a repair may lose them, and the states
  * behind them are others than they were. */

@@ -5,6 +5,7 @@
  * tests/sim/campaign.h. */
 #include "tests/sim/campaign.h"
 #include "tests/sim/engine_command.h"
+#include "tests/sim/engine_errand.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@ static void commands(struct store_run *run, uint64_t count) {
 }
 
 static bool define(struct store_run *run) {
-    struct store_command command = {.kind = WF_DEFINITION_ADD, .number = run->next_number++};
+    struct store_command command = {
+        .kind = WF_DEFINITION_ADD, .number = run->next_number++, .errand = run->errands, .step = 1};
     return store_run_execute(run, &command) == WF_OK && !run->failed;
 }
 
@@ -369,6 +371,42 @@ static void run_archive(struct store_run *run) {
     }
 }
 
+/* Workers that claim, do, fail and come too late; rollbacks whose compensations are tasks; versions
+ * that change under way: each is one record, there wholly or not at all. */
+static void run_errands(struct store_run *run) {
+    run->errands = true;
+    run->options.memory_max = pick(run, 0, 3) == 0 ? 1 : run->options.memory_max;
+    store_run_unwatch(run);
+    if (!store_run_open(run) || !define(run)) {
+        return;
+    }
+    uint64_t unwatched = pick(run, 4, 20);
+    uint64_t second = pick(run, 2, unwatched + 4);
+    for (uint64_t i = 0; i < unwatched + 6 && !run->failed; i++) {
+        struct store_command command = errand_some(run);
+        if (i == unwatched) {
+            store_run_watch(run);
+        }
+        if (i == second) {
+            command = (struct store_command){.kind = WF_DEFINITION_ADD,
+                                             .number = run->next_number++,
+                                             .errand = true,
+                                             .step = ERRAND_VERSIONS};
+        }
+        store_run_execute(run, &command);
+        switch (pick(run, 0, 11)) {
+        case 0:
+            store_run_checkpoint(run);
+            break;
+        case 1:
+            reopen(run);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
 /* Anything, in any order. */
 static void run_mixed(struct store_run *run) {
     sim_set_preallocation(run->sim, pick(run, 0, 3) != 0);
@@ -419,16 +457,17 @@ static const struct campaign_scenario scenarios[] = {
     {"create", 1},     {"append", 2},      {"group", 3},           {"rotate", 2},
     {"checkpoint", 4}, {"recovery", 3},    {"own_checkpoints", 3}, {"lost_snapshot", 2},
     {"full_disk", 3},  {"failed_sync", 3}, {"failed_call", 3},     {"failed_snapshot", 2},
-    {"repair", 3},     {"astray", 2},      {"archive", 3},         {"mixed", 6},
+    {"repair", 3},     {"astray", 2},      {"archive", 3},         {"errands", 4},
+    {"mixed", 6},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
 /* In the same order. */
 static void (*const runs[SCENARIOS])(struct store_run *run) = {
-    run_create,     run_append,      run_group,           run_rotate,
-    run_checkpoint, run_recovery,    run_own_checkpoints, run_lost_snapshot,
-    run_full_disk,  run_failed_sync, run_failed_call,     run_failed_snapshot,
-    run_repair,     run_astray,      run_archive,         run_mixed,
+    run_create,      run_append,          run_group,         run_rotate,    run_checkpoint,
+    run_recovery,    run_own_checkpoints, run_lost_snapshot, run_full_disk, run_failed_sync,
+    run_failed_call, run_failed_snapshot, run_repair,        run_astray,    run_archive,
+    run_errands,     run_mixed,
 };
 
 static uint64_t run_once(struct explorer *explorer, size_t scenario, uint64_t seed, size_t samples,
