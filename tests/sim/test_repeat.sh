@@ -7,10 +7,10 @@ failed=0
 
 # fingerprint PROGRAM SEED: of all states that were explored, and how many there were in which scenario.
 fingerprint() {
-    SEED=$2 SIM_STATES=600 "$build/tests/sim/$1" 2>&1 | sed -nE 's/^(fingerprint .*|.* crash states).*/\1/p'
+    SEED=$2 SIM_STATES=600 HISTORIES=60 "$build/tests/sim/$1" 2>&1 | sed -nE 's/^(fingerprint .*|.* crash states).*/\1/p'
 }
 
-for program in sim_wal sim_engine; do
+for program in sim_wal sim_engine sim_session; do
     first=$(fingerprint $program 17)
     if [[ $first == *fingerprint* ]] && [ "$first" = "$(fingerprint $program 17)" ]; then
         passed=$((passed + 1))

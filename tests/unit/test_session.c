@@ -575,6 +575,22 @@ static void test_session_keeps_versions_only_while_somebody_reads_the_past(void 
     assert_int_equal(b->f.engine->versions.bytes, 0);
 }
 
+static void test_session_snapshot_that_ends_leaves_older_ones(void **state) {
+    struct bank *b = *state;
+    struct wf_session *newer[2];
+    begin(b, WF_SNAPSHOT);
+    for (int i = 0; i < 2; i++) {
+        transfer_outside(b, "A", "B", "1.00");
+        must(b, wf_pool_acquire(b->pool, &newer[i], &b->f.err));
+        must(b, wf_session_begin(newer[i], WF_SNAPSHOT, &b->f.err));
+    }
+    transfer_outside(b, "A", "B", "1.00");
+    wf_session_release(newer[0]);
+    sees(b, "A", "100.00"); /* for the first time */
+    wf_session_release(newer[1]);
+    sees(b, "B", "50.00");
+}
+
 static void test_session_snapshot_survives_eviction_and_checkpoints(void **state) {
     struct bank *b = *state;
     begin(b, WF_SNAPSHOT);
@@ -671,6 +687,7 @@ int main(void) {
         TEST(test_session_overdue_transaction_keeps_nothing_of_the_past),
         TEST(test_session_old_versions_are_bounded),
         TEST(test_session_keeps_versions_only_while_somebody_reads_the_past),
+        TEST(test_session_snapshot_that_ends_leaves_older_ones),
         TEST(test_session_snapshot_survives_eviction_and_checkpoints),
         TEST(test_session_crash_loses_what_is_not_committed_wholly),
         TEST(test_session_full_disk_gives_snapshots_up),
