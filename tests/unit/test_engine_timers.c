@@ -88,6 +88,79 @@ static void test_timers_fire_from_the_snapshot(void **state) {
     fixture_verify(f);
 }
 
+enum { MONTH_LOANS = 3000, MONTH_DAYS = 30, DAY_S = 86400 };
+
+static int days_of(int number) {
+    return 1 + number * 7919 % MONTH_DAYS;
+}
+
+static void start_for_days(struct engine_fixture *f, int number) {
+    char id[16];
+    char type[8];
+    (void)snprintf(type, sizeof type, "d%d", days_of(number));
+    struct wf_command start = {
+        .kind = WF_WORKFLOW_START, .id = fixture_id(number, id), .type = type};
+    must(f, wf_execute(f->engine, &start, NULL, &f->err));
+}
+
+/* What fired, against what must have: by deadline, then by id. */
+struct month {
+    int fired[MONTH_LOANS];
+    int64_t last_ms;
+    char last_id[16];
+    int count;
+};
+
+static bool note_month(void *ctx, const struct wf_event *event) {
+    struct month *month = ctx;
+    if (strcmp(event->event, "stage_timed_out") != 0)
+        return true;
+    int number = atoi(event->subject + 1);
+    int64_t started_ms = INT64_C(1767225600000) + (number >= MONTH_LOANS / 2 ? 3600 * 1000 : 0);
+    assert_int_equal(event->time_ms, started_ms + days_of(number) * INT64_C(1000) * DAY_S);
+    assert_true(event->time_ms > month->last_ms ||
+                (event->time_ms == month->last_ms && strcmp(event->subject, month->last_id) > 0));
+    month->last_ms = event->time_ms;
+    (void)snprintf(month->last_id, sizeof month->last_id, "%s", event->subject);
+    month->fired[number]++;
+    month->count++;
+    return true;
+}
+
+/* Half of them from the snapshot, with little memory, and the store opened again on the way. */
+static void test_thirty_days_fire_every_timer_once_and_in_order(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.memory_max = 256 * 1024;
+    fixture_reopen(f, true);
+    for (int days = 1; days <= MONTH_DAYS; days++) {
+        char text[160];
+        (void)snprintf(text, sizeof text,
+                       "workflow: d%d\nversion: 1\nsteps: {s: {completes: a}}\n"
+                       "stages: [{name: a, timeout: %dd, attempts: 1}]\n",
+                       days, days);
+        struct wf_command add = {.kind = WF_DEFINITION_ADD, .text = text};
+        must(f, wf_execute(f->engine, &add, NULL, &f->err));
+    }
+    for (int i = 0; i < MONTH_LOANS / 2; i++)
+        start_for_days(f, i);
+    fixture_reopen(f, true);
+    advance(f, 3600);
+    for (int i = MONTH_LOANS / 2; i < MONTH_LOANS; i++)
+        start_for_days(f, i);
+    advance(f, 10 * DAY_S);
+    fixture_reopen(f, true);
+    advance(f, 10 * DAY_S);
+    fixture_crash(f, SIZE_MAX);
+    fixture_open(f);
+    advance(f, 11 * DAY_S);
+    struct month month = {.last_ms = 0};
+    must(f, wf_replay(f->engine, 1, UINT64_MAX, NULL, note_month, &month, &f->err));
+    assert_int_equal(month.count, MONTH_LOANS);
+    for (int i = 0; i < MONTH_LOANS; i++)
+        assert_int_equal(month.fired[i], 1);
+    fixture_verify(f);
+}
+
 /* Killed between advances, with and without a snapshot: each timer fires once. */
 static void test_timers_fire_once_whoever_restarts_when(void **state) {
     struct engine_fixture *f = *state;
@@ -374,6 +447,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_advance_fires_each_at_its_deadline_in_order),
         TEST(test_timers_fire_from_the_snapshot),
+        TEST(test_thirty_days_fire_every_timer_once_and_in_order),
         TEST(test_timers_fire_once_whoever_restarts_when),
         TEST(test_timers_outlive_a_failed_checkpoint),
         TEST(test_reviews_are_listed_from_memory_and_snapshot),

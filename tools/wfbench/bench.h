@@ -187,5 +187,7 @@ void bench_waiting(struct bench *bench);
 void bench_snapshots(struct bench *bench);
 void bench_archive(struct bench *bench);
 void bench_ledger(struct bench *bench);
+void bench_timers(struct bench *bench);
+void bench_rollback(struct bench *bench);
 
 #endif

@@ -1,4 +1,4 @@
-/* wfbench: measures the figures (a) to (i) that the engine promises, each beside its raw baseline.
+/* wfbench: measures the figures (a) to (k) that the engine promises, each beside its raw baseline.
  */
 #include "tools/wfbench/bench.h"
 
@@ -27,6 +27,8 @@ static const struct {
     {"g", "snapshots", bench_snapshots, "latency while snapshots run"},
     {"h", "archive", bench_archive, "archiving, beside pigz and zstd"},
     {"i", "ledger", bench_ledger, "transfers between accounts, beside SQLite"},
+    {"j", "timers", bench_timers, "timers set, cancelled, and fired over thirty days"},
+    {"k", "rollback", bench_rollback, "four stages undone, in groups"},
 };
 enum { FIGURE_COUNT = sizeof FIGURES / sizeof FIGURES[0] };
 
