@@ -20,8 +20,14 @@ struct total {
     char number[ACCOUNT_NUMBER_MAX + 1];
 };
 
+/* A transaction that was reversed. */
+struct reversed {
+    uint64_t lsn;
+};
+
 struct check_walk {
-    struct table totals; /* struct total by number */
+    struct table totals;   /* struct total by number */
+    struct table reversed; /* struct reversed by LSN */
     struct codec_arena arena;
     struct wf_account_report *report;
 };
@@ -29,6 +35,11 @@ struct check_walk {
 static struct table_key total_key(const void *entry) {
     const struct total *total = entry;
     return (struct table_key){total->number, total->number_size};
+}
+
+static struct table_key reversed_key(const void *entry) {
+    const struct reversed *reversed = entry;
+    return (struct table_key){&reversed->lsn, sizeof(reversed->lsn)};
 }
 
 static enum wf_status differs(struct wf_error *err, uint64_t lsn, const char *what) {
@@ -102,6 +113,23 @@ static enum wf_status add_postings(struct check_walk *walk, const struct record 
     return WF_OK;
 }
 
+static enum wf_status add_reversal(struct check_walk *walk, const struct record *record,
+                                   const struct event *event, struct wf_error *err) {
+    uint64_t lsn = event->as.transaction_reversed.lsn;
+    if (lsn >= record->lsn || table_find(&walk->reversed, &lsn, sizeof(lsn)) != NULL) {
+        return differs(err, record->lsn,
+                       "it reverses a transaction that is none, or a second time");
+    }
+    struct reversed *reversed = calloc(1, sizeof(*reversed));
+    if (reversed == NULL || !table_reserve(&walk->reversed)) {
+        free(reversed);
+        return error_set(err, WF_NO_MEMORY, "no memory to check accounts");
+    }
+    reversed->lsn = lsn;
+    table_insert(&walk->reversed, reversed);
+    return WF_OK;
+}
+
 /* What the record says that the accounts came to. */
 static enum wf_status compare_touches(struct check_walk *walk, const struct record *record,
                                       struct wf_error *err) {
@@ -135,6 +163,8 @@ static enum wf_status add_record(struct check_walk *walk, const struct record *r
             status = add_account(walk, record, event, err);
         } else if (event->kind == EVENT_OPERATION_POSTED) {
             status = add_postings(walk, record, event, err);
+        } else if (event->kind == EVENT_TRANSACTION_REVERSED) {
+            status = add_reversal(walk, record, event, err);
         }
         if (status != WF_OK) {
             return status;
@@ -296,6 +326,7 @@ enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_repo
     struct check_walk walk = {.report = report != NULL ? report : &unwanted};
     *walk.report = (struct wf_account_report){0};
     table_init(&walk.totals, total_key);
+    table_init(&walk.reversed, reversed_key);
     codec_arena_init(&walk.arena);
     enum wf_status status = wf_sync(engine, err);
     if (status == WF_OK) {
@@ -315,6 +346,11 @@ enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_repo
     for (struct total *total; (total = table_next(&walk.totals, &at)) != NULL;) {
         free(total);
     }
+    at = 0;
+    for (struct reversed *reversed; (reversed = table_next(&walk.reversed, &at)) != NULL;) {
+        free(reversed);
+    }
+    table_deinit(&walk.reversed);
     table_deinit(&walk.totals);
     codec_arena_deinit(&walk.arena);
     return status;

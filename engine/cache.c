@@ -3,6 +3,8 @@
  */
 #include "engine/engine.h"
 
+#include "engine/core/reversal.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -30,6 +32,10 @@ static struct entity *find_in_memory(const struct state *state, enum entity_kind
     case ENTITY_ACCOUNT: {
         struct account *account = state_account(state, name);
         return account == NULL ? NULL : &account->entity;
+    }
+    case ENTITY_REVERSAL: {
+        struct reversal *reversal = table_find(&state->reversals, name.data, name.size);
+        return reversal == NULL ? NULL : &reversal->entity;
     }
     case ENTITY_STORE:
     case ENTITY_DEFINITION:

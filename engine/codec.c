@@ -250,6 +250,10 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.money_bound.stage = message->stage;
         event->as.money_bound.attempt = message->attempt;
         return WF_OK;
+    case EVENT_TRANSACTION_REVERSED:
+        event->as.transaction_reversed.lsn = message->first_lsn;
+        event->as.transaction_reversed.reason = message->text;
+        return WF_OK;
     case EVENT_REFERENCE_SET:
         event->as.reference_set.kind = (enum reference_kind)message->status;
         return fields_from_message(message, &event->as.reference_set.fields,

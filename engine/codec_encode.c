@@ -188,6 +188,10 @@ static bool put_event(struct codec_arena *arena, const struct event *event,
         put_number(out, 2, event->as.money_bound.stage);
         put_number(out, 4, event->as.money_bound.attempt);
         break;
+    case EVENT_TRANSACTION_REVERSED:
+        put_bytes(out, 8, event->as.transaction_reversed.reason);
+        put_number(out, 12, event->as.transaction_reversed.lsn);
+        break;
     case EVENT_REFERENCE_SET:
         put_fields(out, event->as.reference_set.fields, event->as.reference_set.field_count);
         put_number(out, 10, (uint32_t)event->as.reference_set.kind);

@@ -150,6 +150,19 @@ static enum wf_status take_opening(struct command *command, const struct wf_comm
                                        &command->as.account_open.minimum, err);
 }
 
+static enum wf_status take_reversal(struct command *command, const struct wf_command *from,
+                                    struct wf_error *err) {
+    command->as.account_reverse.lsn = from->lsn;
+    if (from->lsn == 0) {
+        return error_set(err, WF_USAGE, "the LSN of the record to be reversed is missing");
+    }
+    enum wf_status status = take_text(from->reason, "the reason", COMMAND_TEXT_MAX, true,
+                                      &command->as.account_reverse.reason, err);
+    return status == WF_OK && command->actor.size == 0
+               ? error_set(err, WF_USAGE, "the actor is missing")
+               : status;
+}
+
 /* Of the kinds that concern accounts and what rules look at. */
 static enum wf_status take_account_members(struct command_in *in, const struct wf_command *from,
                                            struct wf_error *err) {
@@ -157,6 +170,9 @@ static enum wf_status take_account_members(struct command_in *in, const struct w
     if (from->kind == WF_ACCOUNT_TRANSACT) {
         return take_operations(in, from, &command->as.account_transact.operations,
                                &command->as.account_transact.count, err);
+    }
+    if (from->kind == WF_ACCOUNT_REVERSE) {
+        return take_reversal(command, from, err);
     }
     enum wf_status status =
         take_text(from->id, "the number or name", COMMAND_ID_MAX, true, &command->subject, err);
@@ -269,6 +285,7 @@ static enum wf_status take_members(struct command_in *in, const struct wf_comman
     case WF_ACCOUNT_FREEZE:
     case WF_ACCOUNT_UNFREEZE:
     case WF_ACCOUNT_CLOSE:
+    case WF_ACCOUNT_REVERSE:
     case WF_RATE_SET:
     case WF_INSTRUMENT_SET:
     case WF_CALENDAR_SET:
@@ -390,6 +407,9 @@ static void write_account_members(struct bytes_buffer *body, const struct wf_com
         write_text(body, from->amount);
         write_text(body, from->minimum);
     }
+    if (from->kind == WF_ACCOUNT_REVERSE) {
+        bytes_write_varint(body, from->lsn);
+    }
     for (size_t i = 0; i < from->operation_count; i++) {
         write_operation(body, &from->operations[i]);
     }
@@ -409,6 +429,11 @@ static struct wf_command without_ignored(const struct wf_command *from) {
     if (from->kind == WF_ACCOUNT_TRANSACT) {
         body.operations = from->operations;
         body.operation_count = from->operation_count;
+        return body;
+    }
+    if (from->kind == WF_ACCOUNT_REVERSE) {
+        body.lsn = from->lsn;
+        body.reason = from->reason;
         return body;
     }
     body.id = from->id;
@@ -509,6 +534,7 @@ enum wf_status command_in_make(struct command_in *in, const struct wf_command *f
     in->fields = in->inline_fields;
     in->operations = in->inline_operations;
     in->rules = in->inline_rules;
+    in->money = NULL;
     in->command.kind = (enum command_kind)from->kind;
     enum wf_status status =
         take_text(from->key, "the key", COMMAND_ID_MAX, false, &in->command.key, err);
@@ -533,6 +559,8 @@ void command_in_deinit(struct command_in *in) {
         definition_destroy(in->command.as.definition_add.definition);
         in->command.as.definition_add.definition = NULL;
     }
+    free(in->money);
+    in->money = NULL;
     if (in->fields != in->inline_fields) {
         free(in->fields);
         in->fields = in->inline_fields;

@@ -21,6 +21,9 @@ struct command_in {
     struct bytes_view inline_rules[COMMAND_IN_RULES_INLINE];
     struct operation *operations; /* likewise */
     struct bytes_view *rules;     /* of all operations, likewise */
+    /* Of a record that is to be reversed; reverse.c fills them. */
+    struct stage_money *money;
+    char subject[COMMAND_ID_MAX];
 };
 
 /* WF_USAGE: a string is missing, empty or too long, a kind unknown, YAML wrong. WF_NO_MEMORY. On

@@ -334,7 +334,10 @@ enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *com
     if (status != WF_OK) {
         return status;
     }
-    status = engine_enqueue(engine, &in.command, NULL, pending, err);
+    status = engine_read_reversed(engine, &in, err);
+    if (status == WF_OK) {
+        status = engine_enqueue(engine, &in.command, NULL, pending, err);
+    }
     command_in_deinit(&in);
     return status;
 }
@@ -392,8 +395,11 @@ enum wf_status wf_dry_run(struct wf_engine *engine, const struct wf_command *com
         return status;
     }
     in.command.key = (struct bytes_view){NULL, 0};
+    status = engine_read_reversed(engine, &in, err);
     pthread_mutex_lock(&engine->mutex);
-    status = engine_ensure_state(engine, err);
+    if (status == WF_OK) {
+        status = engine_ensure_state(engine, err);
+    }
     if (status == WF_OK) {
         in.command.now_ms = engine_now_ms(engine);
         status = load_for_command(engine, &in.command, err);

@@ -379,6 +379,14 @@ enum wf_status engine_copy_account(const struct account *account, int64_t now_ms
 /* Start a thread that no signal for the process is handled on. */
 bool engine_start_thread(pthread_t *thread, void *(*run)(void *ctx), void *ctx);
 
+/* --- reverse.c; the mutex is not held --- */
+
+struct command_in;
+/* Of account.reverse: what the record that it names moved. Nothing for other commands.
+ * WF_NOT_FOUND: no such record. */
+enum wf_status engine_read_reversed(struct wf_engine *engine, struct command_in *in,
+                                    struct wf_error *err);
+
 /* --- small things that several files need --- */
 
 struct bytes_view engine_view(const char *text); /* of a C string; NULL: empty */

@@ -205,6 +205,13 @@ static void set_ledger_members(struct codec_arena *arena, const struct record *r
         const struct field more[] = {{text_view("type"), event->as.account_opened.type},
                                      {text_view("currency"), event->as.account_opened.currency}};
         set_account(arena, record, event->as.account_opened.account, more, 2, out, failed);
+    } else if (event->kind == EVENT_TRANSACTION_REVERSED) {
+        char lsn[24];
+        (void)snprintf(lsn, sizeof(lsn), "%llu",
+                       (unsigned long long)event->as.transaction_reversed.lsn);
+        const struct field of[] = {{text_view("record"), text_view(lsn)}};
+        set_data(arena, of, 1, out, failed);
+        out->reason = copy_text(arena, event->as.transaction_reversed.reason, failed);
     } else if (event->kind == EVENT_REFERENCE_SET) {
         set_data(arena, event->as.reference_set.fields, event->as.reference_set.field_count, out,
                  failed);
@@ -334,6 +341,7 @@ static void set_members(struct codec_arena *arena, const struct record *record,
     case EVENT_ACCOUNT_STATUS_SET:
     case EVENT_HOLD_PLACED:
     case EVENT_HOLD_ENDED:
+    case EVENT_TRANSACTION_REVERSED:
     case EVENT_REFERENCE_SET:
         set_ledger_members(arena, record, event, out, failed);
         return;

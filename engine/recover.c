@@ -2,6 +2,8 @@
  * commands and never decide(), so that a changed rule does not change the past. */
 #include "engine/engine.h"
 
+#include "engine/core/reversal.h"
+
 #include "engine/core/stage_money.h"
 #include "engine/origin.h"
 #include "engine/replay.h"
@@ -53,6 +55,20 @@ static bool undoes_stages(const struct command *command) {
            (command->kind == COMMAND_WORKFLOW_CANCEL && command->as.workflow_cancel.rollback);
 }
 
+/* The accounts that it would go back to. */
+static enum wf_status load_for_money(struct wf_engine *engine, const struct stage_money *money,
+                                     struct wf_error *err) {
+    struct stage_money_entry entry;
+    enum wf_status status = WF_OK;
+    size_t at = 0;
+    while (status == WF_OK && stage_money_next(money, &at, &entry)) {
+        if (entry.kind != ENTITY_INTERNAL_ACCOUNT) {
+            status = load_account(engine, entry.account, err);
+        }
+    }
+    return status;
+}
+
 /* The accounts that what the workflow's stages moved would go back to. */
 static enum wf_status load_for_undoing(struct wf_engine *engine, struct bytes_view id,
                                        struct wf_error *err) {
@@ -62,15 +78,20 @@ static enum wf_status load_for_undoing(struct wf_engine *engine, struct bytes_vi
         return WF_OK;
     }
     for (const struct stage_money *money = workflow->money; money != NULL; money = money->next) {
-        struct stage_money_entry entry;
-        size_t at = 0;
-        while (status == WF_OK && stage_money_next(money, &at, &entry)) {
-            if (entry.kind != ENTITY_INTERNAL_ACCOUNT) {
-                status = load_account(engine, entry.account, err);
-            }
+        if (status == WF_OK) {
+            status = load_for_money(engine, money, err);
         }
     }
     return status;
+}
+
+static enum wf_status load_for_reversal(struct wf_engine *engine, const struct command *command,
+                                        struct wf_error *err) {
+    uint8_t key[8];
+    struct bytes_view of = reversal_key(command->as.account_reverse.lsn, key);
+    enum wf_status status = cache_load(engine, ENTITY_REVERSAL, of, err);
+    return status == WF_OK ? load_for_money(engine, command->as.account_reverse.money, err)
+                           : status;
 }
 
 enum wf_status engine_load_for_command(struct wf_engine *engine, const struct command *command,
@@ -89,6 +110,8 @@ enum wf_status engine_load_for_command(struct wf_engine *engine, const struct co
                                      command->as.workflow_submit.operation_count, err);
     } else if (status == WF_OK && undoes_stages(command)) {
         status = load_for_undoing(engine, command->subject, err);
+    } else if (status == WF_OK && command->kind == COMMAND_ACCOUNT_REVERSE) {
+        status = load_for_reversal(engine, command, err);
     }
     return status != WF_OK || command->key.size == 0
                ? status

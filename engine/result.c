@@ -135,6 +135,9 @@ void result_from_events(const struct state *state, const struct workflow *workfl
         case EVENT_HOLD_ENDED:
             end = record->command == COMMAND_ACCOUNT_TRANSACT ? "posted" : end;
             break;
+        case EVENT_TRANSACTION_REVERSED:
+            end = "reversed";
+            break;
         case EVENT_REVIEW_REQUESTED:
             end = "awaiting_review";
             if (definition != NULL && event->as.review.stage < definition->stage_count) {

@@ -1,6 +1,8 @@
 /* Replay and compare: the state rebuilt from the first record against the state that is kept. */
 #include "engine/engine.h"
 
+#include "engine/core/reversal.h"
+
 #include "engine/core/reference.h"
 #include "engine/origin.h"
 
@@ -55,11 +57,24 @@ static void describe(const struct entity *entity, char text[DESCRIPTION_MAX]) {
                        account->lsn);
         return;
     }
+    case ENTITY_REVERSAL:
+        (void)snprintf(text, DESCRIPTION_MAX, "reversed by LSN %" PRIu64,
+                       ((const struct reversal *)entity)->lsn);
+        return;
     case ENTITY_REFERENCE:
         (void)snprintf(text, DESCRIPTION_MAX, "set at LSN %" PRIu64,
                        ((const struct reference *)entity)->lsn);
         return;
     }
+}
+
+static uint64_t reversed_lsn(const struct entity *entity) {
+    const struct reversal *reversal = (const struct reversal *)entity;
+    uint64_t lsn = 0;
+    for (size_t i = 0; i < sizeof(reversal->of); i++) {
+        lsn = lsn << 8 | reversal->of[i];
+    }
+    return lsn;
 }
 
 static void name_entity(const struct entity *entity, char text[DESCRIPTION_MAX]) {
@@ -85,6 +100,9 @@ static void name_entity(const struct entity *entity, char text[DESCRIPTION_MAX])
     case ENTITY_INTERNAL_ACCOUNT:
         (void)snprintf(text, DESCRIPTION_MAX, "account \"%s\"",
                        ((const struct account *)entity)->number);
+        return;
+    case ENTITY_REVERSAL:
+        (void)snprintf(text, DESCRIPTION_MAX, "reversal of LSN %" PRIu64, reversed_lsn(entity));
         return;
     case ENTITY_REFERENCE: {
         const struct reference *reference = (const struct reference *)entity;
@@ -132,6 +150,13 @@ static enum wf_status find_kept(struct wf_engine *engine, const struct entity *r
             status = cache_load(engine, ENTITY_ACCOUNT, number, err);
         }
         *kept = (struct entity *)state_account(&engine->state, number);
+        return status;
+    }
+    case ENTITY_REVERSAL: {
+        const struct reversal *reversal = (const struct reversal *)rebuilt;
+        struct bytes_view of = {reversal->of, sizeof(reversal->of)};
+        status = cache_load(engine, ENTITY_REVERSAL, of, err);
+        *kept = (struct entity *)state_reversal(&engine->state, reversed_lsn(rebuilt));
         return status;
     }
     case ENTITY_REFERENCE: {
@@ -274,7 +299,7 @@ static enum wf_status check_value(void *ctx, struct bytes_view key, struct bytes
     }
     status = check_digest(walk, entity, key, value.data, err);
     if (entity->kind == ENTITY_WORKFLOW || entity->kind == ENTITY_KEY ||
-        entity->kind == ENTITY_ACCOUNT) {
+        entity->kind == ENTITY_ACCOUNT || entity->kind == ENTITY_REVERSAL) {
         state_evict(&walk->state, entity);
     }
     return status;

@@ -159,10 +159,15 @@ enum wf_command_kind {
     WF_ACCOUNT_FREEZE = 32,   /* id, reason: nothing comes in or goes out */
     WF_ACCOUNT_UNFREEZE = 33, /* id, reason */
     WF_ACCOUNT_CLOSE = 34,    /* id, reason; the account must be empty */
-    WF_RATE_SET = 36,         /* id: "USD_to_EUR"; fields: rate, source, time, max_age, band */
-    WF_INSTRUMENT_SET = 37,   /* id; fields: currency, calendar, status */
-    WF_CALENDAR_SET = 38,     /* id; fields: open, close, days, holidays; all in UTC */
-    WF_FEE_RULE_SET = 39,     /* id; fields: currency, minimum, maximum */
+    /* lsn, reason, actor: new postings, the opposite of what the WF_ACCOUNT_TRANSACT of that record
+     * put on each account; what is left of its holds is voided. Once: a second time is refused, and
+     * names the record of the first. All or nothing, like the money of a stage (UNDOING MONEY). A
+     * reversal cannot be reversed, nor the money of a stage: that goes back with the stage. */
+    WF_ACCOUNT_REVERSE = 35,
+    WF_RATE_SET = 36,       /* id: "USD_to_EUR"; fields: rate, source, time, max_age, band */
+    WF_INSTRUMENT_SET = 37, /* id; fields: currency, calendar, status */
+    WF_CALENDAR_SET = 38,   /* id; fields: open, close, days, holidays; all in UTC */
+    WF_FEE_RULE_SET = 39,   /* id; fields: currency, minimum, maximum */
 };
 
 struct wf_field {
@@ -236,6 +241,7 @@ struct wf_command {
     const char *worker;  /* tasks: who claimed it */
     uint32_t tries;      /* tasks: which attempt of the handler this answers */
     bool compensate;     /* tasks: of the stage's compensation, not of its handler */
+    uint64_t lsn;        /* WF_ACCOUNT_REVERSE: of the transaction's record */
 };
 
 /* An account after a command. */

@@ -66,6 +66,7 @@ static enum wf_status reserve_event(struct state *state, const struct record *re
     case EVENT_HOLD_PLACED:
     case EVENT_HOLD_ENDED:
     case EVENT_REFERENCE_SET:
+    case EVENT_TRANSACTION_REVERSED:
         return ledger_reserve(state, record, event, err);
     case EVENT_ARCHIVE_DROPPED:
         return retention_reserve(state, record, event, err);
@@ -102,6 +103,7 @@ static void find_subject(struct state *state, const struct record *record) {
     case COMMAND_ACCOUNT_FREEZE:
     case COMMAND_ACCOUNT_UNFREEZE:
     case COMMAND_ACCOUNT_CLOSE:
+    case COMMAND_ACCOUNT_REVERSE:
     case COMMAND_RATE_SET:
     case COMMAND_INSTRUMENT_SET:
     case COMMAND_CALENDAR_SET:
@@ -214,6 +216,7 @@ static void apply_event(struct state *state, const struct record *record, struct
     case EVENT_HOLD_PLACED:
     case EVENT_HOLD_ENDED:
     case EVENT_REFERENCE_SET:
+    case EVENT_TRANSACTION_REVERSED:
         ledger_apply(state, record, event);
         return;
     case EVENT_ARCHIVE_DROPPED:

@@ -44,6 +44,7 @@ enum command_kind {
     COMMAND_ACCOUNT_FREEZE = 32,
     COMMAND_ACCOUNT_UNFREEZE = 33,
     COMMAND_ACCOUNT_CLOSE = 34,
+    COMMAND_ACCOUNT_REVERSE = 35,
     COMMAND_RATE_SET = 36,
     COMMAND_INSTRUMENT_SET = 37,
     COMMAND_CALENDAR_SET = 38,
@@ -82,6 +83,8 @@ struct dropped_segment {
     uint64_t first_lsn, last_lsn;
     struct bytes_view root; /* Merkle root of its records, 32 bytes */
 };
+
+struct stage_money;
 
 struct command {
     enum command_kind kind;
@@ -153,6 +156,14 @@ struct command {
             size_t count;
             const struct transaction_terms *terms; /* of a session; isolation.h; NULL: none */
         } account_transact;
+        struct {
+            uint64_t lsn;              /* of the record to be reversed */
+            enum command_kind of;      /* what it was; read by the shell, like the rest */
+            struct bytes_view subject; /* likewise */
+            bool refused;
+            const struct stage_money *money; /* what it moved */
+            struct bytes_view reason;
+        } account_reverse;
         struct {
             struct bytes_view reason;
         } account_status; /* freeze, unfreeze, close */

@@ -106,6 +106,7 @@ static bool check_subject(const struct command *command, struct decision *decisi
     case COMMAND_FEE_RULE_SET:
         return check_text(command->subject, "a name", decision);
     case COMMAND_ACCOUNT_TRANSACT:
+    case COMMAND_ACCOUNT_REVERSE:
     case COMMAND_DEFINITION_ADD:
     case COMMAND_STORE_CREATE:
     case COMMAND_CLOCK_ADVANCE:
@@ -188,6 +189,9 @@ static void dispatch(const struct state *state, const struct command *command,
         return;
     case COMMAND_ACCOUNT_TRANSACT:
         ledger_decide_transact(state, command, decision);
+        return;
+    case COMMAND_ACCOUNT_REVERSE:
+        ledger_decide_reverse(state, command, decision);
         return;
     case COMMAND_ACCOUNT_FREEZE:
     case COMMAND_ACCOUNT_UNFREEZE:

@@ -30,7 +30,7 @@ struct decision {
     bool repeated; /* the idempotency key was used before with the same body: `first` is where the
                       first outcome stands, no events */
     struct record_link first;
-    const struct state *state; /* that it is decided on */
+    const struct state *state;       /* that it is decided on */
     const struct workflow *workflow; /* that the command is about, as it was before it; NULL: it is
                                         about none, or none is there */
     struct event events[RECORD_EVENTS_MAX];

@@ -21,6 +21,7 @@
  *               opened LSN, LSN, opened ms zigzag, changed ms zigzag, holds: count, each amount,
  *               expires ms zigzag, LSN, name string, to string
  *               | history LSN, offset
+ *   reversal    LSN of the record that reverses; the key is the LSN of the one reversed, 8 bytes
  *   reference   LSN, set ms zigzag, fields: count u8, each name string, value string
  *
  * What stands behind the bar does not count for the state hash: it says where in the log, not what.
@@ -29,6 +30,7 @@
 #include "engine/core/ledger.h"
 #include "engine/core/proposal.h"
 #include "engine/core/reference.h"
+#include "engine/core/reversal.h"
 #include "engine/core/stage_money.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/task.h"
@@ -483,6 +485,10 @@ void entity_encode(const struct entity *entity, struct bytes_buffer *value, size
         ledger_encode_reference((const struct reference *)entity, value);
         end = value->size;
         break;
+    case ENTITY_REVERSAL:
+        reversal_encode((const struct reversal *)entity, value);
+        end = value->size;
+        break;
     }
     if (hashed != NULL)
         *hashed = end - begin;
@@ -510,6 +516,9 @@ void entity_encode_key(const struct entity *entity, struct bytes_buffer *key) {
     } else if (entity->kind == ENTITY_REFERENCE) {
         const struct reference *reference = (const struct reference *)entity;
         name = (struct bytes_view){(const uint8_t *)reference->key, reference->key_size};
+    } else if (entity->kind == ENTITY_REVERSAL) {
+        const struct reversal *reversal = (const struct reversal *)entity;
+        name = (struct bytes_view){reversal->of, sizeof reversal->of};
     }
     entity_key(entity->kind, name, key);
 }
@@ -537,6 +546,8 @@ enum wf_status entity_decode(struct state *state, struct bytes_view key, struct 
         return ledger_load_account(state, (enum entity_kind)kind, rest, &reader, out, err);
     case ENTITY_REFERENCE:
         return ledger_load_reference(state, rest, &reader, out, err);
+    case ENTITY_REVERSAL:
+        return reversal_load(state, rest, &reader, out, err);
     }
     return error_set(err, WF_DAMAGE, "an entity's key names no kind: %u", kind);
 }

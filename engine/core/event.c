@@ -82,6 +82,8 @@ const char *event_kind_name(enum event_kind kind) {
         return "hold_ended";
     case EVENT_MONEY_BOUND:
         return "money_bound";
+    case EVENT_TRANSACTION_REVERSED:
+        return "transaction_reversed";
     case EVENT_REFERENCE_SET:
         return "reference_set";
     case EVENT_ARCHIVE_DROPPED:

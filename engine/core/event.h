@@ -22,6 +22,7 @@ enum entity_kind {
     ENTITY_ACCOUNT = 10,
     ENTITY_INTERNAL_ACCOUNT = 11, /* the bank's own: always in memory */
     ENTITY_REFERENCE = 12,        /* a rate, an instrument, a calendar, a fee rule: likewise */
+    ENTITY_REVERSAL = 13,         /* that a transaction was reversed */
 };
 
 /* Values are on disk: never renumber, append only. */
@@ -66,9 +67,10 @@ enum event_kind {
     EVENT_HOLD_PLACED = 43,
     EVENT_HOLD_ENDED = 44,
     EVENT_REFERENCE_SET = 45,
-    EVENT_MONEY_BOUND = 46,     /* the record's operations belong to a stage: undone together */
-    EVENT_ARCHIVE_DROPPED = 70, /* records are gone: which, why, and what stands for them */
-    EVENT_SEGMENT_DROPPED = 71, /* one of the segments that they stood in */
+    EVENT_MONEY_BOUND = 46, /* the record's operations belong to a stage: undone together */
+    EVENT_TRANSACTION_REVERSED = 47, /* by the postings before it */
+    EVENT_ARCHIVE_DROPPED = 70,      /* records are gone: which, why, and what stands for them */
+    EVENT_SEGMENT_DROPPED = 71,      /* one of the segments that they stood in */
 };
 
 /* "stage_activated" and the like; NULL for an unknown value. */
@@ -195,6 +197,10 @@ struct event {
             uint32_t stage;
             uint32_t attempt;
         } money_bound;
+        struct {
+            uint64_t lsn; /* of the transaction's record */
+            struct bytes_view reason;
+        } transaction_reversed;
         struct {
             enum reference_kind kind; /* the record's subject is the name */
             const struct field *fields;

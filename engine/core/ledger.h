@@ -31,6 +31,8 @@ void ledger_decide_transact(const struct state *state, const struct command *com
  * `decision` says so. */
 bool ledger_decide_operations(const struct state *state, const struct operation *operations,
                               size_t count, struct decision *decision);
+void ledger_decide_reverse(const struct state *state, const struct command *command,
+                           struct decision *decision);
 void ledger_decide_status(const struct state *state, const struct command *command,
                           struct decision *decision);
 

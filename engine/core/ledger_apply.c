@@ -5,6 +5,7 @@
 
 #include "engine/core/decision.h"
 #include "engine/core/reference.h"
+#include "engine/core/reversal.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/text.h"
 
@@ -202,6 +203,8 @@ enum wf_status ledger_reserve(struct state *state, const struct record *record,
         return reserve_hold_end(state, record, event, err);
     case EVENT_REFERENCE_SET:
         return reference_reserve(state, record, event, err);
+    case EVENT_TRANSACTION_REVERSED:
+        return reversal_reserve(state, record, event, err);
     }
     return WF_OK;
 }
@@ -305,6 +308,9 @@ void ledger_apply(struct state *state, const struct record *record, const struct
         return;
     case EVENT_REFERENCE_SET:
         reference_apply(state, record);
+        return;
+    case EVENT_TRANSACTION_REVERSED:
+        reversal_apply(state, record);
         return;
     case EVENT_ACCOUNT_OPENED: /* ledger_apply_begin() did it */
         return;

@@ -5,8 +5,12 @@
 #include "engine/core/ledger.h"
 
 #include "engine/core/decision.h"
+#include "engine/core/reversal.h"
 #include "engine/core/stage_money.h"
 #include "engine/core/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 enum { CURRENCIES_MAX = 256, EVENTS_FOR_REST = 1024 }; /* of a record, beside what goes back */
 
@@ -101,4 +105,56 @@ bool ledger_reverse(struct ledger_work *work, const struct stage_money *money, c
             return false;
     }
     return true;
+}
+
+/* --- a transaction on its own --- */
+
+/* Whatever is refused stands in the history of the accounts. */
+static bool see_accounts(struct ledger_work *work, const struct stage_money *money) {
+    struct stage_money_entry entry;
+    for (size_t at = 0; stage_money_next(money, &at, &entry);)
+        if (ledger_any_line(work, entry.account) == LEDGER_NONE)
+            return false;
+    return true;
+}
+
+/* Only account.transact moves money that can be reversed on its own, and once. */
+static bool check_reversible(struct ledger_work *work, const struct command *command) {
+    const struct reversal *reversal = state_reversal(work->state, command->as.account_reverse.lsn);
+    enum command_kind of = command->as.account_reverse.of;
+    if (command->as.account_reverse.refused)
+        return ledger_refuse(work, "it was refused, and moved nothing");
+    if (of == COMMAND_WORKFLOW_SUBMIT)
+        return ledger_refuse(work,
+                             "it completed a stage of workflow %.*s, and its money goes back when "
+                             "the stage is undone",
+                             TEXT_ARGS(command->as.account_reverse.subject));
+    if (of == COMMAND_ACCOUNT_REVERSE)
+        return ledger_refuse(work, "it is a reversal itself: what it took back can be given again "
+                                   "by another transaction");
+    if (of != COMMAND_ACCOUNT_TRANSACT)
+        return ledger_refuse(work, "it is no transaction, but %s", command_kind_name(of));
+    if (reversal != NULL)
+        return ledger_refuse(work, "it was reversed already, in record %" PRIu64, reversal->lsn);
+    return command->as.account_reverse.money->size > 0 ||
+           ledger_refuse(work, "it moved nothing on any account altogether");
+}
+
+void ledger_decide_reverse(const struct state *state, const struct command *command,
+                           struct decision *decision) {
+    const struct stage_money *money = command->as.account_reverse.money;
+    struct ledger_work work;
+    ledger_begin(&work, state, decision);
+    char *lsn = decision->reversed[0];
+    (void)snprintf(lsn, sizeof decision->reversed[0], "%" PRIu64, command->as.account_reverse.lsn);
+    (void)snprintf(work.what, sizeof work.what, "record %s cannot be reversed: ", lsn);
+    if (!see_accounts(&work, money) || !check_reversible(&work, command) ||
+        !ledger_reverse(&work, money, lsn)) {
+        ledger_drop_new(decision);
+        return;
+    }
+    struct event *event = decision_add(decision, EVENT_TRANSACTION_REVERSED);
+    event->as.transaction_reversed.lsn = command->as.account_reverse.lsn;
+    event->as.transaction_reversed.reason = command->as.account_reverse.reason;
+    ledger_finish(&work);
 }

@@ -4,6 +4,7 @@
 
 #include "engine/core/account.h"
 #include "engine/core/reference.h"
+#include "engine/core/reversal.h"
 #include "engine/core/state_inner.h"
 #include "engine/core/workflow.h"
 
@@ -99,6 +100,11 @@ static struct table_key reference_key(const void *entry) {
     return (struct table_key){reference->key, reference->key_size};
 }
 
+static struct table_key reversal_of(const void *entry) {
+    const struct reversal *reversal = entry;
+    return (struct table_key){reversal->of, sizeof reversal->of};
+}
+
 enum wf_status state_init(struct state *state, struct wf_error *err) {
     *state = (struct state){.generation = 1, .tasks = {.tasks = true}};
     table_init(&state->workflows, workflow_key);
@@ -108,6 +114,7 @@ enum wf_status state_init(struct state *state, struct wf_error *err) {
     table_init(&state->key_order, key_sequence);
     table_init(&state->accounts, account_key);
     table_init(&state->references, reference_key);
+    table_init(&state->reversals, reversal_of);
     state->store.entity.kind = ENTITY_STORE;
     state->store.entity.bytes = sizeof state->store;
     state->store.key_first = state->store.key_next = 1;
@@ -115,7 +122,7 @@ enum wf_status state_init(struct state *state, struct wf_error *err) {
     if (!table_reserve(&state->workflows) || !table_reserve(&state->definitions) ||
         !table_reserve(&state->newest) || !table_reserve(&state->keys) ||
         !table_reserve(&state->key_order) || !table_reserve(&state->accounts) ||
-        !table_reserve(&state->references)) {
+        !table_reserve(&state->references) || !table_reserve(&state->reversals)) {
         state_deinit(state);
         return error_set(err, WF_NO_MEMORY, "no memory for an empty state");
     }
@@ -126,7 +133,7 @@ static bool is_any_left(const struct state_reserved *reserved) {
     return reserved->new_workflow != NULL || reserved->new_definition != NULL ||
            reserved->new_key != NULL || reserved->reason != NULL || reserved->request != NULL ||
            reserved->reopen != NULL || reserved->verdict != NULL || reserved->tasks != NULL ||
-           reserved->money != NULL || reserved->account_count > 0 ||
+           reserved->money != NULL || reserved->reversal != NULL || reserved->account_count > 0 ||
            reserved->new_reference != NULL;
 }
 
@@ -140,6 +147,7 @@ static void free_reserved(struct state_reserved *reserved) {
     free(reserved->reopen);
     free(reserved->verdict);
     free(reserved->money);
+    free(reserved->reversal);
     while (reserved->tasks != NULL) {
         struct task *task = reserved->tasks;
         reserved->tasks = task->next;
@@ -183,6 +191,10 @@ void state_deinit(struct state *state) {
     free(state->reserved.balances);
     table_deinit(&state->accounts);
     table_deinit(&state->references);
+    at = 0;
+    for (struct reversal *r; (r = table_next(&state->reversals, &at)) != NULL;)
+        free(r);
+    table_deinit(&state->reversals);
     table_deinit(&state->workflows);
     table_deinit(&state->definitions);
     table_deinit(&state->newest);

@@ -239,6 +239,7 @@ struct state_reserved {
     struct verdict *verdict;
     struct task *tasks;        /* in the order of their events */
     struct stage_money *money; /* of the stage that the record completes */
+    struct reversal *reversal; /* allocated, in no table yet */
 };
 
 struct state {
@@ -250,6 +251,7 @@ struct state {
     struct table key_order;   /* the same entries by sequence (the 8 bytes of it) */
     struct table accounts;    /* struct account by number; see account.h */
     struct table references;  /* struct reference by "kind/name"; see reference.h */
+    struct table reversals;   /* struct reversal by LSN; see reversal.h */
     /* The definitions by number - 1; NULL where not loaded yet. */
     struct definition_entity **numbered;
     size_t numbered_count, numbered_capacity;

@@ -4,6 +4,7 @@
  *     generation == state->generation   changed
  *     any other                         frozen: the generation before
  */
+#include "engine/core/reversal.h"
 #include "engine/core/state.h"
 
 #include "engine/core/account.h"
@@ -121,6 +122,12 @@ void state_evict(struct state *state, struct entity *entity) {
         struct account *account = (struct account *)entity;
         table_remove(&state->accounts, account->number, account->number_size);
         account_destroy(account);
+        return;
+    }
+    if (entity->kind == ENTITY_REVERSAL) {
+        struct reversal *reversal = (struct reversal *)entity;
+        table_remove(&state->reversals, reversal->of, sizeof reversal->of);
+        free(reversal);
         return;
     }
     struct idempotency_key *key = (struct idempotency_key *)entity;

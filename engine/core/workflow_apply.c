@@ -187,6 +187,7 @@ static enum wf_status reserve_change(struct state *state, const struct record *r
     case EVENT_HOLD_PLACED:
     case EVENT_HOLD_ENDED:
     case EVENT_REFERENCE_SET:
+    case EVENT_TRANSACTION_REVERSED:
     case EVENT_ARCHIVE_DROPPED:
     case EVENT_SEGMENT_DROPPED:
     case EVENT_COMMAND_REFUSED:
@@ -370,6 +371,7 @@ void workflow_apply(struct state *state, const struct record *record, const stru
     case EVENT_HOLD_PLACED:
     case EVENT_HOLD_ENDED:
     case EVENT_REFERENCE_SET:
+    case EVENT_TRANSACTION_REVERSED:
     case EVENT_ARCHIVE_DROPPED:
     case EVENT_SEGMENT_DROPPED:
     case EVENT_COMMAND_REFUSED:

@@ -219,6 +219,28 @@ static void test_workflow_submit_takes_operations_from_a_file(void **state) {
     assert_contains(history, "money of credit_check bound");
 }
 
+static void test_account_reverse_posts_the_opposite_once(void **state) {
+    struct fixture *fixture = *state;
+    make_bank(fixture);
+    json_t *answers = exec_lines(fixture, 0, "{\"cmd\":\"account.transact\"," OPS "}\n");
+    char lsn[24];
+    snprintf(lsn, sizeof lsn, "%lld", (long long)json_integer_value(at(answers, "0.lsn")));
+    SAY(fixture, 2, "account", "reverse", "none", "--reason", "r", "--actor", "eve");
+    SAY(fixture, 2, "account", "reverse", lsn, "--reason", "r");
+    assert_contains(
+        SAY(fixture, 0, "account", "reverse", lsn, "--reason", "entered twice", "--actor", "eve"),
+        "ACC001  5000.00 USD");
+    ASK(fixture, 1, "account", "reverse", lsn, "--reason", "r", "--actor", "eve");
+    ASK(fixture, 3, "account", "reverse", "4711", "--reason", "r", "--actor", "eve");
+    assert_contains(SAY(fixture, 0, "account", "history", "ACC001"), ": entered twice");
+    char line[200];
+    snprintf(line, sizeof line,
+             "{\"cmd\":\"account.reverse\",\"lsn\":%s,\"reason\":\"r\",\"actor\":\"eve\"}\n", lsn);
+    answers = exec_lines(fixture, 0, line);
+    assert_contains(text_at(answers, "0.error.message"), "it was reversed already, in record");
+    ASK(fixture, 0, "account", "check");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -229,6 +251,7 @@ int main(void) {
         TEST(test_reference_data_is_set_and_listed),
         TEST(test_exec_submission_carries_a_transaction),
         TEST(test_workflow_submit_takes_operations_from_a_file),
+        TEST(test_account_reverse_posts_the_opposite_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,6 +117,7 @@ static enum wf_status predict(struct loan *loan, enum wf_command_kind kind, int 
     case WF_ACCOUNT_FREEZE:
     case WF_ACCOUNT_UNFREEZE:
     case WF_ACCOUNT_CLOSE:
+    case WF_ACCOUNT_REVERSE:
     case WF_RATE_SET:
     case WF_INSTRUMENT_SET:
     case WF_CALENDAR_SET:

@@ -107,6 +107,7 @@ void command_text_init(struct command_text *text, const struct store_command *co
     case WF_ACCOUNT_FREEZE:
     case WF_ACCOUNT_UNFREEZE:
     case WF_ACCOUNT_CLOSE:
+    case WF_ACCOUNT_REVERSE:
     case WF_RATE_SET:
     case WF_INSTRUMENT_SET:
     case WF_CALENDAR_SET:

@@ -69,7 +69,7 @@ static const struct record_touch touches[] = {
 };
 
 static bool is_of_ledger(enum event_kind kind) {
-    return kind >= EVENT_ACCOUNT_OPENED && kind <= EVENT_MONEY_BOUND;
+    return kind >= EVENT_ACCOUNT_OPENED && kind <= EVENT_TRANSACTION_REVERSED;
 }
 
 static struct event event_of(enum event_kind kind, struct definition *definition) {
@@ -215,6 +215,10 @@ static struct event event_of(enum event_kind kind, struct definition *definition
     case EVENT_MONEY_BOUND:
         event.as.money_bound.stage = 3;
         event.as.money_bound.attempt = 2;
+        break;
+    case EVENT_TRANSACTION_REVERSED:
+        event.as.transaction_reversed.lsn = 41;
+        event.as.transaction_reversed.reason = view("entered twice");
         break;
     case EVENT_REFERENCE_SET:
         event.as.reference_set.kind = REFERENCE_CALENDAR;
@@ -436,6 +440,10 @@ static void assert_event(const struct event *a, const struct event *b) {
     case EVENT_MONEY_BOUND:
         assert_int_equal(a->as.money_bound.stage, b->as.money_bound.stage);
         assert_int_equal(a->as.money_bound.attempt, b->as.money_bound.attempt);
+        return;
+    case EVENT_TRANSACTION_REVERSED:
+        assert_int_equal(a->as.transaction_reversed.lsn, b->as.transaction_reversed.lsn);
+        assert_view(a->as.transaction_reversed.reason, b->as.transaction_reversed.reason);
         return;
     case EVENT_REFERENCE_SET:
         assert_int_equal(a->as.reference_set.kind, b->as.reference_set.kind);

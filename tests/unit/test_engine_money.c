@@ -255,6 +255,115 @@ static void test_money_is_in_the_history(void **state) {
     assert_non_null(strstr(words.text, expected));
 }
 
+/* --- a transaction on its own --- */
+
+static enum wf_status spend(struct engine_fixture *f, const char *amount,
+                            struct wf_result *result) {
+    const struct wf_operation operations[] = {
+        {.type = "fee_deduction", .from = "ACC001", .amount = amount, .currency = "USD"},
+        {.type = "hold",
+         .from = "ACC001",
+         .to = "ACC002",
+         .amount = "1.00",
+         .currency = "USD",
+         .hold = "h"}};
+    const struct wf_command command = {
+        .kind = WF_ACCOUNT_TRANSACT, .operations = operations, .operation_count = 2};
+    return wf_execute(f->engine, &command, result, &f->err);
+}
+
+static enum wf_status reverse(struct engine_fixture *f, uint64_t lsn, const char *key,
+                              struct wf_result *result) {
+    const struct wf_command command = {.kind = WF_ACCOUNT_REVERSE,
+                                       .lsn = lsn,
+                                       .reason = "entered twice",
+                                       .actor = "eve",
+                                       .key = key};
+    return wf_execute(f->engine, &command, result, &f->err);
+}
+
+static void says(const struct engine_fixture *f, const char *words) {
+    if (strstr(f->err.text, words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", f->err.text, words);
+}
+
+static void test_reversal_posts_the_opposite_once(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result spent, back, again;
+    char words[80];
+    open_account(f, "ACC002", "checking", NULL);
+    must(f, spend(f, "30.00", &spent));
+    holds(f, "ACC001", "70.00");
+    must(f, reverse(f, spent.lsn, "k", &back));
+    assert_string_equal(back.outcome, "reversed");
+    assert_string_equal(back.balances[0].balance, "100.00");
+    snprintf(words, sizeof words, "it was reversed already, in record %d", (int)back.lsn);
+    for (int i = 0; i < 3; i++) {                    /* as it is, out of a snapshot, and replayed */
+        must(f, reverse(f, spent.lsn, "k", &again)); /* its own key answers as the first time */
+        assert_int_equal(again.lsn, back.lsn);
+        assert_int_equal(reverse(f, spent.lsn, NULL, NULL), WF_REFUSED);
+        says(f, words);
+        holds(f, "ACC001", "100.00");
+        fixture_reopen(f, i == 0);
+    }
+    struct wf_account *account = NULL;
+    must(f, wf_account_get(f->engine, "ACC001", &account, &f->err));
+    assert_string_equal(account->held, "0.00");
+    wf_account_free(account);
+    checks(f);
+}
+
+static void test_reversal_of_a_reversal_is_refused(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result spent, back;
+    open_account(f, "ACC002", "checking", NULL);
+    must(f, spend(f, "30.00", &spent));
+    must(f, reverse(f, spent.lsn, NULL, &back));
+    assert_int_equal(reverse(f, back.lsn, NULL, NULL), WF_REFUSED);
+    says(f, "it is a reversal itself");
+    holds(f, "ACC001", "100.00");
+}
+
+static void test_reversal_is_for_transactions_only(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result paid;
+    fixture_loan(f, "L1", 1);
+    must(f, pay(f, "L1", NULL, &paid));
+    assert_int_equal(reverse(f, paid.lsn, NULL, NULL), WF_REFUSED);
+    says(f, "it completed a stage of workflow L1");
+    assert_int_equal(reverse(f, 3, NULL, NULL), WF_REFUSED);
+    says(f, "it is no transaction, but account.open");
+    assert_int_equal(reverse(f, 4711, NULL, NULL), WF_NOT_FOUND);
+    assert_int_equal(reverse(f, 0, NULL, NULL), WF_USAGE);
+    assert_int_equal(spend(f, "5000.00", NULL), WF_REFUSED);
+    assert_int_equal(reverse(f, fixture_status(f).durable_lsn, NULL, NULL), WF_REFUSED);
+    says(f, "it was refused, and moved nothing");
+    holds(f, "ACC001", "880.00");
+    checks(f);
+}
+
+static void test_reversal_that_cannot_be_changes_nothing(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result given;
+    const struct wf_operation deposit = {
+        .type = "deposit", .to = "ACC001", .amount = "50.00", .currency = "USD"};
+    const struct wf_operation withdrawal = {
+        .type = "withdrawal", .from = "ACC001", .amount = "120.00", .currency = "USD"};
+    struct wf_command command = {
+        .kind = WF_ACCOUNT_TRANSACT, .operations = &deposit, .operation_count = 1};
+    must(f, wf_execute(f->engine, &command, &given, &f->err));
+    command.operations = &withdrawal;
+    must(f, wf_execute(f->engine, &command, NULL, &f->err));
+    assert_int_equal(reverse(f, given.lsn, NULL, NULL), WF_REFUSED);
+    says(f, "cannot be reversed: sufficient_funds: account ACC001");
+    holds(f, "ACC001", "30.00");
+    command.operations = &deposit;
+    must(f, wf_execute(f->engine, &command, NULL, &f->err));
+    must(f, reverse(f, given.lsn, NULL, NULL));
+    holds(f, "ACC001", "30.00");
+    checks(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -266,6 +375,10 @@ int main(void) {
         TEST(test_money_goes_back_after_a_restart),
         TEST(test_money_refusal_is_in_both_histories),
         TEST(test_money_is_in_the_history),
+        TEST(test_reversal_posts_the_opposite_once),
+        TEST(test_reversal_of_a_reversal_is_refused),
+        TEST(test_reversal_is_for_transactions_only),
+        TEST(test_reversal_that_cannot_be_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ _wfctl() {
 
     case "$previous ${place[*]}" in
     "-d "* | "--dir "*) _wfctl_offer folder "$current" ;;
-    "--exec "*) _wfctl_offer file "$current" ;;
+    "--exec "* | "--ops "*) _wfctl_offer file "$current" ;;
     "--workflow "*) _wfctl_offer id "$current" "${dir[@]}" ;;
     "--type "*) _wfctl_offer type "$current" "${dir[@]}" ;;
     --verify\ * | --create\ * | --sweep\ *) ;;

@@ -138,6 +138,7 @@ enum wf_status cmd_account_history(struct cli *cli);
 enum wf_status cmd_account_freeze(struct cli *cli);
 enum wf_status cmd_account_unfreeze(struct cli *cli);
 enum wf_status cmd_account_close(struct cli *cli);
+enum wf_status cmd_account_reverse(struct cli *cli);
 enum wf_status cmd_account_check(struct cli *cli);
 enum wf_status cmd_reference_set(struct cli *cli); /* of the noun's kind: rate, … */
 enum wf_status cmd_reference_list(struct cli *cli);

@@ -74,6 +74,16 @@ enum wf_status cmd_account_close(struct cli *cli) {
     return set_status(cli, WF_ACCOUNT_CLOSE);
 }
 
+enum wf_status cmd_account_reverse(struct cli *cli) {
+    struct wf_command command = {.kind = WF_ACCOUNT_REVERSE, .reason = cli_option(cli, "reason")};
+    const char *text = cli->arguments[0];
+    char *end = NULL;
+    command.lsn = strtoull(text, &end, 10);
+    if (command.lsn == 0 || *end != '\0' || *text == '-' || *text == '+')
+        return cli_usage(cli, "'%s' is no LSN", text);
+    return account_execute(cli, &command);
+}
+
 enum wf_status operations_file_open(struct cli *cli, const char *path,
                                     struct operations_file *file) {
     *file = (struct operations_file){0};

@@ -407,6 +407,18 @@ const struct verb cli_verbs[] = {
          "instrument_available, service_fee_rules.",
      .options = {&key_option, &actor_option}},
     {.noun = "account",
+     .name = "reverse",
+     .arguments = "LSN",
+     .required = 1,
+     .at_most = 1,
+     .access = ACCESS_WRITE,
+     .run = cmd_account_reverse,
+     .summary = "post the opposite of a transaction, once",
+     .details = "wfctl account reverse 41 --reason 'entered twice' --actor Eve\n"
+                "LSN is that of its record. Nothing is erased; a second time is refused. The money "
+                "of a workflow's\nstage goes back when the stage is undone (workflow rollback).",
+     .options = {&reason_option, &asker_option, &key_option}},
+    {.noun = "account",
      .name = "show",
      .arguments = "NUMBER",
      .required = 1,

@@ -108,6 +108,7 @@ static const char *const member_names[MEMBER_COUNT] = {
     [MEMBER_MINIMUM] = "minimum",
     [MEMBER_OPS] = "ops",
     [MEMBER_ALL] = "all",
+    [MEMBER_LSN] = "lsn",
     [MEMBER_BEFORE] = "before",
     [MEMBER_SESSION] = "session",
     [MEMBER_ISOLATION] = "isolation",
@@ -180,6 +181,8 @@ static const struct request_kind kinds[] = {
     {"account.freeze", WF_ACCOUNT_FREEZE, NULL, COMMAND_BITS | ACCOUNT_BITS | BIT(REASON), 0},
     {"account.unfreeze", WF_ACCOUNT_UNFREEZE, NULL, COMMAND_BITS | ACCOUNT_BITS | BIT(REASON), 0},
     {"account.close", WF_ACCOUNT_CLOSE, NULL, COMMAND_BITS | ACCOUNT_BITS | BIT(REASON), 0},
+    {"account.reverse", WF_ACCOUNT_REVERSE, NULL, COMMAND_BITS | BIT(LSN) | BIT(REASON),
+     BIT(LSN) | BIT(REASON) | BIT(ACTOR)},
     {"account.check", 0, answer_account_check, 0, 0},
     {"session.execute", 0, answer_session_execute, BIT(SESSION) | BIT(OPS),
      BIT(SESSION) | BIT(OPS)},
@@ -308,6 +311,7 @@ static enum wf_status check_type(const struct request *request, enum member memb
     case MEMBER_ATTEMPT:
     case MEMBER_EPOCH:
     case MEMBER_LIMIT:
+    case MEMBER_LSN:
         return check_number(value, member, err);
     case MEMBER_OPS: /* operations_read() looks closer */
         return WF_OK;
@@ -503,6 +507,7 @@ static enum wf_status make_command(struct request *request, struct wf_error *err
         .currency = request_string(request, MEMBER_CURRENCY),
         .amount = request_string(request, MEMBER_BALANCE),
         .minimum = request_string(request, MEMBER_MINIMUM),
+        .lsn = request_uint(request, MEMBER_LSN, 0),
     };
     if (request->members[MEMBER_TO])
         request->command.stage = request_string(request, MEMBER_TO);

@@ -47,6 +47,7 @@ enum member {
     MEMBER_MINIMUM,
     MEMBER_OPS,
     MEMBER_ALL,
+    MEMBER_LSN,
     MEMBER_BEFORE, /* an LSN or a time */
     MEMBER_SESSION,
     MEMBER_ISOLATION,
