@@ -244,6 +244,9 @@ enum wf_status codec_definition_from_message(const Wf__Pb__Definition *message,
     }
     struct copier copier = {0};
     copy_definition(&copier, message, definition);
+    if (!copier.no_memory && copier.wrong == NULL) {
+        definition_measure(definition);
+    }
     enum wf_status status = WF_OK;
     if (copier.no_memory) {
         status = error_set(err, WF_NO_MEMORY, "no memory for a definition");

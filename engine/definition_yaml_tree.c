@@ -413,6 +413,7 @@ bool loader_read_definition(struct loader *loader, const yaml_node_t *root) {
         !read_stages(loader, stages) || !resolve_names(loader))
         return false;
     struct wf_error why;
+    definition_measure(loader->definition);
     if (definition_check(loader->definition, &why) == WF_OK)
         return true;
     int stuck = definition_stuck_stage(loader->definition);

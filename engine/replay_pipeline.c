@@ -13,6 +13,7 @@ enum {
     BATCHES = 4,
     BATCH_RECORDS = 256,
     BATCH_BYTES = 1024 * 1024, /* of payload: a batch of huge records is handed on early */
+    PREFETCH_RECORDS = 4,      /* applied while the place of a later one's workflow is fetched */
     GROWTH_BYTES = 120 * 1024, /* of the state in a batch, about; malloc gives a free block of
                                   128 KiB back to the system */
 };
@@ -63,8 +64,13 @@ static void grow_heap(void) {
 static enum wf_status apply_batch(struct replayer *replayer, struct batch *batch, size_t *done,
                                   struct wf_error *err) {
     grow_heap();
+    const struct table *workflows = &replayer->state->workflows;
     for (*done = 0; *done < batch->count; (*done)++) {
         struct record *record = &batch->records[*done];
+        if (*done + PREFETCH_RECORDS < batch->count && !batch->lost[*done + PREFETCH_RECORDS]) {
+            struct bytes_view subject = record[PREFETCH_RECORDS].subject;
+            table_prefetch(workflows, subject.data, subject.size);
+        }
         if (batch->lost[*done]) {
             replayer->state->after_loss = true;
             replayer->last = (struct record_link){record->lsn, record->offset};

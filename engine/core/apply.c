@@ -141,18 +141,26 @@ static void ignore(struct state *state) {
         reserved->workflow = reserved->old_workflow;
 }
 
+/* Does it use an idempotency key, or forget some? */
+static bool has_keys(const struct record *record) {
+    return record->key.size > 0 || record->keys_forgotten > 0;
+}
+
 enum wf_status apply_reserve(struct state *state, const struct record *record,
                              struct wf_error *err) {
     state_reserved_release(state); /* of a record that was reserved and could not be logged */
+    state->reserved.in_use = true;
     if (check_head(state, record, err) != WF_OK)
         return WF_DAMAGE;
     find_subject(state, record);
     struct wf_error why;
-    enum wf_status status = ledger_reserve_touches(state, record, &why);
+    enum wf_status status = WF_OK;
+    if (record->touch_count > 0)
+        status = ledger_reserve_touches(state, record, &why);
     struct workflow_room room = {0, 0};
     for (size_t i = 0; i < record->event_count && status == WF_OK; i++)
         status = reserve_event(state, record, &record->events[i], &room, &why);
-    if (status == WF_OK)
+    if (status == WF_OK && state->reserved.account_count > 0)
         status = ledger_reserve_end(state, record, &why);
     if (status == WF_DAMAGE && state->after_loss)
         ignore(state);
@@ -161,7 +169,7 @@ enum wf_status apply_reserve(struct state *state, const struct record *record,
     if (state->reserved.workflow != NULL &&
         (!timers_reserve(&state->timers) || !timers_reserve(&state->tasks)))
         return error_set(err, WF_NO_MEMORY, "no memory for another deadline");
-    return keys_reserve(state, record, err);
+    return has_keys(record) ? keys_reserve(state, record, err) : WF_OK;
 }
 
 static void apply_event(struct state *state, const struct record *record, struct event *event) {
@@ -233,7 +241,8 @@ static void link_history(struct state *state, const struct record *record) {
         state_touch(state, &state->reserved.workflow->entity, record->lsn);
         state->reserved.workflow->history = link;
         timers_follow(&state->timers, state->reserved.workflow);
-        timers_follow(&state->tasks, state->reserved.workflow);
+        if (state->reserved.workflow->tasks != NULL)
+            timers_follow(&state->tasks, state->reserved.workflow);
     } else if (state->reserved.definition != NULL) {
         state_touch(state, &state->reserved.definition->entity, record->lsn);
         state->reserved.definition->history = link;
@@ -248,11 +257,15 @@ void apply(struct state *state, const struct record *record) {
     /* On its way to where it was told to go, a test clock stands at each deadline. */
     if (store->test_clock && store->clock_target_ms != 0 && record->time_ms > store->clock_ms)
         store->clock_ms = record->time_ms;
-    ledger_apply_begin(state, record);
+    bool has_accounts = state->reserved.account_count > 0;
+    if (has_accounts)
+        ledger_apply_begin(state, record);
     for (size_t i = 0; i < record->event_count && !state->reserved.ignored; i++)
         apply_event(state, record, &record->events[i]);
-    ledger_apply_end(state);
+    if (has_accounts)
+        ledger_apply_end(state);
     link_history(state, record);
-    keys_apply(state, record);
+    if (has_keys(record))
+        keys_apply(state, record);
     state_reserved_release(state);
 }

@@ -41,6 +41,15 @@ void definition_destroy(struct definition *definition) {
     free(definition);
 }
 
+void definition_measure(struct definition *definition) {
+    for (size_t i = 0; i < definition->step_count; i++) {
+        struct definition_step *step = &definition->steps[i];
+        for (size_t j = 0; j < step->requires_count; j++)
+            step->requires_sizes[j] =
+                (uint8_t)strnlen(step->requires[j], DEFINITION_NAME_MAX + 1); /* checked later */
+    }
+}
+
 static bool is_named(const char *candidate, const char *name, size_t size) {
     return size > 0 && strncmp(candidate, name, size) == 0 && candidate[size] == '\0';
 }

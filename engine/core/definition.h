@@ -68,6 +68,7 @@ struct definition_step {
     uint64_t provides; /* bit i: items[i] */
     int completes;     /* index of the stage, or -1 */
     char *requires[DEFINITION_REQUIRES_MAX];
+    uint8_t requires_sizes[DEFINITION_REQUIRES_MAX]; /* definition_measure() fills them */
     size_t requires_count;
 };
 
@@ -86,6 +87,9 @@ struct definition {
 /* An empty definition on the heap, every timeout 0, `completes` -1; NULL where memory fails. */
 struct definition *definition_create(void);
 void definition_destroy(struct definition *definition); /* takes NULL; frees all strings */
+/* Measure what is compared with each command's fields. To be called when all is read, before
+ * definition_check(). */
+void definition_measure(struct definition *definition);
 /* -1 where there is none of that name. */
 int definition_stage_index(const struct definition *definition, const char *name, size_t size);
 int definition_step_index(const struct definition *definition, const char *name, size_t size);

@@ -182,6 +182,8 @@ enum wf_status definition_read(struct bytes_reader *bytes, struct definition **o
     read_all(&reader, definition);
     enum wf_status status = WF_OK;
     struct wf_error why;
+    if (!reader.no_memory && bytes_reader_ok(bytes))
+        definition_measure(definition);
     if (reader.no_memory)
         status = error_set(err, WF_NO_MEMORY, "no memory for a definition");
     else if (!bytes_reader_ok(bytes))

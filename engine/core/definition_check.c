@@ -2,6 +2,7 @@
 #include "engine/core/definition.h"
 #include "engine/core/text.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ static enum wf_status check_step(const struct definition *definition,
     for (size_t i = 0; i < step->requires_count; i++) {
         if (check_name("required field", step->requires[i], err) != WF_OK)
             return WF_USAGE;
+        assert(step->requires_sizes[i] == strlen(step->requires[i])); /* definition_measure() */
         for (size_t j = 0; j < i; j++)
             if (strcmp(step->requires[i], step -> requires[j]) == 0)
                 return error_set(err, WF_USAGE, "step %s requires %s twice", step->name,

@@ -161,6 +161,8 @@ static void free_reserved(struct state_reserved *reserved) {
 
 void state_reserved_release(struct state *state) {
     struct state_reserved *reserved = &state->reserved;
+    if (!reserved->in_use)
+        return;
     if (is_any_left(reserved)) /* most records need nothing, or took it all */
         free_reserved(reserved);
     *reserved = (struct state_reserved){.accounts = reserved->accounts,

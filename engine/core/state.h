@@ -223,6 +223,7 @@ struct store_entity {
 
 /* What apply_reserve() set aside for the apply() that follows; empty in between. */
 struct state_reserved {
+    bool in_use;                   /* something below is set */
     bool ignored;                  /* a repair took what the record's subject rests on */
     struct workflow *workflow;     /* the subject */
     struct workflow *new_workflow; /* allocated, in no table yet */

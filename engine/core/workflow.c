@@ -57,6 +57,12 @@ uint32_t workflow_bytes(const struct workflow *workflow) {
                       stage_money_bytes(workflow));
 }
 
+bool workflow_is_required(const struct definition_step *step, size_t index,
+                          struct bytes_view name) {
+    return name.size == step->requires_sizes[index] &&
+           memcmp(name.data, step->requires[index], name.size) == 0;
+}
+
 /* The name's place among the fields that the step requires, or -1. It is most often the `likely`th.
  */
 static int required_index(const struct definition *definition, unsigned step,
@@ -64,10 +70,10 @@ static int required_index(const struct definition *definition, unsigned step,
     if (step >= definition->step_count)
         return -1; /* given at the start, or by a handler */
     const struct definition_step *from = &definition->steps[step];
-    if (likely < from->requires_count && text_equal(name, from->requires[likely]))
+    if (likely < from->requires_count && workflow_is_required(from, likely, name))
         return (int)likely;
     for (size_t i = 0; i < from->requires_count; i++)
-        if (text_equal(name, from->requires[i]))
+        if (workflow_is_required(from, i, name))
             return (int)i;
     return -1;
 }

@@ -49,6 +49,8 @@ int workflow_find_stage(const struct definition *definition, struct bytes_view n
                         struct decision *decision);
 bool workflow_check_reason(struct bytes_view reason, struct decision *decision);
 bool workflow_check_fields(const struct field *fields, size_t count, struct decision *decision);
+/* Is it the name of the step's required field of this index? */
+bool workflow_is_required(const struct definition_step *step, size_t index, struct bytes_view name);
 /* Are all fields there that the step requires? */
 bool workflow_check_required(const struct definition_step *step, const struct field *fields,
                              size_t count, struct decision *decision);

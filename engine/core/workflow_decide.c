@@ -219,11 +219,13 @@ static bool check_stage_awaits(const struct workflow *workflow, const struct def
     return false;
 }
 
-static bool is_given(const struct field *fields, size_t count, const char *name, size_t likely) {
-    if (likely < count && text_equal(fields[likely].name, name))
+/* Is the step's required field of this index among them? Most often it is the one of that index. */
+static bool is_given(const struct definition_step *step, size_t index, const struct field *fields,
+                     size_t count) {
+    if (index < count && workflow_is_required(step, index, fields[index].name))
         return true;
     for (size_t i = 0; i < count; i++)
-        if (text_equal(fields[i].name, name))
+        if (workflow_is_required(step, index, fields[i].name))
             return true;
     return false;
 }
@@ -232,7 +234,7 @@ bool workflow_check_required(const struct definition_step *step, const struct fi
                              size_t count, struct decision *decision) {
     bool complete = true;
     for (size_t i = 0; i < step->requires_count; i++) {
-        if (is_given(fields, count, step->requires[i], i))
+        if (is_given(step, i, fields, count))
             continue;
         if (complete)
             decision_refuse(decision, "step %s lacks the required field %s", step->name,

@@ -121,6 +121,7 @@ struct definition *plan_definition(const struct plan *plan) {
         fill_stage(&definition->stages[i], &plan->stages[i], i);
     for (unsigned i = 0; i < plan->step_count; i++)
         fill_step(&definition->steps[i], &plan->steps[i], i);
+    definition_measure(definition);
     if (definition_check(definition, &err) != WF_OK) {
         fprintf(stderr, "the plan makes no definition: %s\n", err.text);
         abort();
