@@ -64,6 +64,7 @@ struct engine_counters {
     uint64_t loads, evictions, checkpoints, checkpoint_failures, reloads;
     uint64_t checkpoint_ns_sum, checkpoint_ns_max;
     uint64_t timers_fired;
+    uint64_t transactions, transactions_committed, transaction_conflicts, transactions_given_up;
 };
 
 enum { DUE_KEY_HEAD = 9 }; /* bytes before the id */

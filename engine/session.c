@@ -134,6 +134,7 @@ void session_reset(struct wf_session *session, enum wf_isolation isolation) {
 void session_give_up(struct wf_session *session, enum wf_status status, const char *words) {
     versions_unpin(session->engine, &session->pin);
     if (session->given_up == WF_OK) {
+        session->engine->counters.transactions_given_up++;
         session->given_up = status;
         (void)snprintf(session->given_up_words, sizeof(session->given_up_words), "%s", words);
     }
@@ -218,6 +219,7 @@ enum wf_status wf_session_begin(struct wf_session *session, enum wf_isolation is
     pthread_mutex_lock(&engine->mutex);
     status = engine_ensure_state(engine, err);
     if (status == WF_OK) {
+        engine->counters.transactions++;
         session->open = true;
         session->isolation = isolation;
         session->given_up = WF_OK;
@@ -353,6 +355,11 @@ static enum wf_status enqueue_operations(struct wf_session *session, const char 
         status = engine_enqueue(session->engine, &in.command, session, pending, err);
         command_in_deinit(&in);
     }
+    enum wf_status outcome = status == WF_OK ? pending->status : status;
+    pthread_mutex_lock(&session->engine->mutex);
+    session->engine->counters.transactions_committed += outcome == WF_OK;
+    session->engine->counters.transaction_conflicts += outcome == WF_CONFLICT;
+    pthread_mutex_unlock(&session->engine->mutex);
     return status;
 }
 

@@ -57,6 +57,7 @@ enum wf_status wf_session_account(struct wf_session *session, const char *number
         status = see_account(session, name, out, err);
     }
     struct wal_ticket ticket = session->ticket;
+    cache_trim(engine);
     pthread_mutex_unlock(&engine->mutex);
     bool looked = status == WF_OK || status == WF_NOT_FOUND;
     enum wf_status durable = looked ? engine_wait_durable(engine, &ticket, err) : WF_OK;
@@ -217,6 +218,7 @@ static enum wf_status show(void *ctx, const char *name, bool *stopped, struct wf
     }
     pthread_mutex_lock(&engine->mutex);
     enum wf_status status = look_at(walk, engine_view(name), &account, err);
+    cache_trim(engine); /* a walk over all of them must not outgrow the bound */
     pthread_mutex_unlock(&engine->mutex);
     if (status == WF_OK && account != NULL) {
         *stopped = !walk->on_account(walk->ctx, account);

@@ -412,6 +412,7 @@ enum wf_status wf_session_execute(struct wf_session *session, const struct wf_op
         status = execute(session, operations, count, result, err);
     }
     struct wal_ticket ticket = session->ticket;
+    cache_trim(engine);
     pthread_mutex_unlock(&engine->mutex);
     /* What it was decided on must not turn out to have never been. */
     bool looked = status == WF_OK || status == WF_REFUSED || status == WF_CONFLICT;

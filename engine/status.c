@@ -134,6 +134,7 @@ enum wf_status wf_metrics(struct wf_engine *engine, char **out, struct wf_error 
     wal_stats(engine->wal, &log);
     pthread_mutex_lock(&engine->mutex);
     const struct engine_counters counters = engine->counters;
+    const size_t versions_bytes = engine->versions.bytes;
     pthread_mutex_unlock(&engine->mutex);
     const struct metric metrics[] = {
         {"wf_durable_lsn", "gauge", "Highest LSN known durable.", (double)now.durable_lsn},
@@ -172,6 +173,18 @@ enum wf_status wf_metrics(struct wf_engine *engine, char **out, struct wf_error 
          (double)counters.timers_fired},
         {"wf_state_reloads_total", "counter", "Times that the state was rebuilt in place.",
          (double)counters.reloads},
+        {"wf_transactions_total", "counter", "Transactions begun in sessions.",
+         (double)counters.transactions},
+        {"wf_transactions_committed_total", "counter", "Of these, committed with operations.",
+         (double)counters.transactions_committed},
+        {"wf_transaction_conflicts_total", "counter",
+         "Commits refused because another transaction came first.",
+         (double)counters.transaction_conflicts},
+        {"wf_transactions_given_up_total", "counter",
+         "Transactions that took too long, or whose snapshot was given up.",
+         (double)counters.transactions_given_up},
+        {"wf_versions_bytes", "gauge", "What accounts were, kept for open transactions.",
+         (double)versions_bytes},
     };
     struct bytes_buffer text;
     bytes_buffer_init(&text);

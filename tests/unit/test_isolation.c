@@ -388,6 +388,28 @@ static void test_isolation_reads_stay_reads_behind_a_savepoint(void **state) {
     assert_true(commits(b, 0));
 }
 
+static void test_isolation_money_of_a_stage_is_a_commit_too(void **state) {
+    struct bank *b = *state;
+    const struct wf_field fields[] = {{"credit_score", "750"}, {"history", "good"}};
+    const struct wf_operation fee = {
+        .type = "transfer", .from = "A", .to = "B", .amount = "10.00", .currency = "USD"};
+    const struct wf_command command = {.kind = WF_WORKFLOW_SUBMIT,
+                                       .id = "L0001",
+                                       .step = "credit_bureau_response",
+                                       .fields = fields,
+                                       .field_count = 2,
+                                       .operations = &fee,
+                                       .operation_count = 1};
+    fixture_loan(&b->f, "L0001", 1);
+    begin(b, 0, WF_SNAPSHOT);
+    withdraws(b, 0, "A", 1);
+    must(b, wf_execute(b->f.engine, &command, NULL, &b->f.err));
+    assert_int_equal(reads(b, 0, "A"), 99);
+    assert_int_equal(reads(b, 0, "B"), 100);
+    assert_false(commits(b, 0));
+    assert_int_equal(holds(b, "A"), 90);
+}
+
 static void set_rate(struct bank *b, const char *rate) {
     struct wf_field fields[] = {{"rate", rate}, {"source", "test"}};
     struct wf_command command = {
@@ -431,6 +453,7 @@ int main(void) {
         TEST(test_isolation_refused_commands_of_others_do_not_conflict),
         TEST(test_isolation_list_conflicts_only_with_what_it_was_about),
         TEST(test_isolation_reads_stay_reads_behind_a_savepoint),
+        TEST(test_isolation_money_of_a_stage_is_a_commit_too),
         TEST(test_isolation_rates_must_not_have_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,194 @@
+/* What a transaction of a session costs beside the same operation as one command, in the same run:
+ * one thread that waits for each, and several, at each level; and what others pay for an open
+ * snapshot. Medians of RUNS. Usage: bench_session [directory] */
+#include "engine/wf.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RUNS = 3, ACCOUNTS = 256, ONE_COUNT = 200, THREADS = 16, THREAD_COUNT = 100, GROUP = 1024 };
+
+struct bench {
+    struct wf_engine *engine;
+    struct wf_pool *pool;
+    enum wf_isolation isolation; /* 0: one command, no session */
+};
+
+static double now_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void must(enum wf_status status, const struct wf_error *err) {
+    if (status == WF_OK)
+        return;
+    fprintf(stderr, "bench_session: %s\n", err->text);
+    exit(1);
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values) {
+    qsort(values, RUNS, sizeof *values, compare_doubles);
+    return values[RUNS / 2];
+}
+
+static const char *name_account(char name[16], unsigned number) {
+    snprintf(name, 16, "A%u", number % ACCOUNTS);
+    return name;
+}
+
+/* --- the work --- */
+
+struct worker {
+    struct bench *bench;
+    unsigned number, count;
+    unsigned conflicts;
+    pthread_t thread;
+};
+
+/* Each worker has accounts of its own: nobody conflicts. */
+static struct wf_operation next_operation(const struct worker *worker, unsigned i, char from[16],
+                                          char to[16]) {
+    unsigned first = worker->number * (ACCOUNTS / THREADS);
+    return (struct wf_operation){
+        .type = "transfer",
+        .from = name_account(from, first + i % (ACCOUNTS / THREADS)),
+        .to = name_account(to, first + (i + 1) % (ACCOUNTS / THREADS)),
+        .amount = "0.01",
+        .currency = "USD",
+    };
+}
+
+static void do_commands(struct worker *worker) {
+    struct wf_error err;
+    for (unsigned i = 0; i < worker->count; i++) {
+        char from[16], to[16];
+        const struct wf_operation operation = next_operation(worker, i, from, to);
+        const struct wf_command command = {
+            .kind = WF_ACCOUNT_TRANSACT, .operations = &operation, .operation_count = 1};
+        must(wf_execute(worker->bench->engine, &command, NULL, &err), &err);
+    }
+}
+
+static void do_transactions(struct worker *worker) {
+    struct wf_error err;
+    struct wf_session *session;
+    must(wf_pool_acquire(worker->bench->pool, &session, &err), &err);
+    for (unsigned i = 0; i < worker->count; i++) {
+        char from[16], to[16];
+        struct wf_account *account;
+        const struct wf_operation operation = next_operation(worker, i, from, to);
+        must(wf_session_begin(session, worker->bench->isolation, &err), &err);
+        must(wf_session_account(session, from, &account, &err), &err);
+        wf_account_free(account);
+        must(wf_session_execute(session, &operation, 1, NULL, &err), &err);
+        must(wf_session_commit(session, NULL, NULL, NULL, &err), &err);
+    }
+    wf_session_release(session);
+}
+
+static void *work(void *ctx) {
+    struct worker *worker = ctx;
+    if (worker->bench->isolation == 0)
+        do_commands(worker);
+    else
+        do_transactions(worker);
+    return NULL;
+}
+
+/* Transactions a second. */
+static double run(struct bench *bench, enum wf_isolation isolation, unsigned threads,
+                  unsigned count) {
+    struct worker workers[THREADS];
+    bench->isolation = isolation;
+    double start = now_s();
+    for (unsigned i = 0; i < threads; i++) {
+        workers[i] = (struct worker){.bench = bench, .number = i, .count = count};
+        pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+    }
+    for (unsigned i = 0; i < threads; i++)
+        pthread_join(workers[i].thread, NULL);
+    return threads * count / (now_s() - start);
+}
+
+/* Transfers a second in groups, beside a snapshot that is open, or none. */
+static double run_groups(struct bench *bench, bool with_snapshot) {
+    static struct wf_pending pendings[GROUP];
+    struct worker worker = {.bench = bench};
+    struct wf_session *session;
+    struct wf_error err;
+    must(wf_pool_acquire(bench->pool, &session, &err), &err);
+    if (with_snapshot)
+        must(wf_session_begin(session, WF_SNAPSHOT, &err), &err);
+    double start = now_s();
+    for (unsigned group = 0; group < 20; group++) {
+        for (unsigned i = 0; i < GROUP; i++) {
+            char from[16], to[16];
+            const struct wf_operation operation = next_operation(&worker, i, from, to);
+            const struct wf_command command = {
+                .kind = WF_ACCOUNT_TRANSACT, .operations = &operation, .operation_count = 1};
+            must(wf_enqueue(bench->engine, &command, &pendings[i], &err), &err);
+        }
+        for (unsigned i = 0; i < GROUP; i++)
+            must(wf_wait(bench->engine, &pendings[i], NULL, &err), &err);
+    }
+    double rate = 20 * GROUP / (now_s() - start);
+    wf_session_release(session);
+    return rate;
+}
+
+static void show(struct bench *bench, unsigned threads, unsigned count) {
+    for (int level = 0; level <= WF_SERIALIZABLE; level++) {
+        double rates[RUNS];
+        for (int i = 0; i < RUNS; i++)
+            rates[i] = run(bench, (enum wf_isolation)level, threads, count);
+        const char *name =
+            level == 0 ? "account.transact" : wf_isolation_name((enum wf_isolation)level);
+        printf("%2u threads  %-18s %9.0f a second\n", threads, name, median(rates));
+    }
+}
+
+int main(int argc, char **argv) {
+    char dir[600];
+    struct wf_error err;
+    struct wf_options options;
+    struct bench bench = {0};
+    snprintf(dir, sizeof dir, "%s/bench_session.%d", argc > 1 ? argv[1] : "/tmp", (int)getpid());
+    wf_options_init(&options);
+    options.create = true;
+    must(wf_open(dir, &options, &bench.engine, &err), &err);
+    must(wf_pool_open(bench.engine, NULL, &bench.pool, &err), &err);
+    for (unsigned i = 0; i < ACCOUNTS; i++) {
+        char name[16];
+        const struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
+                                           .id = name_account(name, i),
+                                           .type = "checking",
+                                           .currency = "USD",
+                                           .amount = "1000.00"};
+        must(wf_execute(bench.engine, &command, NULL, &err), &err);
+    }
+    show(&bench, 1, ONE_COUNT);
+    show(&bench, THREADS, THREAD_COUNT);
+    for (int with = 0; with < 2; with++) {
+        double rates[RUNS];
+        for (int i = 0; i < RUNS; i++)
+            rates[i] = run_groups(&bench, with != 0);
+        printf("groups of %d, %s %9.0f a second\n", GROUP,
+               with ? "beside a snapshot " : "nobody reads past", median(rates));
+    }
+    must(wf_pool_close(bench.pool, &err), &err);
+    must(wf_close(bench.engine, &err), &err);
+    char command[640];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command) == 0 ? 0 : 1;
+}
