@@ -59,6 +59,7 @@ struct job {
     enum wal_frame_kind kind; /* of its frames */
     int64_t first_ms, last_ms;
     uint8_t leaves[ARCHIVE_BLOCK_RECORDS][WAL_HASH_SIZE];
+    struct wal_cover cover; /* of its records in the tree of all */
 };
 
 /* --- reading the segment: the mutex is held --- */
@@ -175,6 +176,25 @@ static enum wf_status hash_frame(void *ctx, const struct wal_frame *frame, uint6
     return WF_OK;
 }
 
+/* The hashes that stand for the block. Of a lost frame all records have none. */
+static enum wf_status cover_block(struct job *job, struct wf_error *err) {
+    const struct archive_frames *frames = &job->frames;
+    wal_cover_deinit(&job->cover);
+    bool ok =
+        wal_cover_init(&job->cover, frames->first_lsn - 1, frames->first_lsn - 1 + frames->count);
+    for (uint64_t i = 0; ok && i < frames->count; i++) {
+        uint8_t lost[WAL_HASH_SIZE];
+        const uint8_t *leaf = lost;
+        if (job->kind == WAL_FRAME_RECORD)
+            leaf = job->leaves[i];
+        else
+            ok = wal_merkle_leaf(job->hasher, frames->first_lsn + i, (struct bytes_view){NULL, 0},
+                                 lost);
+        ok = ok && wal_cover_add(&job->cover, job->hasher, 0, leaf);
+    }
+    return ok ? WF_OK : error_set(err, WF_NO_MEMORY, "no memory to archive");
+}
+
 static enum wf_status make_block(struct job *job, struct wf_error *err) {
     const struct writing *writing = job->writing;
     struct bytes_buffer body;
@@ -196,7 +216,7 @@ static enum wf_status make_block(struct job *job, struct wf_error *err) {
     bytes_buffer_deinit(&body);
     if (status == WF_OK)
         status = archive_frames_walk(&job->frames, writing->seed, hash_frame, job, err);
-    return status;
+    return status == WF_OK ? cover_block(job, err) : status;
 }
 
 /* --- writing in order: the mutex is held --- */
@@ -211,34 +231,39 @@ static enum wf_status put(struct writing *writing, const struct bytes_buffer *me
     return status;
 }
 
-static bool add_leaf(struct writing *writing, struct wal_cover *cover, const uint8_t *leaf) {
-    return wal_frontier_add_subtree(&writing->root, writing->hasher, 0, leaf) &&
-           wal_cover_add(&writing->cover, writing->hasher, 0, leaf) &&
-           wal_cover_add(cover, writing->hasher, 0, leaf);
-}
-
-static enum wf_status put_block(struct writing *writing, const struct job *job,
-                                struct wf_error *err) {
+/* The block into the segment's own tree, leaf by leaf, and into the tree of all records by the
+ * hashes that stand for it. */
+static bool add_hashes(struct writing *writing, const struct job *job) {
     const struct archive_frames *frames = &job->frames;
-    struct wal_cover cover;
-    bool ok = wal_cover_init(&cover, frames->first_lsn - 1, frames->first_lsn - 1 + frames->count);
+    uint64_t at = frames->first_lsn - 1;
+    bool ok = true;
     for (uint64_t i = 0; ok && i < frames->count; i++) {
         uint8_t lost[WAL_HASH_SIZE];
         const uint8_t *leaf = lost;
         if (job->kind == WAL_FRAME_RECORD)
             leaf = job->leaves[i];
         else
-            ok = wal_merkle_leaf(writing->hasher, frames->first_lsn + i,
-                                 (struct bytes_view){NULL, 0}, lost);
-        ok = ok && add_leaf(writing, &cover, leaf);
+            ok = wal_merkle_leaf(writing->hasher, at + i + 1, (struct bytes_view){NULL, 0}, lost);
+        ok = ok && wal_frontier_add_subtree(&writing->root, writing->hasher, 0, leaf);
     }
+    for (size_t i = 0; ok && i < job->cover.count; i++) {
+        unsigned level = wal_cover_level(at, frames->first_lsn - 1 + frames->count);
+        ok = wal_cover_add(&writing->cover, writing->hasher, level, job->cover.hashes[i]);
+        at += (uint64_t)1 << level;
+    }
+    return ok;
+}
+
+static enum wf_status put_block(struct writing *writing, const struct job *job,
+                                struct wf_error *err) {
+    const struct archive_frames *frames = &job->frames;
+    bool ok = add_hashes(writing, job);
     bytes_write_varint(&writing->index, writing->offset);
     bytes_write_varint(&writing->index, job->member.size);
     bytes_write_varint(&writing->index, frames->first_lsn);
     bytes_write_varint(&writing->index, frames->count);
     if (ok)
-        bytes_write_run(&writing->index, cover.hashes, cover.count * WAL_HASH_SIZE);
-    wal_cover_deinit(&cover);
+        bytes_write_run(&writing->index, job->cover.hashes, job->cover.count * WAL_HASH_SIZE);
     if (!ok || !bytes_buffer_ok(&writing->index))
         return error_set(err, WF_NO_MEMORY, "no memory to archive");
     if (job->first_ms > 0 && writing->entry->first_ms == 0)
@@ -296,6 +321,7 @@ static void job_destroy(struct job *job) {
     archive_tables_destroy(job->checker);
     archive_deflater_destroy(job->deflater);
     wal_hasher_destroy(job->hasher);
+    wal_cover_deinit(&job->cover);
     bytes_buffer_deinit(&job->raw);
     bytes_buffer_deinit(&job->text);
     bytes_buffer_deinit(&job->member);

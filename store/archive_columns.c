@@ -1,0 +1,172 @@
+/* The tables that blocks of columns are made with, and the shapes of records. */
+#include "store/archive_columns.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct archive_tables *archive_tables_create(void) {
+    struct archive_tables *tables = calloc(1, sizeof *tables);
+    if (tables == NULL)
+        return NULL;
+    tables->shapes = malloc(SHAPES_MAX * sizeof *tables->shapes);
+    tables->columns = calloc(COLUMNS_MAX, sizeof *tables->columns);
+    if (tables->shapes == NULL || tables->columns == NULL) {
+        archive_tables_destroy(tables);
+        return NULL;
+    }
+    return tables;
+}
+
+void archive_tables_destroy(struct archive_tables *tables) {
+    if (tables == NULL)
+        return;
+    for (size_t i = 0; tables->columns != NULL && i < COLUMNS_MAX; i++) {
+        bytes_buffer_deinit(&tables->columns[i].numbers);
+        bytes_buffer_deinit(&tables->columns[i].text);
+    }
+    bytes_buffer_deinit(&tables->payload);
+    bytes_buffer_deinit(&tables->check);
+    bytes_buffer_deinit(&tables->texts);
+    free(tables->columns);
+    free(tables->shapes);
+    free(tables->steps);
+    free(tables->members);
+    free(tables);
+}
+
+bool columns_begin(struct archive_tables *tables, const struct archive_hints *hints,
+                   uint64_t first_lsn, uint64_t count) {
+    tables->hints = *hints;
+    tables->shape_count = 0;
+    tables->step_count = 0;
+    tables->column_count = 0;
+    tables->member_count = 0;
+    tables->first_lsn = first_lsn;
+    tables->time_ms = 0;
+    tables->first_ms = 0;
+    tables->key = (struct bytes_view){NULL, 0};
+    tables->subject = (struct bytes_view){NULL, 0};
+    if (count <= tables->member_capacity)
+        return true;
+    free(tables->members);
+    tables->members = malloc(count * sizeof *tables->members);
+    tables->member_capacity = tables->members != NULL ? count : 0;
+    return tables->members != NULL;
+}
+
+const struct member *columns_member(const struct archive_tables *tables, uint64_t lsn) {
+    uint64_t index = lsn - tables->first_lsn;
+    return lsn >= tables->first_lsn && index < tables->member_count ? &tables->members[index]
+                                                                    : NULL;
+}
+
+struct column *columns_at(struct archive_tables *tables, size_t index) {
+    return index < COLUMN_SHARED ? &tables->columns[COLUMNS_MAX - COLUMN_SHARED + index]
+                                 : &tables->columns[index - COLUMN_SHARED];
+}
+
+/* --- which column a value goes to --- */
+
+enum shared_column columns_which(const struct archive_hints *hints, uint32_t tag, bool nested) {
+    uint32_t field = tag >> 3;
+    if (nested || field > UINT8_MAX)
+        return COLUMN_SHARED;
+    if ((tag & 7) == WIRE_VARINT) {
+        if (field == hints->time)
+            return COLUMN_TIME;
+        if (field == hints->previous_lsn)
+            return COLUMN_PREVIOUS_LSN;
+        if (field == hints->previous_offset)
+            return COLUMN_PREVIOUS_OFFSET;
+    } else if (field == hints->subject) {
+        return COLUMN_SUBJECT;
+    } else if (field == hints->key) {
+        return COLUMN_KEY;
+    }
+    return COLUMN_SHARED;
+}
+
+bool columns_is_nested(const struct archive_hints *hints, uint32_t tag) {
+    return hints->nested != 0 && tag == ((uint32_t)hints->nested << 3 | WIRE_BYTES);
+}
+
+/* --- shapes --- */
+
+static bool add_step(struct archive_tables *tables, struct step step) {
+    if (tables->step_count == tables->step_capacity) {
+        size_t capacity = tables->step_capacity * 2 + 256;
+        struct step *steps = realloc(tables->steps, capacity * sizeof *steps);
+        if (steps == NULL)
+            return false;
+        tables->steps = steps;
+        tables->step_capacity = capacity;
+    }
+    tables->steps[tables->step_count++] = step;
+    return true;
+}
+
+/* The steps of the tags at hand; `*own` of their values have no shared column. False: they are no
+ * tags, or memory fails. */
+static bool add_steps(struct archive_tables *tables, size_t *own, bool *has_link) {
+    struct bytes_reader tags = bytes_reader_make(tables->tags, tables->tags_size);
+    bool nested = false;
+    for (*own = 0, *has_link = false;;) {
+        uint64_t tag = bytes_read_varint(&tags);
+        struct step step = {.kind = STEP_VALUE, .tag = (uint32_t)tag};
+        if (!bytes_reader_ok(&tags) || tag > UINT32_MAX)
+            return false;
+        if (tag == TAG_NONE && !nested)
+            return bytes_reader_done(&tags) && *own <= TOKENS_MAX;
+        if (tag == TAG_NONE) {
+            step.kind = STEP_CLOSE;
+            nested = false;
+        } else if (!nested && columns_is_nested(&tables->hints, step.tag)) {
+            step.kind = STEP_OPEN;
+            nested = true;
+        } else {
+            step.which = columns_which(&tables->hints, step.tag, nested);
+            *own += step.which == COLUMN_SHARED;
+            *has_link |= step.which == COLUMN_PREVIOUS_LSN;
+        }
+        if (!add_step(tables, step))
+            return false;
+    }
+}
+
+static void clear_column(struct column *column) {
+    bytes_buffer_clear(&column->numbers);
+    bytes_buffer_clear(&column->text);
+    column->count = 0;
+    column->constant = true;
+}
+
+struct shape *columns_add_shape(struct archive_tables *tables) {
+    size_t own = 0;
+    bool has_link = false;
+    size_t first_step = tables->step_count;
+    if (tables->shape_count == SHAPES_MAX || !add_steps(tables, &own, &has_link) ||
+        tables->column_count + own > COLUMNS_MAX - COLUMN_SHARED)
+        return NULL;
+    struct shape *shape = &tables->shapes[tables->shape_count++];
+    shape->hash = crc32c(0, tables->tags, tables->tags_size);
+    shape->size = tables->tags_size;
+    memcpy(shape->tags, tables->tags, shape->size);
+    shape->first_step = first_step;
+    shape->step_count = tables->step_count - first_step;
+    shape->first_column = tables->column_count;
+    shape->has_link = has_link;
+    for (size_t i = 0; i < own; i++)
+        clear_column(&tables->columns[tables->column_count++]);
+    return shape;
+}
+
+struct shape *columns_shape(struct archive_tables *tables) {
+    uint32_t hash = crc32c(0, tables->tags, tables->tags_size);
+    for (size_t i = 0; i < tables->shape_count; i++) {
+        struct shape *shape = &tables->shapes[i];
+        if (shape->hash == hash && shape->size == tables->tags_size &&
+            memcmp(shape->tags, tables->tags, shape->size) == 0)
+            return shape;
+    }
+    return columns_add_shape(tables);
+}

@@ -1,0 +1,129 @@
+/* The inside of a block of columns: what taking records apart and putting them together share. Owns
+ * the tables' memory. Only store/archive_block.c and archive_columns*.c include this; the layout is
+ * in store/FORMAT.md. */
+#ifndef STORE_ARCHIVE_COLUMNS_H
+#define STORE_ARCHIVE_COLUMNS_H
+
+#include "store/archive_block.h"
+
+enum {
+    SHAPES_MAX = 200,
+    TOKENS_MAX = 400, /* values of one record */
+    SHAPE_SIZE_MAX = 1200,
+    COLUMNS_MAX = 6000,
+    WIRE_VARINT = 0,
+    WIRE_BYTES = 2,
+    TAG_NONE = 0, /* ends a nested message, and a record */
+};
+
+/* Columns that all shapes share; behind them each value of each shape has its own. */
+enum shared_column {
+    COLUMN_SHAPE,
+    COLUMN_DURABLE,
+    COLUMN_TIME,
+    COLUMN_PREVIOUS_LSN,
+    COLUMN_PREVIOUS_OFFSET,
+    COLUMN_SUBJECT,
+    COLUMN_KEY,
+    COLUMN_SHARED, /* how many */
+};
+
+/* Numbers (or sizes of texts) as varints, and the bytes of texts. A column whose values are all the
+ * same has just one. */
+struct column {
+    struct bytes_buffer numbers, text;
+    size_t first_numbers, first_text; /* sizes after the first value */
+    bool constant;
+    uint64_t count;
+    /* reading */
+    struct bytes_reader number_at, text_at;
+    struct bytes_view all_numbers, all_text;
+};
+
+/* What the next part of a record is: the tags of a shape, read once. */
+enum step_kind { STEP_OPEN, STEP_CLOSE, STEP_VALUE };
+struct step {
+    enum step_kind kind;
+    enum shared_column which; /* of a value; COLUMN_SHARED: it has a column of its own */
+    uint32_t tag;
+};
+
+/* The tags of a record in order; those of a nested message end with TAG_NONE, and so does all. */
+struct shape {
+    uint32_t hash;
+    size_t size;
+    uint8_t tags[SHAPE_SIZE_MAX];
+    size_t first_step, step_count; /* the same as steps */
+    size_t first_column;           /* of its values that have a column of their own */
+    bool has_link;                 /* a value that goes to COLUMN_PREVIOUS_LSN */
+};
+
+struct token {
+    uint32_t tag;
+    enum shared_column which;
+    uint64_t number;
+    struct bytes_view text;
+};
+
+/* What one record of the block is remembered for: later ones lead back to it. */
+struct member {
+    uint64_t offset;
+    struct bytes_view subject;
+};
+
+/* Either direction. */
+struct archive_tables {
+    struct archive_hints hints;
+    struct shape *shapes;
+    size_t shape_count;
+    struct step *steps;
+    size_t step_count, step_capacity;
+    struct column *columns;
+    size_t column_count;
+    struct member *members;
+    size_t member_count, member_capacity;
+    uint64_t first_lsn;
+    int64_t time_ms, first_ms;
+    struct bytes_view key;     /* of the record before that had one */
+    struct bytes_view subject; /* likewise */
+    struct bytes_buffer payload, check, texts;
+    struct token tokens[TOKENS_MAX];
+    size_t token_count;
+    uint8_t tags[SHAPE_SIZE_MAX];
+    size_t tags_size;
+};
+
+/* Empty tables for a block of `count` records. False: no memory. */
+bool columns_begin(struct archive_tables *tables, const struct archive_hints *hints,
+                   uint64_t first_lsn, uint64_t count);
+/* The record of this block with that LSN; NULL: it is in another. */
+const struct member *columns_member(const struct archive_tables *tables, uint64_t lsn);
+/* The shared ones first, then those of the shapes. */
+struct column *columns_at(struct archive_tables *tables, size_t index);
+/* Which column a value of this tag goes to. */
+enum shared_column columns_which(const struct archive_hints *hints, uint32_t tag, bool nested);
+bool columns_is_nested(const struct archive_hints *hints, uint32_t tag);
+/* The shape of the tags at hand, made if it is new, with columns for its values. NULL: too many, or
+ * they are no tags of a record. */
+struct shape *columns_shape(struct archive_tables *tables);
+/* The same, always a new one. */
+struct shape *columns_add_shape(struct archive_tables *tables);
+
+/* All frames into columns. False: they do not go in. */
+bool columns_take_apart(struct archive_tables *tables, uint32_t seed,
+                        const struct archive_frames *frames);
+/* What they came to, behind the body's head. */
+void columns_write(struct archive_tables *tables, struct bytes_buffer *body);
+/* The frames of a body behind its head, appended to `out`. False: they do not come out. */
+bool columns_read(struct archive_tables *tables, struct bytes_reader *reader, uint32_t seed,
+                  struct bytes_buffer *out, struct archive_frames *frames);
+
+static inline uint64_t columns_zigzag(uint64_t difference) {
+    return difference << 1 ^ (0 - (difference >> 63));
+}
+
+static inline uint64_t columns_unzigzag(uint64_t bits) {
+    return bits >> 1 ^ (0 - (bits & 1));
+}
+
+#endif
