@@ -4,6 +4,7 @@
 #include "engine/core/state.h"
 #include "engine/engine.h"
 #include "engine/relay.h"
+#include "store/archive_state.h"
 #include "wal/directory.h"
 
 #include <inttypes.h>
@@ -267,6 +268,32 @@ static enum wf_status pass_dropped(struct damage_report *report, struct archive 
                : audit_tree_add_archived(report->tree, archive, dropped, err);
 }
 
+static enum wf_status pass_pair(void *ctx, struct bytes_view key, struct bytes_view value,
+                                struct wf_error *err) {
+    (void)ctx;
+    (void)key;
+    (void)value;
+    (void)err;
+    return WF_OK;
+}
+
+/* The state that stands for what was dropped: can it be read? What is in it a replay shows. */
+static enum wf_status check_stand_in(struct damage_report *report, struct archive *archive,
+                                     struct wf_error *err) {
+    uint64_t dropped = archive_dropped_lsn(archive);
+    struct wf_error why;
+    enum wf_status status =
+        dropped == 0 ? WF_OK : archive_state_walk(archive, dropped, pass_pair, NULL, &why);
+    if (status != WF_DAMAGE) {
+        return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
+    }
+    struct wal_finding finding = {.kind = WAL_FINDING_DAMAGE, .first_lsn = 1, .last_lsn = dropped};
+    archive_state_name(dropped, finding.segment);
+    (void)snprintf(finding.text, sizeof(finding.text), "%.*s", (int)sizeof(finding.text) - 1,
+                   why.text);
+    return damage_add_finding(report, &finding, err);
+}
+
 static enum wf_status read_archives(struct damage_report *report, struct archive *archive,
                                     struct wf_error *err) {
     struct archive_entry entry;
@@ -276,6 +303,9 @@ static enum wf_status read_archives(struct damage_report *report, struct archive
     }
     if (status == WF_OK) {
         status = pass_dropped(report, archive, err);
+    }
+    if (status == WF_OK) {
+        status = check_stand_in(report, archive, err);
     }
     if (status == WF_OK) {
         struct relay relay;

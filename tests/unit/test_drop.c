@@ -393,6 +393,9 @@ static void test_drop_refuses_a_damaged_state_file(void **state) {
     assert_int_equal(fwrite(&byte, 1, 1, file), 1);
     assert_int_equal(fclose(file), 0);
     assert_int_equal(wf_replay_verify(f->engine, NULL, NULL, hash, &f->err), WF_DAMAGE);
+    struct wf_log_report report;
+    assert_int_equal(wf_archive_verify(f->dir, NULL, NULL, &report, &f->err), WF_DAMAGE);
+    assert_non_null(strstr(f->err.text, name));
     fixture_reopen(f, true); /* with its snapshot the store needs it not */
     lose_snapshot(f);
     assert_int_equal(fixture_try_open(f), WF_DAMAGE);
