@@ -142,8 +142,6 @@ enum wf_status cmd_account_reverse(struct cli *cli);
 enum wf_status cmd_account_check(struct cli *cli);
 enum wf_status cmd_reference_set(struct cli *cli); /* of the noun's kind: rate, … */
 enum wf_status cmd_reference_list(struct cli *cli);
-/* Execute and tell the balances; --key and --actor are the verb's. */
-enum wf_status account_execute(struct cli *cli, struct wf_command *command);
 enum wf_status cmd_clock_show(struct cli *cli);
 enum wf_status cmd_clock_advance(struct cli *cli);
 enum wf_status cmd_clock_tick(struct cli *cli);

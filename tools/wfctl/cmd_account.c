@@ -13,39 +13,6 @@
 
 /* --- commands --- */
 
-static void tell_result_text(struct out *out, const char *name, const struct wf_result *result) {
-    if (name) {
-        out_text(out, name);
-        out_printf(out, ": ");
-    }
-    out_text(out, result->outcome ? result->outcome : "recorded");
-    out_printf(out, ", record %" PRIu64 "%s\n", result->lsn,
-               result->replayed ? "; this key was used before: the first outcome again" : "");
-    view_balances_text(out, result);
-}
-
-enum wf_status account_execute(struct cli *cli, struct wf_command *command) {
-    command->key = cli_option(cli, "key");
-    command->actor = cli_option(cli, "actor");
-    struct wf_result result;
-    enum wf_status status = wf_execute(cli->engine, command, &result, &cli->err);
-    if (status != WF_OK)
-        return status;
-    struct out *out = &cli->out;
-    if (!out_is_json(out)) {
-        tell_result_text(out, command->id, &result);
-        return WF_OK;
-    }
-    out_object_open(out);
-    emit_member_uint(&out->json, "lsn", result.lsn);
-    if (result.replayed)
-        emit_member_bool(&out->json, "replayed", true);
-    emit_key(&out->json, "result");
-    view_result(&out->json, command->kind, &result);
-    out_object_close(out);
-    return WF_OK;
-}
-
 enum wf_status cmd_account_open(struct cli *cli) {
     struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
                                  .id = cli->arguments[0],
@@ -53,13 +20,13 @@ enum wf_status cmd_account_open(struct cli *cli) {
                                  .currency = cli_option(cli, "currency"),
                                  .amount = cli_option(cli, "balance"),
                                  .minimum = cli_option(cli, "minimum")};
-    return account_execute(cli, &command);
+    return cli_execute(cli, &command);
 }
 
 static enum wf_status set_status(struct cli *cli, enum wf_command_kind kind) {
     struct wf_command command = {
         .kind = kind, .id = cli->arguments[0], .reason = cli_option(cli, "reason")};
-    return account_execute(cli, &command);
+    return cli_execute(cli, &command);
 }
 
 enum wf_status cmd_account_freeze(struct cli *cli) {
@@ -81,7 +48,7 @@ enum wf_status cmd_account_reverse(struct cli *cli) {
     command.lsn = strtoull(text, &end, 10);
     if (command.lsn == 0 || *end != '\0' || *text == '-' || *text == '+')
         return cli_usage(cli, "'%s' is no LSN", text);
-    return account_execute(cli, &command);
+    return cli_execute(cli, &command);
 }
 
 enum wf_status operations_file_open(struct cli *cli, const char *path,
@@ -116,7 +83,7 @@ enum wf_status cmd_account_transact(struct cli *cli) {
         struct wf_command command = {.kind = WF_ACCOUNT_TRANSACT,
                                      .operations = file.operations->list,
                                      .operation_count = file.operations->count};
-        status = account_execute(cli, &command);
+        status = cli_execute(cli, &command);
     }
     operations_file_close(&file);
     return status;
@@ -265,13 +232,6 @@ enum wf_status cmd_account_statement(struct cli *cli) {
     return status;
 }
 
-static bool history_json(void *ctx, const struct wf_event *event) {
-    struct out *out = ctx;
-    out_item_open(out);
-    view_event_members(&out->json, event);
-    return out_item_close(out);
-}
-
 static bool history_text(void *ctx, const struct wf_event *event) {
     struct out *out = ctx;
     char time[FORMAT_TIME_SIZE];
@@ -287,7 +247,8 @@ enum wf_status cmd_account_history(struct cli *cli) {
     if (!out_is_json(out))
         return wf_account_history(cli->engine, number, history_text, out, &cli->err);
     out_list_open(out, "events");
-    enum wf_status status = wf_account_history(cli->engine, number, history_json, out, &cli->err);
+    enum wf_status status =
+        wf_account_history(cli->engine, number, view_event_item, out, &cli->err);
     out_list_end(out);
     return status;
 }

@@ -48,11 +48,8 @@ static bool show_event(void *ctx, const struct wf_event *event) {
     struct out *out = ctx;
     if (out->mode == OUT_CSV)
         return show_csv(out, event);
-    if (out_is_json(out)) {
-        out_item_open(out);
-        view_event_members(&out->json, event);
-        return out_item_close(out);
-    }
+    if (out_is_json(out))
+        return view_event_item(out, event);
     char time[FORMAT_TIME_SIZE];
     out_printf(out, "%8" PRIu64 "  %-24s  ", event->lsn, view_event_time(time, event));
     out_styled(out, STYLE_BOLD, event->subject && *event->subject ? event->subject : "-");

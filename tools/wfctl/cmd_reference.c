@@ -19,7 +19,7 @@ enum wf_status cmd_reference_set(struct cli *cli) {
         if (strcmp(kinds[i].noun, cli->verb->noun) == 0)
             command.kind = kinds[i].kind;
     enum wf_status status = cli_fields(cli, 1, fields, &command.field_count);
-    return status == WF_OK ? account_execute(cli, &command) : status;
+    return status == WF_OK ? cli_execute(cli, &command) : status;
 }
 
 static bool list_json(void *ctx, const struct wf_reference *reference) {

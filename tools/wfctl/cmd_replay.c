@@ -35,11 +35,8 @@ static bool print_event(void *ctx, const struct wf_event *event) {
     struct out *out = replay->out;
     if (event->lsn < replay->from || event->lsn > replay->until)
         return true;
-    if (out_is_json(out)) {
-        out_item_open(out);
-        view_event_members(&out->json, event);
-        return out_item_close(out);
-    }
+    if (out_is_json(out))
+        return view_event_item(out, event);
     if (event->index == 0)
         record_head(out, event);
     out_printf(out, "%36s", "");

@@ -13,8 +13,10 @@
 /* --- commands --- */
 
 static void tell_result_text(struct out *out, const char *id, const struct wf_result *result) {
-    out_text(out, id);
-    out_printf(out, ": ");
+    if (id) {
+        out_text(out, id);
+        out_printf(out, ": ");
+    }
     out_text(out, result->outcome ? result->outcome : "recorded");
     if (result->status) {
         out_printf(out, " (");
@@ -262,13 +264,6 @@ enum wf_status cmd_workflow_list(struct cli *cli) {
 
 /* --- history --- */
 
-static bool history_json(void *ctx, const struct wf_event *event) {
-    struct out *out = ctx;
-    out_item_open(out);
-    view_event_members(&out->json, event);
-    return out_item_close(out);
-}
-
 /* The timeline: a line for each record with its time, how long after the one before, and who; below
  * it what it came to, with how long a stage took. */
 struct timeline {
@@ -350,8 +345,8 @@ static bool history_text(void *ctx, const struct wf_event *event) {
 enum wf_status cmd_workflow_history(struct cli *cli) {
     if (out_is_json(&cli->out)) {
         out_list_open(&cli->out, "events");
-        enum wf_status status =
-            wf_workflow_history(cli->engine, cli->arguments[0], history_json, &cli->out, &cli->err);
+        enum wf_status status = wf_workflow_history(cli->engine, cli->arguments[0], view_event_item,
+                                                    &cli->out, &cli->err);
         out_list_end(&cli->out);
         return status;
     }

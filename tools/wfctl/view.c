@@ -267,6 +267,13 @@ void view_event_members(struct emit *json, const struct wf_event *event) {
     emit_member_if(json, "reason", event->reason);
 }
 
+bool view_event_item(void *ctx, const struct wf_event *event) {
+    struct out *out = ctx;
+    out_item_open(out);
+    view_event_members(&out->json, event);
+    return out_item_close(out);
+}
+
 void view_account_members(struct emit *json, const struct wf_account *account) {
     emit_member(json, "number", account->number);
     emit_member(json, "type", account->type);

@@ -16,6 +16,8 @@ void view_plan_members(struct emit *json, const struct wf_plan *plan);
 void view_plan_text(struct out *out, const struct wf_plan *plan);
 void view_balances_text(struct out *out, const struct wf_result *result); /* a line for each */
 void view_event_members(struct emit *json, const struct wf_event *event);
+/* One item of a list in JSON: a wf_event_fn over a struct out. */
+bool view_event_item(void *out, const struct wf_event *event);
 /* The event's time, as "time" or as text; nobody knows that of a record that was lost. */
 void view_event_time_member(struct emit *json, const struct wf_event *event);
 const char *view_event_time(char text[FORMAT_TIME_SIZE], const struct wf_event *event);
