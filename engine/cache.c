@@ -142,7 +142,8 @@ uint64_t cache_memory(const struct wf_engine *engine) {
     return state->changed.bytes + state->frozen.bytes + state->clean.bytes +
            table_memory(&state->workflows) + table_memory(&state->accounts) +
            table_memory(&state->keys) + table_memory(&state->key_order) +
-           timers_memory(&state->timers) + timers_memory(&state->tasks) + engine->checkpoint.bytes;
+           timers_memory(&state->timers) + timers_memory(&state->tasks) +
+           timers_memory(&state->holds) + engine->checkpoint.bytes;
 }
 
 bool cache_is_full(const struct wf_engine *engine) {
@@ -160,9 +161,7 @@ void cache_trim(struct wf_engine *engine) {
     size_t most = state->clean.count;
     while (looked_at++ < most && cache_is_full(engine)) {
         struct entity *entity = state->clean.first;
-        if (entity->kind == ENTITY_WORKFLOW) {
-            due_evicted(engine, (const struct workflow *)entity);
-        }
+        due_evicted(engine, entity);
         state_evict(state, entity);
         engine->counters.evictions++;
     }

@@ -16,8 +16,9 @@
 enum {
     SLICE_ENTITIES = 64,
     CHUNK_SIZE = 1024 * 1024,
-    META_VERSION = 3, /* 1: without the pairs that stand beside workflows; 2: without those of tasks
-                         by time, which is as good where there are no tasks */
+    META_VERSION = 4, /* 1: without the pairs that stand beside workflows; 2: without those of tasks
+                         by time, which is as good where there are no tasks; 3: without those of
+                         holds, likewise where there are no accounts */
 };
 
 struct checkpoint_chunk {
@@ -62,7 +63,8 @@ enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
     last->lsn = bytes_read_u64(&reader);
     last->offset = bytes_read_u64(&reader);
     struct bytes_view run = bytes_read_string(&reader);
-    bool known = version == META_VERSION || version == CHECKPOINT_META_WITHOUT_TASK_ORDER;
+    bool known = version == META_VERSION || version == CHECKPOINT_META_WITHOUT_TASK_ORDER ||
+                 version == CHECKPOINT_META_WITHOUT_HOLD_ORDER;
     if (!bytes_reader_done(&reader) || !known || run.size > sizeof(position->bytes)) {
         return error_set(err, WF_DAMAGE, "snapshot: its meta record has another format");
     }
@@ -137,16 +139,15 @@ static void forget_key_order(struct wf_engine *engine) {
     }
 }
 
-static void change_due_pair(struct checkpoint *checkpoint, const struct workflow *workflow,
-                            uint8_t order, int64_t due_ms, struct bytes_view value) {
+static void change_due_pair(struct checkpoint *checkpoint, struct bytes_view id, uint8_t order,
+                            int64_t due_ms, struct bytes_view value) {
     uint8_t key[DUE_KEY_HEAD + COMMAND_ID_MAX] = {order};
     if (due_ms == 0) {
         return;
     }
     checkpoint_due_order(due_ms, key + 1);
-    memcpy(key + DUE_KEY_HEAD, workflow->id, workflow->id_size);
-    add_change(checkpoint, (struct bytes_view){key, DUE_KEY_HEAD + (size_t)workflow->id_size},
-               value);
+    memcpy(key + DUE_KEY_HEAD, id.data, id.size);
+    add_change(checkpoint, (struct bytes_view){key, DUE_KEY_HEAD + id.size}, value);
 }
 
 static void change_mark_pair(struct checkpoint *checkpoint, const struct workflow *workflow,
@@ -156,22 +157,34 @@ static void change_mark_pair(struct checkpoint *checkpoint, const struct workflo
     add_change(checkpoint, (struct bytes_view){key, 1 + (size_t)workflow->id_size}, value);
 }
 
+static const struct bytes_view there = {(const uint8_t *)"", 0}, gone = {NULL, 0};
+
+/* The pair beside an account: when its first hold expires. */
+static void change_account_pair(struct checkpoint *checkpoint, struct account *account) {
+    struct bytes_view number = {(const uint8_t *)account->number, account->number_size};
+    int64_t due_ms = account_due(account);
+    if (due_ms != account->pair_due_ms) {
+        change_due_pair(checkpoint, number, CHECKPOINT_HOLD_DUE_ORDER, account->pair_due_ms, gone);
+        change_due_pair(checkpoint, number, CHECKPOINT_HOLD_DUE_ORDER, due_ms, there);
+    }
+    account->pair_due_ms = due_ms;
+}
+
 /* The pairs beside a workflow: its deadline, that it waits for a review, that it has tasks, and
  * when the first of them may be claimed. */
 static void change_workflow_pairs(struct checkpoint *checkpoint, struct workflow *workflow) {
-    static const struct bytes_view there = {(const uint8_t *)"", 0}, gone = {NULL, 0};
+    struct bytes_view id = {(const uint8_t *)workflow->id, workflow->id_size};
     unsigned stage;
     int64_t due_ms = workflow_due(workflow, &stage);
     bool waits = workflow_waits(workflow);
     if (due_ms != workflow->pair_due_ms) {
-        change_due_pair(checkpoint, workflow, CHECKPOINT_DUE_ORDER, workflow->pair_due_ms, gone);
-        change_due_pair(checkpoint, workflow, CHECKPOINT_DUE_ORDER, due_ms, there);
+        change_due_pair(checkpoint, id, CHECKPOINT_DUE_ORDER, workflow->pair_due_ms, gone);
+        change_due_pair(checkpoint, id, CHECKPOINT_DUE_ORDER, due_ms, there);
     }
     int64_t task_ms = workflow_task_due(workflow);
     if (task_ms != workflow->pair_task_ms) {
-        change_due_pair(checkpoint, workflow, CHECKPOINT_TASK_DUE_ORDER, workflow->pair_task_ms,
-                        gone);
-        change_due_pair(checkpoint, workflow, CHECKPOINT_TASK_DUE_ORDER, task_ms, there);
+        change_due_pair(checkpoint, id, CHECKPOINT_TASK_DUE_ORDER, workflow->pair_task_ms, gone);
+        change_due_pair(checkpoint, id, CHECKPOINT_TASK_DUE_ORDER, task_ms, there);
     }
     if (waits != workflow->pair_waits)
         change_mark_pair(checkpoint, workflow, CHECKPOINT_REVIEW_ORDER, waits ? there : gone);
@@ -222,6 +235,9 @@ static void encode_entity(struct wf_engine *engine, struct entity *entity) {
     }
     if (entity->kind == ENTITY_WORKFLOW) {
         change_workflow_pairs(checkpoint, (struct workflow *)entity);
+    }
+    if (entity->kind == ENTITY_ACCOUNT) {
+        change_account_pair(checkpoint, (struct account *)entity);
     }
 }
 
@@ -332,6 +348,14 @@ static struct workflow *workflow_of_pair(struct wf_engine *engine, struct bytes_
     return state_workflow(&engine->state, (struct bytes_view){key.data + head, key.size - head});
 }
 
+static void take_hold_pair_back(struct wf_engine *engine, struct bytes_view key, bool removal) {
+    struct bytes_view number = {key.data + DUE_KEY_HEAD, key.size - DUE_KEY_HEAD};
+    struct account *account = state_account(&engine->state, number);
+    if (account != NULL) {
+        account->pair_due_ms = removal ? checkpoint_due_ms(key.data + 1) : 0;
+    }
+}
+
 /* The pairs that were encoded never came to be: those that were to be removed stand as before. All
  * workflows concerned are in memory, for nothing is evicted while a checkpoint runs. */
 static void take_pairs_back(struct wf_engine *engine, bool removals) {
@@ -339,6 +363,9 @@ static void take_pairs_back(struct wf_engine *engine, bool removals) {
     for (size_t i = 0; i < checkpoint->change_count; i++) {
         const struct snapshot_change *change = &checkpoint->changes[i];
         uint8_t order = change->key.data[0];
+        if (order == CHECKPOINT_HOLD_DUE_ORDER && (change->value.data == NULL) == removals) {
+            take_hold_pair_back(engine, change->key, removals);
+        }
         bool is_due = order == CHECKPOINT_DUE_ORDER || order == CHECKPOINT_TASK_DUE_ORDER;
         bool is_mark = order == CHECKPOINT_TASK_ORDER || order == CHECKPOINT_REVIEW_ORDER;
         if ((!is_due && !is_mark) || (change->value.data == NULL) != removals) {

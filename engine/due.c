@@ -31,16 +31,35 @@ int64_t checkpoint_due_ms(const uint8_t order[8]) {
 
 /* --- the snapshot's next pair --- */
 
+static const uint8_t orders[] = {[TIMERS_OF_STAGES] = CHECKPOINT_DUE_ORDER,
+                                 [TIMERS_OF_TASKS] = CHECKPOINT_TASK_DUE_ORDER,
+                                 [TIMERS_OF_HOLDS] = CHECKPOINT_HOLD_DUE_ORDER};
+
 static struct due_place *place_of(struct wf_engine *engine, const struct timers *timers) {
-    return timers->tasks ? &engine->task_due : &engine->due;
+    return &engine->due[timers->of];
 }
 
 static uint8_t order_of(const struct timers *timers) {
-    return timers->tasks ? CHECKPOINT_TASK_DUE_ORDER : CHECKPOINT_DUE_ORDER;
+    return orders[timers->of];
+}
+
+static bool is_resident(const struct wf_engine *engine, const struct timers *timers,
+                        struct bytes_view id) {
+    return timers->of == TIMERS_OF_HOLDS ? state_account(&engine->state, id) != NULL
+                                         : state_workflow(&engine->state, id) != NULL;
+}
+
+static struct bytes_view id_of(const struct timers *timers, const struct timer *timer) {
+    if (timers->of == TIMERS_OF_HOLDS) {
+        return (struct bytes_view){(const uint8_t *)timer->account->number,
+                                   timer->account->number_size};
+    }
+    return (struct bytes_view){(const uint8_t *)timer->workflow->id, timer->workflow->id_size};
 }
 
 struct pair_walk {
     struct wf_engine *engine;
+    const struct timers *timers;
     struct due_place *due;
     bool skip_resident;
     bool found;
@@ -56,7 +75,7 @@ static enum wf_status see_pair(void *ctx, struct bytes_view key, struct bytes_vi
         return error_set(err, WF_DAMAGE, "snapshot: a deadline's key of %zu bytes", key.size);
     }
     struct bytes_view id = {key.data + DUE_KEY_HEAD, key.size - DUE_KEY_HEAD};
-    bool passed = walk->skip_resident && state_workflow(&walk->engine->state, id) != NULL &&
+    bool passed = walk->skip_resident && is_resident(walk->engine, walk->timers, id) &&
                   ++walk->looked_at < WALK_STEP_MAX;
     memcpy(due->key, key.data, key.size);
     due->key_size = key.size;
@@ -71,7 +90,8 @@ static enum wf_status walk_pairs(struct wf_engine *engine, const struct timers *
                                  bool skip_resident, struct wf_error *err) {
     uint8_t prefix = order_of(timers);
     struct due_place *due = place_of(engine, timers);
-    struct pair_walk walk = {.engine = engine, .due = due, .skip_resident = skip_resident};
+    struct pair_walk walk = {
+        .engine = engine, .timers = timers, .due = due, .skip_resident = skip_resident};
     uint8_t from[sizeof(due->key)];
     size_t size = due->key_size;
     memcpy(from, due->key, size);
@@ -91,8 +111,9 @@ static enum wf_status walk_pairs(struct wf_engine *engine, const struct timers *
 }
 
 void due_forget(struct wf_engine *engine) {
-    engine->due = (struct due_place){.key = {CHECKPOINT_DUE_ORDER}, .key_size = 1};
-    engine->task_due = (struct due_place){.key = {CHECKPOINT_TASK_DUE_ORDER}, .key_size = 1};
+    for (size_t i = 0; i < sizeof(orders); i++) {
+        engine->due[i] = (struct due_place){.key = {orders[i]}, .key_size = 1};
+    }
 }
 
 /* A lower bound, without looking further than the place. */
@@ -105,12 +126,12 @@ static struct bytes_view place_id(const struct due_place *due) {
     return (struct bytes_view){due->key + DUE_KEY_HEAD, due->key_size - DUE_KEY_HEAD};
 }
 
-/* Move on until the place is a workflow that is not in memory, or none is left. */
+/* Move on until the place is one that is not in memory, or none is left. */
 static enum wf_status settle_place(struct wf_engine *engine, const struct timers *timers,
                                    struct wf_error *err) {
     const struct due_place *due = place_of(engine, timers);
     enum wf_status status = know_place(engine, timers, err);
-    while (status == WF_OK && !due->none && state_workflow(&engine->state, place_id(due)) != NULL) {
+    while (status == WF_OK && !due->none && is_resident(engine, timers, place_id(due))) {
         status = walk_pairs(engine, timers, true, err);
     }
     return status;
@@ -132,29 +153,34 @@ static bool is_before(const struct due_place *one, const struct due_place *other
 }
 
 static void stand_in(struct wf_engine *engine, const struct timers *timers,
-                     const struct workflow *workflow) {
+                     const struct timer *timer) {
     struct due_place *due = place_of(engine, timers);
     struct due_place place = {.known = true};
-    int64_t due_ms = timers_due_ms(timers, workflow);
+    int64_t due_ms = timers_due_ms(timers, timer);
     if (due_ms == 0 || !due->known) {
         return;
     }
-    make_key(timers, due_ms, (struct bytes_view){(const uint8_t *)workflow->id, workflow->id_size},
-             &place);
+    make_key(timers, due_ms, id_of(timers, timer), &place);
     if (due->none || is_before(&place, due)) {
         *due = place;
     }
 }
 
-void due_evicted(struct wf_engine *engine, const struct workflow *workflow) {
-    stand_in(engine, &engine->state.timers, workflow);
-    stand_in(engine, &engine->state.tasks, workflow);
+void due_evicted(struct wf_engine *engine, struct entity *entity) {
+    if (entity->kind == ENTITY_WORKFLOW) {
+        const struct timer timer = {.workflow = (struct workflow *)entity};
+        stand_in(engine, &engine->state.timers, &timer);
+        stand_in(engine, &engine->state.tasks, &timer);
+    } else if (entity->kind == ENTITY_ACCOUNT) {
+        const struct timer timer = {.account = (struct account *)entity};
+        stand_in(engine, &engine->state.holds, &timer);
+    }
 }
 
 /* --- what is next --- */
 
 static int64_t bound_ms_of(const struct wf_engine *engine, const struct timers *timers) {
-    const struct due_place *due = timers->tasks ? &engine->task_due : &engine->due;
+    const struct due_place *due = &engine->due[timers->of];
     int64_t bound_ms = timers_bound_ms(timers);
     if (!due->known) {
         return engine->snapshot_lsn > 0 ? INT64_MIN : bound_ms;
@@ -163,14 +189,16 @@ static int64_t bound_ms_of(const struct wf_engine *engine, const struct timers *
 }
 
 int64_t due_bound_ms(const struct wf_engine *engine) {
-    return bound_ms_of(engine, &engine->state.timers);
+    int64_t stages_ms = bound_ms_of(engine, &engine->state.timers);
+    int64_t holds_ms = bound_ms_of(engine, &engine->state.holds);
+    return stages_ms < holds_ms ? stages_ms : holds_ms;
 }
 
-/* The workflow whose deadline is the earliest of all, in memory; NULL: no deadline is left. */
-static enum wf_status find_next(struct wf_engine *engine, struct timers *timers,
-                                struct workflow **next, struct wf_error *err) {
+/* Whose time is the earliest of all, in memory; due_ms 0: none is left. */
+static enum wf_status find_next(struct wf_engine *engine, struct timers *timers, struct timer *next,
+                                struct wf_error *err) {
     const struct due_place *due = place_of(engine, timers);
-    *next = NULL;
+    *next = (struct timer){0};
     for (;;) {
         enum wf_status status = settle_place(engine, timers, err);
         if (status != WF_OK) {
@@ -179,30 +207,30 @@ static enum wf_status find_next(struct wf_engine *engine, struct timers *timers,
         const struct timer *first = timers_first(timers);
         struct due_place place = {0};
         if (first != NULL) {
-            const struct workflow *workflow = first->workflow;
-            make_key(timers, first->due_ms,
-                     (struct bytes_view){(const uint8_t *)workflow->id, workflow->id_size}, &place);
+            make_key(timers, first->due_ms, id_of(timers, first), &place);
         }
         if (due->none || (first != NULL && is_before(&place, due))) {
-            *next = first != NULL ? first->workflow : NULL;
+            *next = first != NULL ? *first : (struct timer){0};
             return WF_OK;
         }
         struct due_place here = *due;
-        status = cache_load(engine, ENTITY_WORKFLOW, place_id(&here), err);
+        status =
+            cache_load(engine, timers->of == TIMERS_OF_HOLDS ? ENTITY_ACCOUNT : ENTITY_WORKFLOW,
+                       place_id(&here), err);
         if (status != WF_OK) {
             return status;
         }
-        if (state_workflow(&engine->state, place_id(&here)) == NULL) {
-            return error_set(err, WF_DAMAGE,
-                             "snapshot: a time of workflow %.*s, which is not there",
+        if (!is_resident(engine, timers, place_id(&here))) {
+            return error_set(err, WF_DAMAGE, "snapshot: a time of %s %.*s, which is not there",
+                             timers->of == TIMERS_OF_HOLDS ? "account" : "workflow",
                              (int)place_id(&here).size, (const char *)place_id(&here).data);
         }
     }
 }
 
-enum wf_status due_find(struct wf_engine *engine, struct timers *timers, int64_t until_ms,
-                        struct workflow **next, struct wf_error *err) {
-    *next = NULL;
+static enum wf_status find_timer(struct wf_engine *engine, struct timers *timers, int64_t until_ms,
+                                 struct timer *next, struct wf_error *err) {
+    *next = (struct timer){0};
     for (int attempt = 0;; attempt++) {
         struct wf_error why = {0};
         enum wf_status status = know_place(engine, timers, &why);
@@ -215,23 +243,47 @@ enum wf_status due_find(struct wf_engine *engine, struct timers *timers, int64_t
                 continue;
             }
         }
-        if (*next != NULL && timers_due_ms(timers, *next) > until_ms) {
-            *next = NULL;
+        if (next->due_ms > until_ms) {
+            *next = (struct timer){0};
         }
         return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
     }
 }
 
-static enum wf_status find_due(struct wf_engine *engine, int64_t until_ms, struct workflow **next,
-                               struct wf_error *err) {
-    return due_find(engine, &engine->state.timers, until_ms, next, err);
+enum wf_status due_find(struct wf_engine *engine, struct timers *timers, int64_t until_ms,
+                        struct workflow **next, struct wf_error *err) {
+    struct timer timer;
+    enum wf_status status = find_timer(engine, timers, until_ms, &timer, err);
+    *next = timer.due_ms != 0 ? timer.workflow : NULL;
+    return status;
+}
+
+/* The first of a stage or a hold: of several at the same time stages, then holds. `holds`: it is a
+ * hold's. */
+static enum wf_status find_due(struct wf_engine *engine, int64_t until_ms, struct timer *next,
+                               bool *holds, struct wf_error *err) {
+    struct timer hold = {0};
+    enum wf_status status = find_timer(engine, &engine->state.timers, until_ms, next, err);
+    if (status == WF_OK) {
+        uint64_t reloads = engine->counters.reloads;
+        int64_t first_ms = next->due_ms != 0 ? next->due_ms - 1 : until_ms;
+        status = find_timer(engine, &engine->state.holds, first_ms, &hold, err);
+        if (status == WF_OK && reloads != engine->counters.reloads) {
+            return find_due(engine, until_ms, next, holds, err); /* it was another state */
+        }
+    }
+    *holds = hold.due_ms != 0;
+    if (*holds) {
+        *next = hold;
+    }
+    return status;
 }
 
 enum wf_status due_next_ms(struct wf_engine *engine, int64_t *due_ms, struct wf_error *err) {
-    struct workflow *next = NULL;
-    unsigned stage;
-    enum wf_status status = find_due(engine, INT64_MAX, &next, err);
-    *due_ms = next != NULL ? workflow_due(next, &stage) : 0;
+    struct timer next;
+    bool holds;
+    enum wf_status status = find_due(engine, INT64_MAX, &next, &holds, err);
+    *due_ms = next.due_ms;
     return status;
 }
 
@@ -246,18 +298,21 @@ static int64_t passed_ms(const struct wf_engine *engine, int64_t now_ms) {
     return now_ms > store->seen_ms ? now_ms : store->seen_ms;
 }
 
-static enum wf_status fire(struct wf_engine *engine, const struct workflow *workflow,
+static enum wf_status fire(struct wf_engine *engine, const struct timer *timer, bool holds,
                            int64_t now_ms, struct wf_error *err) {
     char id[COMMAND_ID_MAX];
-    unsigned stage = 0;
-    int64_t due_ms = workflow_due(workflow, &stage);
-    memcpy(id, workflow->id, workflow->id_size);
+    struct bytes_view name = id_of(holds ? &engine->state.holds : &engine->state.timers, timer);
+    memcpy(id, name.data, name.size);
     struct command command = {
-        .kind = COMMAND_TIMER_FIRE,
-        .now_ms = engine->state.store.test_clock ? due_ms : now_ms,
-        .subject = {(const uint8_t *)id, workflow->id_size},
+        .kind = holds ? COMMAND_HOLD_EXPIRE : COMMAND_TIMER_FIRE,
+        .now_ms = engine->state.store.test_clock ? timer->due_ms : now_ms,
+        .subject = {(const uint8_t *)id, name.size},
     };
-    command.as.timer_fire.stage = stage;
+    if (!holds) {
+        unsigned stage = 0;
+        (void)workflow_due(timer->workflow, &stage);
+        command.as.timer_fire.stage = stage;
+    }
     decide(&engine->state, &command, &engine->decision);
     if (engine->decision.status != WF_OK) {
         return error_set(err, WF_DIVERGENCE, "a timer that is due cannot fire: %s",
@@ -285,16 +340,17 @@ static enum wf_status arrive(struct wf_engine *engine, struct wf_error *err) {
 static enum wf_status fire_slice(struct wf_engine *engine, int64_t now_ms, bool *more,
                                  struct wf_error *err) {
     for (int i = 0; i < SLICE; i++) {
-        struct workflow *next = NULL;
+        struct timer next;
+        bool holds = false;
         *more = false;
-        enum wf_status status = find_due(engine, passed_ms(engine, now_ms), &next, err);
+        enum wf_status status = find_due(engine, passed_ms(engine, now_ms), &next, &holds, err);
         if (status != WF_OK) {
             return status;
         }
-        if (next == NULL) {
+        if (next.due_ms == 0) {
             return engine->state.store.clock_target_ms != 0 ? arrive(engine, err) : WF_OK;
         }
-        status = fire(engine, next, now_ms, err);
+        status = fire(engine, &next, holds, now_ms, err);
         if (status != WF_OK) {
             return status;
         }

@@ -125,7 +125,7 @@ struct wf_engine {
     enum wf_status snapshot_status; /* of the last checkpoint */
     char snapshot_problem[256];
     uint64_t loads_since_trim;
-    struct due_place due, task_due;
+    struct due_place due[TIMERS_OF_HOLDS + 1]; /* by enum timers_of */
     struct clock_watch clock_watch;
     pthread_cond_t timers_wanted;
     bool timers_running, timers_stopping;
@@ -228,6 +228,7 @@ enum {
     CHECKPOINT_REVIEW_ORDER = 0x82,
     CHECKPOINT_TASK_ORDER = 0x83,     /* "order byte, id": it has tasks */
     CHECKPOINT_TASK_DUE_ORDER = 0x84, /* "order byte, when one may be claimed, id" */
+    CHECKPOINT_HOLD_DUE_ORDER = 0x85, /* "order byte, when a hold expires first, account" */
 };
 void checkpoint_due_order(int64_t due_ms, uint8_t order[8]); /* due.c */
 int64_t checkpoint_due_ms(const uint8_t order[8]);           /* back */
@@ -246,8 +247,9 @@ enum wf_status checkpoint_end_in_replay(struct wf_engine *engine, bool durable,
 bool checkpoint_due(const struct wf_engine *engine);
 enum wf_status checkpoint_start_thread(struct wf_engine *engine, struct wf_error *err);
 void checkpoint_stop_thread(struct wf_engine *engine);
-/* The first byte of a snapshot's meta that was written before tasks stood in it by time. */
-enum { CHECKPOINT_META_WITHOUT_TASK_ORDER = 2 };
+/* The first byte of a snapshot's meta that was written before tasks, and before holds, stood in it
+ * by time. */
+enum { CHECKPOINT_META_WITHOUT_TASK_ORDER = 2, CHECKPOINT_META_WITHOUT_HOLD_ORDER = 3 };
 /* What a checkpoint left in the snapshot's meta: the log position, the digest sum, the last record.
  */
 enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
@@ -314,7 +316,7 @@ enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id
 /* The snapshot is another one: nothing is known of its deadlines. */
 void due_forget(struct wf_engine *engine);
 /* The workflow is about to leave memory: from now on the snapshot's pair stands for it. */
-void due_evicted(struct wf_engine *engine, const struct workflow *workflow);
+void due_evicted(struct wf_engine *engine, struct entity *entity);
 /* No deadline is earlier than this; INT64_MAX: there is none. Costs nothing. */
 int64_t due_bound_ms(const struct wf_engine *engine);
 /* The first, in order of `timers` (the state's deadlines, or its tasks), in memory; NULL: none is

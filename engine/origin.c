@@ -1,5 +1,6 @@
 #include "engine/origin.h"
 
+#include "engine/core/account.h"
 #include "engine/core/workflow.h"
 #include "engine/hex.h"
 #include "engine/replay.h"
@@ -19,6 +20,9 @@ static void count_as_changed(struct state *state, struct entity *entity) {
         struct workflow *workflow = (struct workflow *)entity;
         workflow->pair_due_ms = workflow->pair_task_ms = 0;
         workflow->pair_waits = workflow->pair_tasks = false;
+    }
+    if (entity->kind == ENTITY_ACCOUNT) {
+        ((struct account *)entity)->pair_due_ms = 0;
     }
 }
 

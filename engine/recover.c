@@ -168,12 +168,16 @@ static enum wf_status see_task(void *ctx, struct bytes_view key, struct bytes_vi
     return WF_CONFLICT; /* any status but WF_OK ends the walk */
 }
 
-/* An older snapshot does not say when its tasks may be claimed: without any it is as good. */
-static enum wf_status check_task_order(struct wf_engine *engine, const struct snapshot_meta *meta,
-                                       struct wf_error *err) {
+/* An older snapshot does not say when its tasks may be claimed, and when its holds expire: without
+ * any it is as good. */
+static enum wf_status check_orders(struct wf_engine *engine, const struct snapshot_meta *meta,
+                                   struct wf_error *err) {
     static const uint8_t order = CHECKPOINT_TASK_ORDER;
     struct bytes_view prefix = {&order, 1};
     bool found = false;
+    if (meta->bytes[0] <= CHECKPOINT_META_WITHOUT_HOLD_ORDER && engine->state.store.accounts > 0) {
+        return error_set(err, WF_DAMAGE, "snapshot: it was written before holds had an order");
+    }
     if (meta->bytes[0] != CHECKPOINT_META_WITHOUT_TASK_ORDER) {
         return WF_OK;
     }
@@ -202,7 +206,7 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
         status = load_fixed_entities(engine, err);
         engine->snapshot_key_first = engine->state.store.key_first;
     }
-    return status == WF_OK ? check_task_order(engine, &meta, err) : status;
+    return status == WF_OK ? check_orders(engine, &meta, err) : status;
 }
 
 enum wf_status engine_load_origin(struct wf_engine *engine, struct wf_error *err) {

@@ -99,7 +99,8 @@ struct wf_options {
     void (*on_point)(void *ctx, const char *point);
     void *point_ctx;
     bool background_timers; /* a thread of the engine's own fires timers as they become due; without
-                               it they fire before the next command, and at wf_tick() */
+                               it they fire before the next command, and at wf_tick(). Stages
+                               time out by them, and holds expire */
     /* What of the log is kept as it is; older segments are archived after each snapshot that the
      * background thread writes (wf_archive_run() without `background_snapshots`). 0: no limit; all
      * 0: nothing is archived. */
@@ -186,7 +187,7 @@ struct wf_field {
  *   withdrawal           account   CASH       USD
  *   loan_disbursement    loan      account    USD
  *   loan_payment         account   loan       USD
- *   hold                 account   account    USD         hold (its name), expires_in_ms
+ *   hold                 account   account    USD         hold (its name), expires_in_ms: a timer
  *   post                 account   -          -           hold; amount: a part of it
  *   void                 account   -          -           hold
  *

@@ -24,6 +24,7 @@ struct account *account_copy(const struct account *account, size_t holds_more) {
         return NULL;
     memcpy(copy, account, sizeof *copy);
     copy->entity.next = copy->entity.previous = NULL;
+    copy->timer_at = 0;
     copy->holds = NULL;
     copy->hold_capacity = account->hold_count + holds_more;
     if (copy->hold_capacity == 0)
@@ -81,6 +82,16 @@ struct account_hold *account_find_hold(const struct account *account, struct byt
         if (!account->holds[i].ended && text_equal(name, account->holds[i].name))
             return &account->holds[i];
     return NULL;
+}
+
+int64_t account_due(const struct account *account) {
+    int64_t due_ms = 0;
+    for (size_t i = 0; i < account->hold_count; i++) {
+        int64_t expires_ms = account->holds[i].expires_ms;
+        if (expires_ms != 0 && (due_ms == 0 || expires_ms < due_ms))
+            due_ms = expires_ms;
+    }
+    return due_ms;
 }
 
 void account_drop_ended_holds(struct account *account) {

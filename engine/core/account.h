@@ -46,6 +46,8 @@ struct account {
     struct account_hold *holds; /* in order of placement */
     size_t hold_count, hold_capacity;
     char type[ACCOUNT_TYPE_MAX + 1];
+    uint32_t timer_at;   /* its place among the state's holds that expire, from 1; 0: it has none */
+    int64_t pair_due_ms; /* when its first one expires, as the snapshot has it; 0: not at all */
     uint8_t number_size;
     char number[]; /* terminated */
 };
@@ -69,6 +71,8 @@ bool account_number_is_good(struct bytes_view number);
 bool account_hold_is_expired(const struct account_hold *hold, int64_t now_ms);
 /* NULL: none of that name, expired ones included. */
 struct account_hold *account_find_hold(const struct account *account, struct bytes_view name);
+/* When its first hold expires; 0: none does. */
+int64_t account_due(const struct account *account);
 /* Take out those that `ended`. */
 void account_drop_ended_holds(struct account *account);
 /* The sum of what is held at that time. */

@@ -103,6 +103,7 @@ static void find_subject(struct state *state, const struct record *record) {
     case COMMAND_ACCOUNT_FREEZE:
     case COMMAND_ACCOUNT_UNFREEZE:
     case COMMAND_ACCOUNT_CLOSE:
+    case COMMAND_HOLD_EXPIRE:
     case COMMAND_ACCOUNT_REVERSE:
     case COMMAND_RATE_SET:
     case COMMAND_INSTRUMENT_SET:

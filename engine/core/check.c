@@ -289,8 +289,9 @@ static enum wf_status check_timers(const struct state *state, const struct timer
     size_t at = 0, placed = 0;
     for (const struct workflow *w; (w = table_next(&state->workflows, &at)) != NULL;) {
         unsigned stage;
-        int64_t due_ms = timers->tasks ? workflow_task_due(w) : workflow_due(w, &stage);
-        uint32_t place = timers->tasks ? w->task_at : w->timer_at;
+        int64_t due_ms =
+            timers->of == TIMERS_OF_TASKS ? workflow_task_due(w) : workflow_due(w, &stage);
+        uint32_t place = timers->of == TIMERS_OF_TASKS ? w->task_at : w->timer_at;
         placed += place != 0;
         if (place > timers->count || (place == 0 && due_ms != 0) ||
             (place != 0 && timers->heap[place - 1].workflow != w) ||
@@ -307,13 +308,31 @@ static enum wf_status check_timers(const struct state *state, const struct timer
                            placed, timers->count);
 }
 
+/* Likewise each account of a customer with a hold that expires, by the first one. */
+static enum wf_status check_holds(const struct state *state, struct wf_error *err) {
+    const struct timers *holds = &state->holds;
+    size_t at = 0;
+    for (const struct account *a; (a = table_next(&state->accounts, &at)) != NULL;) {
+        int64_t due_ms = account_is_internal(a) ? 0 : account_due(a);
+        bool is_there = a->timer_at != 0 && a->timer_at <= holds->count &&
+                        holds->heap[a->timer_at - 1].account == a;
+        if ((a->timer_at != 0) != is_there ||
+            (due_ms != 0 && (!is_there || holds->heap[a->timer_at - 1].due_ms > due_ms)))
+            return error_set(err, WF_DIVERGENCE,
+                             "account %s: its place among the holds that expire is wrong",
+                             a->number);
+    }
+    return WF_OK;
+}
+
 enum wf_status check_state(const struct state *state, bool whole, struct wf_error *err) {
     if (check_lists(state, err) != WF_OK || check_definitions(state, err) != WF_OK ||
         check_keys(state, whole, err) != WF_OK || check_workflows(state, whole, err) != WF_OK)
         return WF_DIVERGENCE;
     if (ledger_check(state, whole, err) != WF_OK)
         return WF_DIVERGENCE;
-    return check_timers(state, &state->timers, err) == WF_OK
-               ? check_timers(state, &state->tasks, err)
-               : WF_DIVERGENCE;
+    if (check_timers(state, &state->timers, err) != WF_OK ||
+        check_timers(state, &state->tasks, err) != WF_OK)
+        return WF_DIVERGENCE;
+    return check_holds(state, err);
 }

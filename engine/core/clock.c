@@ -19,7 +19,8 @@ static int64_t advance_target(const struct store_entity *store, const struct com
 
 /* A timer that fires while the test clock is on its way does so at its own deadline. */
 static int64_t step_time(const struct store_entity *store, const struct command *command) {
-    bool steps = command->kind == COMMAND_TIMER_FIRE && store->clock_target_ms != 0;
+    bool steps = (command->kind == COMMAND_TIMER_FIRE || command->kind == COMMAND_HOLD_EXPIRE) &&
+                 store->clock_target_ms != 0;
     if (!steps || command->now_ms <= store->clock_ms)
         return store->clock_ms;
     return command->now_ms < store->clock_target_ms ? command->now_ms : store->clock_target_ms;

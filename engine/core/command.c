@@ -48,6 +48,8 @@ const char *command_kind_name(enum command_kind kind) {
         return "account.unfreeze";
     case COMMAND_ACCOUNT_CLOSE:
         return "account.close";
+    case COMMAND_HOLD_EXPIRE:
+        return "hold.expire";
     case COMMAND_ACCOUNT_REVERSE:
         return "account.reverse";
     case COMMAND_RATE_SET:
@@ -90,6 +92,7 @@ bool command_is_about_workflow(enum command_kind kind) {
     case COMMAND_ACCOUNT_FREEZE:
     case COMMAND_ACCOUNT_UNFREEZE:
     case COMMAND_ACCOUNT_CLOSE:
+    case COMMAND_HOLD_EXPIRE:
     case COMMAND_ACCOUNT_REVERSE:
     case COMMAND_RATE_SET:
     case COMMAND_INSTRUMENT_SET:

@@ -49,6 +49,7 @@ enum command_kind {
     COMMAND_INSTRUMENT_SET = 37,
     COMMAND_CALENDAR_SET = 38,
     COMMAND_FEE_RULE_SET = 39,
+    COMMAND_HOLD_EXPIRE = 40, /* the engine's own: holds of an account have expired */
     COMMAND_ARCHIVE_DROP = 50,
 };
 

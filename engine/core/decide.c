@@ -99,6 +99,7 @@ static bool check_subject(const struct command *command, struct decision *decisi
     case COMMAND_ACCOUNT_FREEZE:
     case COMMAND_ACCOUNT_UNFREEZE:
     case COMMAND_ACCOUNT_CLOSE:
+    case COMMAND_HOLD_EXPIRE:
         return check_text(command->subject, "the number of an account", decision);
     case COMMAND_RATE_SET:
     case COMMAND_INSTRUMENT_SET:
@@ -189,6 +190,9 @@ static void dispatch(const struct state *state, const struct command *command,
         return;
     case COMMAND_ACCOUNT_TRANSACT:
         ledger_decide_transact(state, command, decision);
+        return;
+    case COMMAND_HOLD_EXPIRE:
+        ledger_decide_expire(state, command, decision);
         return;
     case COMMAND_ACCOUNT_REVERSE:
         ledger_decide_reverse(state, command, decision);

@@ -33,6 +33,9 @@ bool ledger_decide_operations(const struct state *state, const struct operation 
                               size_t count, struct decision *decision);
 void ledger_decide_reverse(const struct state *state, const struct command *command,
                            struct decision *decision);
+/* Holds of the account that have expired end. */
+void ledger_decide_expire(const struct state *state, const struct command *command,
+                          struct decision *decision);
 void ledger_decide_status(const struct state *state, const struct command *command,
                           struct decision *decision);
 

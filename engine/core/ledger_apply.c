@@ -167,7 +167,10 @@ static enum wf_status reserve_hold(struct state *state, const struct record *rec
                   e->as.hold_placed.account == event->as.hold_placed.account;
     if (account->hold_count + placed > 2 * ACCOUNT_HOLDS_MAX)
         return damage(record, "places too many holds", err);
-    if (!account_reserve_holds(account, placed))
+    size_t all_placed = 0; /* any of them may be the first of its account that expires */
+    for (const struct event *e = record->events; e <= event; e++)
+        all_placed += e->kind == EVENT_HOLD_PLACED;
+    if (!account_reserve_holds(account, placed) || !timers_reserve_many(&state->holds, all_placed))
         return error_set(err, WF_NO_MEMORY, "no memory for a hold");
     if (!is_new(account))
         state_resize(state, &account->entity, account_bytes(account));
@@ -279,10 +282,16 @@ static void end_hold(struct state *state, const struct event *event) {
         hold->ended = true;
 }
 
+static void settle_holds(struct state *state, struct account *account) {
+    account_drop_ended_holds(account);
+    if (!account_is_internal(account))
+        timers_follow_account(&state->holds, account);
+}
+
 void ledger_apply_end(struct state *state) {
     for (size_t i = 0; i < state->reserved.account_count; i++)
         if (state->reserved.accounts[i] != NULL && state->reserved.accounts[i]->hold_count > 0)
-            account_drop_ended_holds(state->reserved.accounts[i]);
+            settle_holds(state, state->reserved.accounts[i]);
 }
 
 void ledger_apply(struct state *state, const struct record *record, const struct event *event) {

@@ -552,3 +552,16 @@ void ledger_decide_status(const struct state *state, const struct command *comma
     }
     ledger_finish(&work);
 }
+
+void ledger_decide_expire(const struct state *state, const struct command *command,
+                          struct decision *decision) {
+    struct ledger_work work;
+    ledger_begin(&work, state, decision);
+    (void)ledger_line(&work, command->subject); /* whoever meets an account tells what expired */
+    if (decision->event_count == 0 || decision->status != WF_OK) {
+        decision_fail(decision, WF_REFUSED, "no hold of account %.*s has expired",
+                      TEXT_ARGS(command->subject));
+        return;
+    }
+    ledger_finish(&work);
+}

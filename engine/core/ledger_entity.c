@@ -108,7 +108,7 @@ enum wf_status ledger_load_account(struct state *state, enum entity_kind kind,
         account_number_is_good(number) != (kind == ENTITY_ACCOUNT))
         return error_set(err, WF_DAMAGE, "an account's number is malformed or there twice");
     struct account *account = account_create(kind, number);
-    if (account == NULL || !table_reserve(&state->accounts)) {
+    if (account == NULL || !table_reserve(&state->accounts) || !timers_reserve(&state->holds)) {
         free(account);
         return error_set(err, WF_NO_MEMORY, "no memory for account %.*s", TEXT_ARGS(number));
     }
@@ -120,6 +120,10 @@ enum wf_status ledger_load_account(struct state *state, enum entity_kind kind,
     account->entity.bytes = account_bytes(account);
     account->entity.changed_lsn = account->history.lsn;
     table_insert(&state->accounts, account);
+    if (kind == ENTITY_ACCOUNT) {
+        account->pair_due_ms = account_due(account);
+        timers_follow_account(&state->holds, account);
+    }
     state_adopt(state, &account->entity);
     *out = &account->entity;
     return WF_OK;

@@ -106,7 +106,8 @@ static struct table_key reversal_of(const void *entry) {
 }
 
 enum wf_status state_init(struct state *state, struct wf_error *err) {
-    *state = (struct state){.generation = 1, .tasks = {.tasks = true}};
+    *state = (struct state){
+        .generation = 1, .tasks = {.of = TIMERS_OF_TASKS}, .holds = {.of = TIMERS_OF_HOLDS}};
     table_init(&state->workflows, workflow_key);
     table_init(&state->definitions, definition_key);
     table_init(&state->newest, newest_key);
@@ -205,6 +206,7 @@ void state_deinit(struct state *state) {
     free(state->numbered);
     timers_deinit(&state->timers);
     timers_deinit(&state->tasks);
+    timers_deinit(&state->holds);
     *state = (struct state){0};
 }
 

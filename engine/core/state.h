@@ -258,6 +258,7 @@ struct state {
     size_t numbered_count, numbered_capacity;
     struct timers timers; /* the workflows in memory that have, or had, a deadline */
     struct timers tasks;  /* those that have a task, by when the first may be claimed */
+    struct timers holds;  /* customers' accounts, by when a hold expires first */
     struct state_reserved reserved;
     bool after_loss;       /* set by the shell when records are missing from the log: what cannot be
                               applied is ignored */

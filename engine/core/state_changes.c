@@ -120,6 +120,7 @@ void state_evict(struct state *state, struct entity *entity) {
     }
     if (entity->kind == ENTITY_ACCOUNT) {
         struct account *account = (struct account *)entity;
+        timers_remove_account(&state->holds, account);
         table_remove(&state->accounts, account->number, account->number_size);
         account_destroy(account);
         return;
