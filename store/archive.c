@@ -325,10 +325,14 @@ static bool is_stray_archive(const struct strays *strays, const char *name) {
     return wal_segment_name_parse(segment, &lsn) && lsn >= strays->live_lsn;
 }
 
+/* That of an earlier drop, or of one that came to nothing: its records are still here. Where the
+ * manifest knows of neither it may be the manifest that was lost. */
 static bool is_stray_state(const struct strays *strays, const char *name) {
-    char known[ARCHIVE_STATE_NAME_SIZE];
-    archive_state_name(dropped_lsn(&strays->archive->manifest), known);
-    return strcmp(name, known) != 0;
+    const struct archive_manifest *manifest = &strays->archive->manifest;
+    char *end = NULL;
+    uint64_t lsn = strtoull(name, &end, 10);
+    const struct archive_entry *entry = archive_manifest_find(manifest, lsn);
+    return end != name && entry != NULL && (entry->dropped_lsn == 0 || lsn < dropped_lsn(manifest));
 }
 
 static bool see_stray(void *ctx, const char *name) {

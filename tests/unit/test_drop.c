@@ -475,6 +475,7 @@ static bool drop_and_die(struct engine_fixture *f, uint64_t stop, size_t choice,
     return died;
 }
 
+/* SIZE_MAX: a kill; 0: what was not synced is gone; else some of it is, each time another part. */
 static void sweep_crashes(size_t choice) {
     uint64_t deaths = 0;
     bool died = true;
@@ -486,7 +487,8 @@ static void sweep_crashes(size_t choice) {
         before.boundary = entry_at(&fixture, 0).last_lsn;
         must(&fixture, wf_audit_root(fixture.engine, 0, &before.head, &fixture.err));
         fixture_describe(&fixture, "L0000", UINT64_MAX, before.workflow);
-        died = drop_and_die(&fixture, stop, choice, &before);
+        size_t this_one = choice == 0 || choice == SIZE_MAX ? choice : 1 + stop * choice % 97;
+        died = drop_and_die(&fixture, stop, this_one, &before);
         deaths += died;
         fixture_deinit(&fixture);
     }
@@ -501,6 +503,12 @@ static void test_drop_survives_a_kill_before_every_call(void **state) {
 static void test_drop_survives_a_power_cut_before_every_call(void **state) {
     (void)state;
     sweep_crashes(0);
+}
+
+static void test_drop_survives_a_power_cut_that_keeps_some(void **state) {
+    (void)state;
+    sweep_crashes(7);
+    sweep_crashes(31);
 }
 
 static void test_drop_survives_a_full_disk(void **state) {
@@ -545,6 +553,7 @@ int main(void) {
         DROPPED(test_drop_verifies_the_state_against_the_record),
         cmocka_unit_test(test_drop_survives_a_kill_before_every_call),
         cmocka_unit_test(test_drop_survives_a_power_cut_before_every_call),
+        cmocka_unit_test(test_drop_survives_a_power_cut_that_keeps_some),
         cmocka_unit_test(test_drop_survives_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
