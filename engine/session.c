@@ -189,7 +189,7 @@ void session_end(struct wf_session *session) {
     session_forget_views(session);
     session_drop_operations(session, 0);
     session->savepoint_count = session->match_count = 0;
-    session->open = session->stale = false;
+    session->open = session->stale = session->looked_at_references = false;
     session->given_up = WF_OK;
 }
 
@@ -324,6 +324,8 @@ enum wf_status session_before_commit(struct wf_session *session, struct command 
     if (status == WF_OK && session->match_count > 0) {
         status = collect_changes(session, err);
     }
+    session->terms.references =
+        session->isolation == WF_SERIALIZABLE && session->looked_at_references;
     session->terms.matches = session->matches;
     session->terms.match_count = session->match_count;
     command->as.account_transact.terms = &session->terms;

@@ -68,7 +68,8 @@ struct wf_session {
     struct statement *statements; /* the last one first */
     struct wf_operation *operations;
     size_t operation_count, operation_capacity;
-    bool stale; /* the copies with own writes do not show `operations` */
+    bool looked_at_references; /* an operation did, be it refused or undone */
+    bool stale;                /* the copies with own writes do not show `operations` */
     struct savepoint *savepoints;
     size_t savepoint_count, savepoint_capacity;
     struct account_match *matches;

@@ -188,6 +188,7 @@ static enum wf_status see_all_named(struct wf_session *session, const struct com
     for (size_t i = 0; i < command->as.account_transact.count && status == WF_OK; i++) {
         const struct operation *operation = &command->as.account_transact.operations[i];
         struct account_view *view = NULL, *other;
+        session->looked_at_references |= operation_looks_at_references(operation);
         status = see_named(session, operation->to, &other, err);
         if (status == WF_OK) {
             status = see_named(session, operation->from, &view, err);

@@ -695,8 +695,9 @@ WF_API void wf_pool_tidy(struct wf_pool *pool);
  * Under READ_COMMITTED a posting is never lost, for amounts are added; what may be lost is that an
  * amount was computed from a balance that is no longer so. Postings to the bank's own accounts only
  * add and do not conflict. Reference data (rates, …) that an operation uses has no old versions:
- * from SNAPSHOT on it must not have changed since the transaction began. Accounts are opened,
- * frozen and closed by their own commands, which transactions see as they see other commits.
+ * from SNAPSHOT on it must not have changed since the transaction began (SERIALIZABLE: nor what a
+ * refused operation would have used). Accounts are opened, frozen and closed by their own commands,
+ * which transactions see as they see other commits.
  *
  * What others change while a snapshot is open is kept in memory (wf_options.versions_max). */
 

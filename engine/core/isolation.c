@@ -78,15 +78,23 @@ static bool looks_at(const struct operation *operation, const struct reference *
     return true;
 }
 
+bool operation_looks_at_references(const struct operation *operation) {
+    return text_equal(operation->type, operation_kind_name(OPERATION_CURRENCY_EXCHANGE)) ||
+           asks_for(operation, RULE_MARKET_HOURS) ||
+           asks_for(operation, RULE_INSTRUMENT_AVAILABLE) ||
+           asks_for(operation, RULE_SERVICE_FEE_RULES);
+}
+
 /* Reference data has no old versions: it must not have changed. */
 static bool references_hold(const struct state *state, const struct command *command,
                             struct decision *decision) {
-    uint64_t snapshot_lsn = command->as.account_transact.terms->snapshot_lsn;
+    const struct transaction_terms *terms = command->as.account_transact.terms;
+    uint64_t snapshot_lsn = terms->snapshot_lsn;
     const struct operation *operations = command->as.account_transact.operations;
     size_t at = 0;
     for (const struct reference *r; (r = table_next(&state->references, &at)) != NULL;) {
         for (size_t i = 0; r->lsn > snapshot_lsn && i < command->as.account_transact.count; i++)
-            if (looks_at(&operations[i], r))
+            if (terms->references || looks_at(&operations[i], r))
                 return conflict(decision, reference_kind_name(r->kind), r->name, r->lsn,
                                 snapshot_lsn);
     }

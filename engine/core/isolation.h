@@ -37,8 +37,11 @@ struct transaction_terms {
     size_t match_count;
     const struct account_change *changes; /* … that changed since the snapshot */
     size_t change_count;
+    bool references; /* no reference data at all was changed by a later record */
 };
 
+/* Do rules look at reference data for it? */
+bool operation_looks_at_references(const struct operation *operation);
 bool account_matches(const struct account_match *match, const struct account *account);
 
 /* Before and after the operations are decided. False: WF_CONFLICT, which names the account. */

@@ -419,3 +419,28 @@ bool history_check(const struct history *history, char text[HISTORY_TEXT_MAX]) {
             graph.edges[i] |= checker.rw.edges[i];
     return is_acyclic(&checker, &graph, "not serializable");
 }
+
+void history_print(const struct history *h) {
+    for (size_t i = 0; i < h->count; i++) {
+        const struct history_transaction *t = &h->transactions[i];
+        printf("%zu: %s of %" PRIu64 ", %" PRIu64 " to %" PRIu64 ", %s %" PRIu64 ":", i,
+               wf_isolation_name(t->isolation), t->snapshot_lsn, t->begin, t->end,
+               t->committed ? "committed as" : "not committed", t->lsn);
+        for (size_t s = 0; s < t->step_count; s++) {
+            const struct history_step *step = &t->steps[s];
+            printf(" %s", step->kind == HISTORY_READ   ? "r"
+                          : step->kind == HISTORY_SCAN ? "s"
+                                                       : "w");
+            if (step->kind == HISTORY_SCAN)
+                printf(">=%" PRId64, step->least);
+            for (int a = 0; a < HISTORY_ACCOUNTS; a++) {
+                if (step->seen[a].found)
+                    printf("(%d v%" PRIu64 " %" PRId64 ")", a, step->seen[a].lsn,
+                           step->seen[a].balance);
+                if (step->amounts[a] != 0)
+                    printf("(%d %+" PRId64 ")", a, step->amounts[a]);
+            }
+        }
+        printf("\n");
+    }
+}

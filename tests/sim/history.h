@@ -69,5 +69,7 @@ bool history_check(const struct history *history, char text[HISTORY_TEXT_MAX]);
 bool history_is_serializable(const struct history *history, char text[HISTORY_TEXT_MAX]);
 /* Balances at the end, by what was committed. */
 void history_end(const struct history *history, int64_t balances[HISTORY_ACCOUNTS]);
+/* All of it, a line for each transaction. */
+void history_print(const struct history *history);
 
 #endif

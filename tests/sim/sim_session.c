@@ -383,31 +383,6 @@ static bool check_end(struct run *run, char text[HISTORY_TEXT_MAX]) {
     return true;
 }
 
-static void print_history(const struct history *h) {
-    for (size_t i = 0; i < h->count; i++) {
-        const struct history_transaction *t = &h->transactions[i];
-        print_error("%zu: %s of %" PRIu64 ", %" PRIu64 " to %" PRIu64 ", %s %" PRIu64 ":", i,
-                    wf_isolation_name(t->isolation), t->snapshot_lsn, t->begin, t->end,
-                    t->committed ? "committed as" : "not committed", t->lsn);
-        for (size_t s = 0; s < t->step_count; s++) {
-            const struct history_step *step = &t->steps[s];
-            print_error(" %s", step->kind == HISTORY_READ   ? "r"
-                               : step->kind == HISTORY_SCAN ? "s"
-                                                            : "w");
-            if (step->kind == HISTORY_SCAN)
-                print_error(">=%" PRId64, step->least);
-            for (int a = 0; a < HISTORY_ACCOUNTS; a++) {
-                if (step->seen[a].found)
-                    print_error("(%d v%" PRIu64 " %" PRId64 ")", a, step->seen[a].lsn,
-                                step->seen[a].balance);
-                if (step->amounts[a] != 0)
-                    print_error("(%d %+" PRId64 ")", a, step->amounts[a]);
-            }
-        }
-        print_error("\n");
-    }
-}
-
 /* --- many of them --- */
 
 struct campaign {
@@ -450,7 +425,7 @@ static void run_history(struct campaign *campaign, struct engine_fixture *f, str
     snprintf(text, sizeof text, "%s", run.problem);
     good = good && history_check(&run.history, text) && check_end(&run, text);
     if (!good) {
-        print_history(&run.history);
+        history_print(&run.history);
         fail_msg("SEED=%" PRIu64 " HISTORY=%" PRIu64 " (%s): %s", campaign->seed, number,
                  scheduled ? "scheduled" : "free", text);
     }
@@ -473,9 +448,14 @@ static void run_all(struct campaign *campaign, bool scheduled) {
     struct wf_pool_options options;
     struct wf_pool *pool = NULL;
     if (scheduled)
-        fixture_init_sim(&f);
+        fixture_prepare_sim(&f);
     else
-        fixture_init_disk(&f);
+        fixture_prepare_disk(&f);
+    /* Accounts leave memory and come back, snapshots are written beside the work. */
+    f.options.memory_max = 128 << 10;
+    f.options.snapshot_log_bytes = 100 << 10;
+    f.options.background_snapshots = !scheduled;
+    fixture_open(&f);
     wf_pool_options_init(&options);
     options.sessions_min = 1;
     options.sessions_max = THREADS;
@@ -485,6 +465,7 @@ static void run_all(struct campaign *campaign, bool scheduled) {
         if (is_free(i) != scheduled && (campaign->only == UINT64_MAX || campaign->only == i))
             run_history(campaign, &f, pool, i, scheduled);
     assert_int_equal(f.engine->versions.bytes, 0);
+    assert_true(f.engine->counters.evictions > 0 || campaign->histories < HISTORIES);
     assert_int_equal(wf_pool_close(pool, &f.err), WF_OK);
     struct wf_account_report report;
     if (wf_account_check(f.engine, &report, &f.err) != WF_OK)

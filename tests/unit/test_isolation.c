@@ -388,6 +388,32 @@ static void test_isolation_reads_stay_reads_behind_a_savepoint(void **state) {
     assert_true(commits(b, 0));
 }
 
+/* That there is no rate is a read too, though its operation was refused. */
+static void test_isolation_reference_that_was_missed_must_still_miss(void **state) {
+    struct bank *b = *state;
+    struct wf_command euros = {
+        .kind = WF_ACCOUNT_OPEN, .id = "E", .type = "checking", .currency = "EUR"};
+    must(b, wf_execute(b->f.engine, &euros, NULL, &b->f.err));
+    const struct wf_operation exchange = {.type = "currency_exchange",
+                                          .from = "A",
+                                          .to = "E",
+                                          .amount = "10.00",
+                                          .currency = "USD_to_EUR"};
+    for (int level = 1; level < 3; level++) {
+        begin(b, 0, levels[level]);
+        assert_int_equal(wf_session_execute(b->sessions[0], &exchange, 1, NULL, &b->f.err),
+                         WF_REFUSED);
+        withdraws(b, 0, "A", 1);
+        struct wf_field fields[] = {{"rate", "0.90"}, {"source", "test"}};
+        struct wf_command rate = {.kind = WF_RATE_SET,
+                                  .id = level == 1 ? "USD_to_GBP" : "USD_to_EUR",
+                                  .fields = fields,
+                                  .field_count = 2};
+        must(b, wf_execute(b->f.engine, &rate, NULL, &b->f.err));
+        assert_int_equal(commits(b, 0), level == 1);
+    }
+}
+
 static void test_isolation_money_of_a_stage_is_a_commit_too(void **state) {
     struct bank *b = *state;
     const struct wf_field fields[] = {{"credit_score", "750"}, {"history", "good"}};
@@ -453,6 +479,7 @@ int main(void) {
         TEST(test_isolation_refused_commands_of_others_do_not_conflict),
         TEST(test_isolation_list_conflicts_only_with_what_it_was_about),
         TEST(test_isolation_reads_stay_reads_behind_a_savepoint),
+        TEST(test_isolation_reference_that_was_missed_must_still_miss),
         TEST(test_isolation_money_of_a_stage_is_a_commit_too),
         TEST(test_isolation_rates_must_not_have_changed),
     };

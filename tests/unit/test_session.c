@@ -436,6 +436,33 @@ static void test_session_has_bounds(void **state) {
     holds(b, "A", "100.00");
 }
 
+static void test_session_transactions_are_counted(void **state) {
+    struct bank *b = *state;
+    char *text = NULL;
+    for (int i = 0; i < 3; i++) {
+        begin(b, WF_SNAPSHOT);
+        must(b, transfer(b, "A", "B", "1.00"));
+        if (i == 1)
+            transfer_outside(b, "A", "B", "1.00");
+        if (i < 2)
+            assert_int_equal(wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err),
+                             i == 0 ? WF_OK : WF_CONFLICT);
+    }
+    transfer_outside(b, "A", "B", "1.00"); /* beside the last one, which then takes too long */
+    must(b, wf_metrics(b->f.engine, &text, &b->f.err));
+    assert_non_null(strstr(text, "\nwf_transactions_total 3\n"));
+    assert_non_null(strstr(text, "\nwf_transactions_committed_total 1\n"));
+    assert_non_null(strstr(text, "\nwf_transaction_conflicts_total 1\n"));
+    assert_null(strstr(text, "\nwf_versions_bytes 0\n"));
+    free(text);
+    sim_advance_ms(b->f.sim, 61000);
+    wf_pool_tidy(b->pool);
+    must(b, wf_metrics(b->f.engine, &text, &b->f.err));
+    assert_non_null(strstr(text, "\nwf_transactions_given_up_total 1\n"));
+    assert_non_null(strstr(text, "\nwf_versions_bytes 0\n"));
+    free(text);
+}
+
 /* --- lists --- */
 
 struct names {
@@ -682,6 +709,7 @@ int main(void) {
         TEST(test_session_savepoints_nest_and_hide),
         TEST(test_session_release_of_a_savepoint_keeps_the_work),
         TEST(test_session_has_bounds),
+        TEST(test_session_transactions_are_counted),
         TEST(test_session_lists_by_what_is_asked_for),
         TEST(test_session_transaction_that_takes_too_long_is_rolled_back),
         TEST(test_session_overdue_transaction_keeps_nothing_of_the_past),
