@@ -159,7 +159,6 @@ static void remember(struct wf_pending *pending, const struct wal_ticket *ticket
 
 void engine_pending_settle(struct wf_pending *pending, const struct wal_ticket *ticket) {
     pending->status = WF_OK;
-    pending->text[0] = '\0';
     result_clear(&pending->result);
     remember(pending, ticket, 0);
 }
@@ -297,8 +296,7 @@ static enum wf_status let_clock_arrive(struct wf_engine *engine, const struct co
 enum wf_status engine_enqueue(struct wf_engine *engine, struct command *command,
                               struct wf_session *session, struct wf_pending *pending,
                               struct wf_error *err) {
-    pending->status = WF_OK;
-    pending->text[0] = '\0';
+    pending->status = WF_OK; /* its text is for another status only */
     result_clear(&pending->result);
     pthread_mutex_lock(&engine->mutex);
     enum wf_status status = engine_refuse_commands(engine, err);
@@ -371,9 +369,13 @@ enum wf_status wf_wait(struct wf_engine *engine, struct wf_pending *pending,
                        struct wf_result *result, struct wf_error *err) {
     struct wal_ticket ticket = {pending->opaque[PENDING_LSN], pending->opaque[PENDING_OFFSET],
                                 pending->opaque[PENDING_CUTS]};
-    atomic_fetch_add_explicit(&engine->waiters, 1, memory_order_relaxed);
-    enum wf_status status = engine_wait_durable(engine, &ticket, err);
-    atomic_fetch_sub_explicit(&engine->waiters, 1, memory_order_relaxed);
+    enum wf_status status = WF_OK;
+    /* Of a group the first wait makes all durable: the others need not be counted. */
+    if (ticket.lsn > wal_durable_lsn(engine->wal) || ticket.cuts != wal_cuts(engine->wal)) {
+        atomic_fetch_add_explicit(&engine->waiters, 1, memory_order_relaxed);
+        status = engine_wait_durable(engine, &ticket, err);
+        atomic_fetch_sub_explicit(&engine->waiters, 1, memory_order_relaxed);
+    }
     if (status == WF_OK && (pending->opaque[PENDING_FLAGS] & FLAG_ANSWER) != 0) {
         status = answer_again(engine, pending, err);
         pending->opaque[PENDING_FLAGS] &= ~(uint64_t)FLAG_ANSWER;

@@ -260,13 +260,13 @@ struct wf_result {
                             "cancelled", "awaiting_review", "recorded" */
     const char *stage;   /* where the workflow stands after it; NULL: nowhere */
     const char *status; /* "running", "completed", …; NULL where the command concerns no workflow */
-    const char *activated[WF_STAGES_MAX]; /* all stages that became active */
-    size_t activated_count;
-    uint32_t version;        /* of the definition added or used */
     const char *waits_stage; /* the stage that came to wait for a review; NULL: none */
     const char *waits_role;  /* who must decide on it */
-    struct wf_balance balances[WF_RESULT_BALANCES_MAX]; /* customers' accounts that it concerned */
+    uint32_t version;        /* of the definition added or used */
+    size_t activated_count;
     size_t balance_count;
+    const char *activated[WF_STAGES_MAX];               /* all stages that became active */
+    struct wf_balance balances[WF_RESULT_BALANCES_MAX]; /* customers' accounts that it concerned */
 };
 
 /* Execute one command and wait until it is durable.

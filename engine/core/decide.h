@@ -33,26 +33,23 @@ struct decision {
     const struct state *state;       /* that it is decided on */
     const struct workflow *workflow; /* that the command is about, as it was before it; NULL: it is
                                         about none, or none is there */
-    struct event events[RECORD_EVENTS_MAX];
-    size_t event_count;
+    /* What every command uses stands together, before the long lists. */
     int64_t time_ms; /* the record's time: max(seen, now), or the test clock */
+    size_t event_count, touch_count, posting_count, note_count, name_count;
+    char message[DECISION_MESSAGE_MAX];
+    char reason[DECISION_REASON_MAX]; /* of an end that nobody gave words for */
+    struct event events[RECORD_EVENTS_MAX];
     uint8_t stage_map[DEFINITION_STAGES_MAX]; /* what a migration's event points to */
     uint8_t step_map[DEFINITION_STEPS_MAX];
     /* The accounts that the record is about, refused or not. */
     struct record_touch touches[RECORD_TOUCHES_MAX];
     struct ledger_line lines[RECORD_TOUCHES_MAX];
-    size_t touch_count;
     uint16_t slots[DECISION_SLOTS]; /* of touches + 1 by hash of the name, where there are many */
     struct posting postings[RECORD_POSTINGS_MAX];
-    size_t posting_count;
     struct field notes[COMMAND_OPERATIONS_MAX * DECISION_NOTES_MAX];
-    size_t note_count;
     char names[384][16]; /* numbers of the bank's own accounts that are opened: five a currency */
-    size_t name_count;
-    char text[64];                            /* of a time that a decision adds */
+    char text[64];       /* of a time that a decision adds */
     char reversed[DEFINITION_STAGES_MAX][24]; /* LSNs, of what undone stages moved */
-    char message[DECISION_MESSAGE_MAX];
-    char reason[DECISION_REASON_MAX]; /* of an end that nobody gave words for */
 };
 
 /* Whatever entities the command names are in memory already, if they exist. WF_USAGE for malformed
