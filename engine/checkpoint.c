@@ -12,10 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     SLICE_ENTITIES = 64,
     CHUNK_SIZE = 1024 * 1024,
+    QUIET_SECONDS = 1,
+    QUIET_RECORDS_MIN = 1000,
     META_VERSION = 4, /* 1: without the pairs that stand beside workflows; 2: without those of tasks
                          by time, which is as good where there are no tasks; 3: without those of
                          holds, likewise where there are no accounts */
@@ -523,14 +526,19 @@ enum wf_status checkpoint_run(struct wf_engine *engine, struct wf_error *err) {
     return status;
 }
 
-bool checkpoint_due(const struct wf_engine *engine) {
+static bool is_possible(const struct wf_engine *engine) {
     if (engine->checkpoint.running || engine->options.read_only || engine->snapshot == NULL ||
         engine->stale || wal_halted(engine->wal)) {
         return false;
     }
-    if (engine->snapshot_status != WF_OK &&
-        engine->log_bytes - engine->log_bytes_at_snapshot < CHUNK_SIZE) {
-        return false; /* the last one failed, on a full disk say: not again at once */
+    /* The last one failed, on a full disk say: not again at once. */
+    return engine->snapshot_status == WF_OK ||
+           engine->log_bytes - engine->log_bytes_at_snapshot >= CHUNK_SIZE;
+}
+
+bool checkpoint_due(const struct wf_engine *engine) {
+    if (!is_possible(engine)) {
+        return false;
     }
     uint64_t every = engine->options.snapshot_log_bytes;
     if (every > 0 && engine->log_bytes - engine->log_bytes_at_snapshot >= every) {
@@ -541,12 +549,29 @@ bool checkpoint_due(const struct wf_engine *engine) {
 
 /* --- the optional thread --- */
 
+/* Wait until one is due, or for a while. True: all was quiet meanwhile, and so much lies behind the
+ * last snapshot that it is worth one: work comes in bursts, and what a burst left to replay should
+ * not wait for the next. The mutex is held. */
+static bool wait_for_quiet(struct wf_engine *engine) {
+    uint64_t last_lsn = engine->last.lsn;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += QUIET_SECONDS;
+    while (!engine->stopping && !checkpoint_due(engine)) {
+        if (pthread_cond_timedwait(&engine->checkpoint_wanted, &engine->mutex, &until) != 0) {
+            break;
+        }
+    }
+    return !engine->stopping && engine->last.lsn == last_lsn && is_possible(engine) &&
+           engine->options.snapshot_log_bytes > 0 &&
+           last_lsn - engine->snapshot_lsn >= QUIET_RECORDS_MIN;
+}
+
 static void *background_main(void *ctx) {
     struct wf_engine *engine = ctx;
     pthread_mutex_lock(&engine->mutex);
     while (!engine->stopping) {
-        if (!checkpoint_due(engine)) {
-            pthread_cond_wait(&engine->checkpoint_wanted, &engine->mutex);
+        if (!checkpoint_due(engine) && !wait_for_quiet(engine)) {
             continue;
         }
         pthread_mutex_unlock(&engine->mutex);

@@ -507,12 +507,12 @@ static struct wf_engine *create_engine(struct io *io, const struct snapshot_prov
     pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
     pthread_mutex_init(&engine->mutex, &adaptive);
     pthread_mutexattr_destroy(&adaptive);
-    pthread_cond_init(&engine->checkpoint_wanted, NULL);
     pthread_cond_init(&engine->checkpoint_done, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&engine->timers_wanted, &monotonic);
+    pthread_cond_init(&engine->checkpoint_wanted, &monotonic);
     pthread_condattr_destroy(&monotonic);
     return engine;
 }

@@ -79,8 +79,9 @@ struct wf_options {
     size_t size;               /* sizeof(struct wf_options), set by wf_options_init() */
     bool create;               /* make the store where there is none */
     bool read_only;            /* change nothing; works beside a live owner, on what is durable */
-    bool background_snapshots; /* a thread of the engine's own writes snapshots; without it the
-                                  command that makes one due does it */
+    bool background_snapshots; /* a thread of the engine's own writes snapshots, also when a second
+                                  went by without a record and 1,000 lie behind the last one;
+                                  without it the command that makes one due does it */
     bool test_clock;       /* with `create`: the store has a clock of its own, moved by command */
     int64_t test_clock_ms; /* where that clock begins; milliseconds since 1970 UTC */
     enum wf_clock clock;

@@ -279,6 +279,27 @@ static void test_background_thread_snapshots_under_load(void **state) {
     assert_snapshot_tells_the_truth(f);
 }
 
+/* A burst that made no snapshot due leaves nothing to replay when it is over. */
+static void test_background_thread_snapshots_when_all_is_quiet(void **state) {
+    struct engine_fixture *f = *state;
+    f->options.background_snapshots = true;
+    fixture_reopen(f, true);
+    size_t before = sim_snapshot_commits(f->snapshots);
+    fixture_loans(f, 0, 300, 2); /* 900 records: not worth it */
+    struct timespec longer = {.tv_sec = 1, .tv_nsec = 300 * 1000000};
+    nanosleep(&longer, NULL);
+    nanosleep(&longer, NULL);
+    assert_int_equal(sim_snapshot_commits(f->snapshots), before);
+    fixture_loans(f, 1000, 100, 2);
+    for (int i = 0; i < 20 && sim_snapshot_commits(f->snapshots) == before; i++)
+        nanosleep(&longer, NULL);
+    assert_int_equal(sim_snapshot_commits(f->snapshots), before + 1);
+    fixture_crash(f, SIZE_MAX);
+    fixture_open(f);
+    assert_int_equal(fixture_status(f).replayed, 0);
+    fixture_verify(f);
+}
+
 /* The host waits for signals on threads of its own: one that they block for the moment stays
  * pending, and is not taken by the engine's. */
 static void test_background_thread_takes_no_signal(void **state) {
@@ -701,6 +722,7 @@ int main(void) {
         TEST(test_snapshot_under_load_is_the_state_of_its_lsn),
         TEST(test_entity_that_changes_while_frozen_is_written_as_it_was),
         TEST(test_background_thread_snapshots_under_load),
+        TEST(test_background_thread_snapshots_when_all_is_quiet),
         TEST(test_background_thread_takes_no_signal),
         TEST(test_tiny_memory_comes_to_the_same_state),
         TEST(test_long_replay_keeps_within_memory),
