@@ -61,6 +61,8 @@ static const char *check_limits(const uint8_t *at, const struct wal_frame *frame
     if (at[AT_KIND] == WAL_FRAME_LOST) {
         if (frame->payload.size < WAL_LOST_PAYLOAD_CHECKED)
             return "the lost frame is too short";
+        if (frame->payload.size > WAL_LOST_PAYLOAD_MAX)
+            return "the lost frame is longer than any segment";
         if (frame->durable_lsn < frame->lsn - 1 ||
             frame->durable_lsn - (frame->lsn - 1) > WAL_LOST_RECORDS_MAX)
             return "the lost frame's LSN range is impossible";

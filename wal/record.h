@@ -12,6 +12,7 @@ enum {
     WAL_SEAL_PAYLOAD_SIZE = 40,
     WAL_SEAL_FRAME_SIZE = WAL_FRAME_HEADER_SIZE + WAL_SEAL_PAYLOAD_SIZE,
     WAL_LOST_PAYLOAD_CHECKED = 8, /* of a lost frame's payload, these bytes are checked and read */
+    WAL_LOST_PAYLOAD_MAX = 1 << 30, /* it covers no more than the largest segment has */
     WAL_LOST_RECORDS_MAX =
         1 << 25, /* LSNs in one lost frame: more than 1 GiB of the smallest records */
 };

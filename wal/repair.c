@@ -194,14 +194,21 @@ static enum wf_status write_zeros(struct io *io, struct io_file *file, uint64_t 
     return status;
 }
 
+/* Bytes of the lost frame over a gap. Behind its segment's last record a file that has grown beyond
+ * all segments needs no frame over all of it: what follows is cut off. */
+static uint64_t lost_span(const struct wal_gap *gap) {
+    bool whole =
+        gap->size > WAL_FRAME_SIZE_MIN && (!gap->to_end || gap->size <= WAL_LOST_PAYLOAD_MAX);
+    return wal_frame_size(whole ? gap->size - WAL_FRAME_HEADER_SIZE
+                                : (uint64_t)WAL_LOST_PAYLOAD_CHECKED);
+}
+
 /* Put a lost frame over the range. At a segment's end it may take more room than there was, and the
  * file ends behind it: so it closes the segment as the seal would. */
 static enum wf_status cover_range(struct repair *repair, const struct wal_gap *gap,
                                   struct wf_error *err) {
     struct io *io = repair->io;
-    uint64_t span =
-        wal_frame_size(gap->size > WAL_FRAME_SIZE_MIN ? gap->size - WAL_FRAME_HEADER_SIZE
-                                                      : (uint64_t)WAL_LOST_PAYLOAD_CHECKED);
+    uint64_t span = lost_span(gap);
     uint8_t lost[WAL_FRAME_SIZE_MIN];
     encode_lost(repair, gap, span, lost);
     enum wf_status status = io_write_all(io, repair->work, gap->offset, lost, sizeof lost, err);

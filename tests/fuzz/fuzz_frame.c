@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     fuzz_require(frame.size >= WAL_FRAME_SIZE_MIN && frame.size % WAL_FRAME_ALIGN == 0 &&
                      frame.size <= wal_frame_size(frame.kind == WAL_FRAME_LOST
-                                                      ? (uint64_t)WAL_SEGMENT_SIZE_MAX
+                                                      ? (uint64_t)WAL_LOST_PAYLOAD_MAX
                                                       : (uint64_t)WAL_PAYLOAD_MAX),
                  "a frame's size is bounded");
     uint64_t checked = wal_frame_checked_size(&frame);

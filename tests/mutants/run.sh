@@ -187,6 +187,7 @@ fi
 git ls-files -z --cached --others --exclude-standard |
     while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
     tar --null --files-from=- -cf - | tar -C "$work/plain" -xf -
+patches=("${patches[@]/#"$PWD"/"$work/plain"}") # as they are now, whatever becomes of the tree
 mapfile -t programs < <(unit_programs | sort -u)
 if ! make -s -C "$work/plain" all "${programs[@]}" >"$work/build.log" 2>&1 </dev/null; then
     cat "$work/build.log"

@@ -120,6 +120,22 @@ static void test_wal_record_padding_is_checked(void **state) {
     assert_string_equal(decode(at, store_id, &frame), "the padding is not zero");
 }
 
+/* No segment has so many bytes that a lost frame could stand for them. */
+static void test_wal_record_lost_frame_has_a_longest_size(void **state) {
+    (void)state;
+    uint8_t at[WAL_FRAME_SIZE_MIN];
+    uint8_t payload[WAL_LOST_PAYLOAD_CHECKED] = {0};
+    for (uint64_t over = 0; over < 2; over++) {
+        struct wal_frame frame = {.kind = WAL_FRAME_LOST,
+                                  .lsn = 1,
+                                  .durable_lsn = 1,
+                                  .payload = {payload, WAL_LOST_PAYLOAD_MAX + over}};
+        wal_frame_encode(at, wal_frame_seed(store_id), &frame);
+        const char *why = decode(at, store_id, &frame);
+        assert_int_equal(why != NULL, over);
+    }
+}
+
 /* A lost frame of LSN 7 to `last` that covers 96 bytes. */
 static const char *decode_lost(uint64_t last, struct wal_frame *frame) {
     static uint8_t at[FRAME_MAX];
@@ -160,6 +176,7 @@ int main(void) {
         cmocka_unit_test(test_wal_record_padding_is_checked),
         cmocka_unit_test(test_wal_record_lost_frame_stands_for_a_range),
         cmocka_unit_test(test_wal_record_lost_range_is_bounded),
+        cmocka_unit_test(test_wal_record_lost_frame_has_a_longest_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
