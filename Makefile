@@ -280,7 +280,7 @@ damage: $(DAMAGE_PROGRAMS)
 bench: $(WFBENCH) $(BENCH_PROGRAMS)
 	@set -e; for program in $^; do ./$$program; done
 
-## mutants: plant each bug of tests/mutants in a copy; a test must notice every one (MUTANTS=part of a name)
+## mutants: plant each bug of tests/mutants in a copy; a test must notice every one (MUTANTS=parts of names)
 mutants: deps-present
 	+@$(TEST_ENV) MUTANTS="$(MUTANTS)" tests/mutants/run.sh # +: make does not hold its output back
 
