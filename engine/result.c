@@ -1,6 +1,8 @@
 /* What a command came to. */
 #include "engine/result.h"
 
+#include "engine/record_reader.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +18,8 @@ void result_clear(struct wf_result *result) {
     result->waits_stage = NULL;
     result->waits_role = NULL;
     result->balance_count = 0;
+    result->balances_total = 0;
+    result->place = 0;
 }
 
 void result_copy(struct wf_result *to, const struct wf_result *from) {
@@ -29,6 +33,8 @@ void result_copy(struct wf_result *to, const struct wf_result *from) {
     to->waits_role = from->waits_role;
     to->activated_count = from->activated_count;
     to->balance_count = from->balance_count;
+    to->balances_total = from->balances_total;
+    to->place = from->place;
     memcpy(to->balances, from->balances, from->balance_count * sizeof(to->balances[0]));
     memcpy(to->activated, from->activated, from->activated_count * sizeof(to->activated[0]));
 }
@@ -63,22 +69,50 @@ static void add_activated(const struct definition *definition, uint32_t stage,
     }
 }
 
-/* What became of the customers' accounts, as the record itself says. */
+/* A customer's account after the record, as that says itself. False: it is none. */
+static bool balance_of(const struct record_touch *touch, struct wf_balance *balance) {
+    const struct currency *currency = currency_find(touch->currency);
+    if (touch->kind != ENTITY_ACCOUNT || currency == NULL || touch->name.size > WF_ACCOUNT_MAX) {
+        return false;
+    }
+    memcpy(balance->account, touch->name.data, touch->name.size);
+    balance->account[touch->name.size] = '\0';
+    memcpy(balance->currency, currency->code, sizeof(balance->currency));
+    _Static_assert(sizeof(balance->balance) == MONEY_TEXT_SIZE, "it is printed in place");
+    (void)money_print(balance->balance, touch->balance, currency);
+    return true;
+}
+
 static void add_balances(const struct record *record, struct wf_result *result) {
     for (size_t i = 0; i < record->touch_count; i++) {
         const struct record_touch *touch = &record->touches[i];
-        const struct currency *currency = currency_find(touch->currency);
-        if (touch->kind != ENTITY_ACCOUNT || currency == NULL ||
-            touch->name.size > WF_ACCOUNT_MAX || result->balance_count == WF_RESULT_BALANCES_MAX) {
+        if (touch->kind != ENTITY_ACCOUNT) {
             continue;
         }
-        struct wf_balance *balance = &result->balances[result->balance_count++];
-        memcpy(balance->account, touch->name.data, touch->name.size);
-        balance->account[touch->name.size] = '\0';
-        memcpy(balance->currency, currency->code, sizeof(balance->currency));
-        _Static_assert(sizeof(balance->balance) == MONEY_TEXT_SIZE, "it is printed in place");
-        (void)money_print(balance->balance, touch->balance, currency);
+        result->balances_total++;
+        if (result->balance_count < WF_RESULT_BALANCES_MAX) {
+            result->balance_count += balance_of(touch, &result->balances[result->balance_count]);
+        }
     }
+}
+
+enum wf_status wf_result_balances(struct wf_engine *engine, const struct wf_result *result,
+                                  wf_balance_fn on_balance, void *ctx, struct wf_error *err) {
+    struct record_reader reader;
+    struct wf_balance balance;
+    if (result->lsn == 0) {
+        return error_set(err, WF_NOT_FOUND, "the command has no record");
+    }
+    record_reader_init(&reader, engine);
+    enum wf_status status =
+        record_reader_read(&reader, (struct record_link){result->lsn, result->place}, err);
+    for (size_t i = 0; status == WF_OK && i < reader.record.touch_count; i++) {
+        if (balance_of(&reader.record.touches[i], &balance) && !on_balance(ctx, &balance)) {
+            break;
+        }
+    }
+    record_reader_deinit(&reader);
+    return status;
 }
 
 void result_from_events(const struct state *state, const struct workflow *workflow,
@@ -197,6 +231,7 @@ static bool replaces_workflow(enum event_kind kind) {
 void result_from_state(const struct state *state, const struct workflow *workflow,
                        const struct record *record, struct wf_result *result) {
     result->lsn = record->lsn;
+    result->place = record->offset;
     if (!command_is_about_workflow(record->command)) {
         return;
     }
@@ -252,6 +287,7 @@ enum wf_status result_of_record(struct wf_engine *engine, const struct record *r
     result_from_events(&engine->state, workflow, record, &pending->result);
     pthread_mutex_unlock(&engine->mutex);
     pending->result.lsn = record->lsn;
+    pending->result.place = record->offset;
     pending->result.replayed = true;
     pending->status = WF_OK;
     for (size_t i = 0; i < record->event_count; i++) {

@@ -60,7 +60,7 @@ enum wf_limits {
     WF_OPERATIONS_MAX = 1024, /* operations of one transaction */
     WF_RULES_MAX = 16,        /* rules of one operation */
     WF_ACCOUNT_MAX = 64,      /* bytes of an account's number, of a hold's name */
-    WF_RESULT_BALANCES_MAX = 16,      /* accounts that a result tells the balance of */
+    WF_RESULT_BALANCES_MAX = 16,      /* accounts whose balance stands in a result itself */
     WF_RECORD_MAX = 16 * 1024 * 1024, /* bytes of one command with all its fields */
 };
 
@@ -266,7 +266,10 @@ struct wf_result {
     uint32_t version;        /* of the definition added or used */
     size_t activated_count;
     size_t balance_count;
-    const char *activated[WF_STAGES_MAX];               /* all stages that became active */
+    size_t balances_total;                /* how many such accounts there are; beyond the ones below
+                                             wf_result_balances() tells them */
+    uint64_t place;                       /* the engine's: where the record stands */
+    const char *activated[WF_STAGES_MAX]; /* all stages that became active */
     struct wf_balance balances[WF_RESULT_BALANCES_MAX]; /* customers' accounts that it concerned */
 };
 
@@ -276,6 +279,14 @@ struct wf_result {
  * see the caveats. `result` may be NULL. */
 WF_API enum wf_status wf_execute(struct wf_engine *engine, const struct wf_command *command,
                                  struct wf_result *result, struct wf_error *err);
+
+/* Return false to stop. The balance is valid during the call. */
+typedef bool (*wf_balance_fn)(void *ctx, const struct wf_balance *balance);
+/* All customers' accounts that the command concerned, however many, with their balances after it:
+ * read from its record. `result` is what it came to (wf_execute(), wf_wait()). WF_NOT_FOUND: it has
+ * no record, or that is gone. */
+WF_API enum wf_status wf_result_balances(struct wf_engine *engine, const struct wf_result *result,
+                                         wf_balance_fn on_balance, void *ctx, struct wf_error *err);
 
 /* What the command would come to, decided on the state as it is now: nothing is written, its key is
  * not looked at, and `result` has neither LSN nor stage nor status. Statuses as wf_execute(). Works

@@ -241,6 +241,33 @@ static void test_account_reverse_posts_the_opposite_once(void **state) {
     ASK(fixture, 0, "account", "check");
 }
 
+/* More accounts than a result has room for: all of them are told. */
+static void test_exec_tells_all_balances(void **state) {
+    struct fixture *fixture = *state;
+    enum { ACCOUNTS = 40 };
+    char lines[ACCOUNTS * 200] = "";
+    size_t size = 0;
+    make_bank(fixture);
+    for (int i = 0; i < ACCOUNTS; i++)
+        size += (size_t)snprintf(lines + size, sizeof lines - size,
+                                 "{\"cmd\":\"account.open\",\"id\":\"N%02d\",\"type\":\"checking\","
+                                 "\"currency\":\"USD\"}\n",
+                                 i);
+    size += (size_t)snprintf(lines + size, sizeof lines - size,
+                             "{\"cmd\":\"account.transact\",\"ops\":[");
+    for (int i = 0; i < ACCOUNTS; i++)
+        size += (size_t)snprintf(lines + size, sizeof lines - size,
+                                 "%s{\"type\":\"transfer\",\"from\":\"ACC001\",\"to\":\"N%02d\","
+                                 "\"amount\":\"1.00\",\"currency\":\"USD\"}",
+                                 i == 0 ? "" : ",", i);
+    snprintf(lines + size, sizeof lines - size, "]}\n");
+    json_t *answers = exec_lines(fixture, 0, lines);
+    const json_t *balances = at(json_array_get(answers, ACCOUNTS), "result.balances");
+    assert_int_equal(json_array_size(balances), ACCOUNTS + 1);
+    assert_string_equal(text_at(json_array_get(balances, 0), "balance"), "4960.00");
+    assert_string_equal(text_at(json_array_get(balances, ACCOUNTS), "account"), "N39");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -252,6 +279,7 @@ int main(void) {
         TEST(test_exec_submission_carries_a_transaction),
         TEST(test_workflow_submit_takes_operations_from_a_file),
         TEST(test_account_reverse_posts_the_opposite_once),
+        TEST(test_exec_tells_all_balances),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,52 @@ static void test_account_result_tells_the_balances(void **state) {
     assert_string_equal(result.outcome, "posted");
 }
 
+struct told {
+    size_t count;
+    char last[40];
+};
+
+static bool note_balance(void *ctx, const struct wf_balance *balance) {
+    struct told *told = ctx;
+    told->count++;
+    snprintf(told->last, sizeof told->last, "%s %s", balance->account, balance->balance);
+    return true;
+}
+
+/* As many as one transaction can touch. */
+static void test_account_result_tells_however_many_balances(void **state) {
+    struct engine_fixture *f = *state;
+    enum { ACCOUNTS = 2 * WF_OPERATIONS_MAX };
+    static struct wf_operation operations[WF_OPERATIONS_MAX];
+    static char numbers[ACCOUNTS][8];
+    for (int i = 0; i < ACCOUNTS; i++) {
+        snprintf(numbers[i], sizeof numbers[i], "N%04d", i);
+        open_account(f, numbers[i], "1.00");
+    }
+    for (int i = 0; i < WF_OPERATIONS_MAX; i++)
+        operations[i] = (struct wf_operation){.type = "transfer",
+                                              .from = numbers[2 * i],
+                                              .to = numbers[2 * i + 1],
+                                              .amount = "0.25",
+                                              .currency = "USD"};
+    struct wf_command command = {.kind = WF_ACCOUNT_TRANSACT,
+                                 .operations = operations,
+                                 .operation_count = WF_OPERATIONS_MAX,
+                                 .key = "k"};
+    struct wf_result result;
+    for (int i = 0; i < 2; i++) { /* and again under its key, when the balances are others */
+        struct told told = {.count = 0};
+        must(f, wf_execute(f->engine, &command, &result, &f->err));
+        assert_int_equal(result.balance_count, WF_RESULT_BALANCES_MAX);
+        assert_int_equal(result.balances_total, ACCOUNTS);
+        must(f, wf_result_balances(f->engine, &result, note_balance, &told, &f->err));
+        assert_int_equal(told.count, ACCOUNTS);
+        assert_string_equal(told.last, "N2047 1.25");
+        must(f, transfer(f, "N2047", "N0000", "0.10", NULL, NULL));
+        fixture_reopen(f, true);
+    }
+}
+
 static void test_account_key_answers_with_the_first_balances(void **state) {
     struct engine_fixture *f = *state;
     open_account(f, "A", "100.00");
@@ -312,6 +358,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_account_result_tells_the_balances),
+        TEST(test_account_result_tells_however_many_balances),
         TEST(test_account_key_answers_with_the_first_balances),
         TEST(test_account_statement_is_as_of_any_record),
         TEST(test_account_history_has_the_refusals),

@@ -105,7 +105,7 @@ static void answer_result(struct exec *exec, const struct slot *slot,
     if (result->replayed)
         emit_member_bool(json, "replayed", true);
     emit_key(json, "result");
-    view_result(json, slot->kind, result);
+    view_result(json, exec->cli->engine, slot->kind, result);
     answer_close(exec);
 }
 

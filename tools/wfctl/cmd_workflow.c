@@ -12,7 +12,8 @@
 
 /* --- commands --- */
 
-static void tell_result_text(struct out *out, const char *id, const struct wf_result *result) {
+static void tell_result_text(struct out *out, struct wf_engine *engine, const char *id,
+                             const struct wf_result *result) {
     if (id) {
         out_text(out, id);
         out_printf(out, ": ");
@@ -35,7 +36,7 @@ static void tell_result_text(struct out *out, const char *id, const struct wf_re
     }
     out_printf(out, ", record %" PRIu64 "%s\n", result->lsn,
                result->replayed ? "; this key was used before: the first outcome again" : "");
-    view_balances_text(out, result);
+    view_balances_text(out, engine, result);
 }
 
 enum wf_status cli_execute(struct cli *cli, struct wf_command *command) {
@@ -47,7 +48,7 @@ enum wf_status cli_execute(struct cli *cli, struct wf_command *command) {
         return status;
     struct out *out = &cli->out;
     if (!out_is_json(out)) {
-        tell_result_text(out, command->id, &result);
+        tell_result_text(out, cli->engine, command->id, &result);
         return WF_OK;
     }
     out_object_open(out);
@@ -55,7 +56,7 @@ enum wf_status cli_execute(struct cli *cli, struct wf_command *command) {
     if (result.replayed)
         emit_member_bool(&out->json, "replayed", true);
     emit_key(&out->json, "result");
-    view_result(&out->json, command->kind, &result);
+    view_result(&out->json, cli->engine, command->kind, &result);
     out_object_close(out);
     return WF_OK;
 }

@@ -218,7 +218,7 @@ enum wf_status answer_session_begin(struct wf_engine *engine, const struct reque
 
 enum wf_status answer_session_execute(struct wf_engine *engine, const struct request *request,
                                       struct emit *json, uint64_t *lsn, struct wf_error *err) {
-    (void)engine, (void)lsn;
+    (void)lsn;
     struct wf_session *session;
     struct wf_result result;
     enum wf_status status = find(request, &session, err);
@@ -226,7 +226,7 @@ enum wf_status answer_session_execute(struct wf_engine *engine, const struct req
         status = wf_session_execute(session, request->operations.list, request->operations.count,
                                     &result, err);
     if (status == WF_OK)
-        view_result(json, WF_ACCOUNT_TRANSACT, &result);
+        view_result(json, engine, WF_ACCOUNT_TRANSACT, &result);
     return status;
 }
 

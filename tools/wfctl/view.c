@@ -438,7 +438,29 @@ void view_pool_members(struct emit *json, const struct wf_pool_stats *stats) {
     emit_member_uint(json, "create_failures", stats->create_failures);
 }
 
-void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_result *result) {
+static bool write_balance(void *ctx, const struct wf_balance *balance) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    emit_member(json, "account", balance->account);
+    emit_member(json, "balance", balance->balance);
+    emit_member(json, "currency", balance->currency);
+    emit_close(json, '}');
+    return true;
+}
+
+/* Most results have them all; else the record does, or, should that be gone, those that are here.
+ */
+static void each_balance(struct wf_engine *engine, const struct wf_result *result,
+                         wf_balance_fn on_balance, void *ctx) {
+    if (result->balances_total > result->balance_count &&
+        wf_result_balances(engine, result, on_balance, ctx, NULL) == WF_OK)
+        return;
+    for (size_t i = 0; i < result->balance_count; i++)
+        on_balance(ctx, &result->balances[i]);
+}
+
+void view_result(struct emit *json, struct wf_engine *engine, enum wf_command_kind kind,
+                 const struct wf_result *result) {
     emit_open(json, '{');
     if (result->outcome)
         emit_member(json, "outcome", result->outcome);
@@ -461,13 +483,7 @@ void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_r
     if (result->balance_count > 0) {
         emit_key(json, "balances");
         emit_open(json, '[');
-        for (size_t i = 0; i < result->balance_count; i++) {
-            emit_open(json, '{');
-            emit_member(json, "account", result->balances[i].account);
-            emit_member(json, "balance", result->balances[i].balance);
-            emit_member(json, "currency", result->balances[i].currency);
-            emit_close(json, '}');
-        }
+        each_balance(engine, result, write_balance, json);
         emit_close(json, ']');
     }
     if (kind == WF_WORKFLOW_START || kind == WF_DEFINITION_ADD || kind == WF_WORKFLOW_MIGRATE)
@@ -577,12 +593,16 @@ static void moved_words(struct out *out, const struct wf_moved *moved, size_t co
     out_printf(out, "\n");
 }
 
-void view_balances_text(struct out *out, const struct wf_result *result) {
-    for (size_t i = 0; i < result->balance_count; i++) {
-        out_printf(out, "  ");
-        out_text(out, result->balances[i].account);
-        out_printf(out, "  %s %s\n", result->balances[i].balance, result->balances[i].currency);
-    }
+static bool balance_line(void *ctx, const struct wf_balance *balance) {
+    struct out *out = ctx;
+    out_printf(out, "  ");
+    out_text(out, balance->account);
+    out_printf(out, "  %s %s\n", balance->balance, balance->currency);
+    return true;
+}
+
+void view_balances_text(struct out *out, struct wf_engine *engine, const struct wf_result *result) {
+    each_balance(engine, result, balance_line, out);
 }
 
 void view_plan_text(struct out *out, const struct wf_plan *plan) {

@@ -14,7 +14,8 @@ void view_workflow_brief_members(struct emit *json,
 void view_review_members(struct emit *json, const struct wf_review *review);
 void view_plan_members(struct emit *json, const struct wf_plan *plan);
 void view_plan_text(struct out *out, const struct wf_plan *plan);
-void view_balances_text(struct out *out, const struct wf_result *result); /* a line for each */
+/* A line for each account; the engine is asked where there are many. */
+void view_balances_text(struct out *out, struct wf_engine *engine, const struct wf_result *result);
 void view_event_members(struct emit *json, const struct wf_event *event);
 /* One item of a list in JSON: a wf_event_fn over a struct out. */
 bool view_event_item(void *out, const struct wf_event *event);
@@ -35,7 +36,8 @@ void view_finding_members(struct emit *json, const struct wf_finding *finding);
 void view_log_report_members(struct emit *json, const struct wf_log_report *report);
 /* The value of "result": {"outcome":…,"stage":…,"status":…,"activated":[…]}, of accounts
  * {"outcome":…,"balances":[…]}. */
-void view_result(struct emit *json, enum wf_command_kind kind, const struct wf_result *result);
+void view_result(struct emit *json, struct wf_engine *engine, enum wf_command_kind kind,
+                 const struct wf_result *result);
 
 /* What a command that was only tried would come to. */
 void view_dry_run(struct emit *json, enum wf_command_kind kind, const struct wf_result *result);
