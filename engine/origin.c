@@ -265,8 +265,14 @@ enum wf_status origin_check(struct wf_engine *engine, struct wf_error *err) {
     if (status == WF_OK && lsn != 0) {
         status = wal_walk(engine->wal, drop_lsn, drop_lsn, take_drop, &drop, err);
     }
-    if (status == WF_OK && lsn != 0 &&
-        (!drop.found || drop.last_lsn != lsn || memcmp(drop.state_hash, hash, sizeof(hash)) != 0)) {
+    if (status == WF_OK && lsn != 0 && !drop.found) {
+        status = error_set(
+            err, WF_NOT_FOUND,
+            "the state rebuilt is the state that is kept, but no record says whether it "
+            "began rightly, behind LSN %" PRIu64 ": the one of the drop was lost in a repair",
+            lsn);
+    } else if (status == WF_OK && lsn != 0 &&
+               (drop.last_lsn != lsn || memcmp(drop.state_hash, hash, sizeof(hash)) != 0)) {
         status = error_set(err, WF_DIVERGENCE,
                            "the state that stands for the dropped records up to LSN %" PRIu64
                            " is not the one that record %" PRIu64 " names",

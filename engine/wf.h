@@ -880,6 +880,7 @@ WF_API const char *wf_workflow_status_name(unsigned status); /* 1..7; NULL beyon
 /* Rebuild the state from the first record, archives included, and compare with the one that is
  * kept. Where the first records were dropped it begins with the state that stands for them, which
  * must have the hash that the record of the drop names: what came before is not verified again.
+ * WF_NOT_FOUND: a repair lost that record, so nothing says whether it began rightly.
  * WF_DIVERGENCE: `err` names the first difference with its LSN, what was expected and what is
  * there. `on_progress` may be NULL. */
 WF_API enum wf_status wf_replay_verify(struct wf_engine *engine,

@@ -20,9 +20,13 @@ static bool check_words(const struct command *command, struct decision *decision
     return true;
 }
 
-/* Only from the beginning on, and without a gap. */
+/* Only from the beginning on, and without a gap; but a repair may have lost the record of an
+ * earlier drop. */
 static bool is_next(const struct state *state, const struct command *command) {
     uint64_t next = state->store.dropped_lsn + 1;
+    uint64_t first = command->as.archive_drop.segments[0].first_lsn;
+    if (state->store.repairs > 0 && first > next)
+        next = first;
     for (size_t i = 0; i < command->as.archive_drop.count; i++) {
         const struct dropped_segment *segment = &command->as.archive_drop.segments[i];
         if (segment->first_lsn != next || segment->last_lsn < segment->first_lsn)
@@ -69,7 +73,7 @@ enum wf_status retention_reserve(const struct state *state, const struct record 
                                  const struct event *event, struct wf_error *err) {
     uint64_t first = event->as.archive_dropped.first_lsn;
     uint64_t last = event->as.archive_dropped.last_lsn;
-    if (first == state->store.dropped_lsn + 1 && first <= last &&
+    if (first > state->store.dropped_lsn && first <= last &&
         (record->lsn == 0 || last < record->lsn))
         return WF_OK;
     return error_set(err, WF_DAMAGE,

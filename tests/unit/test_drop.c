@@ -454,6 +454,39 @@ static void test_drop_verifies_what_a_replay_would_not_show(void **state) {
     fixture_deinit(&f);
 }
 
+/* A repair loses the record of the drop: all else goes on, but nothing vouches for the state. */
+static void test_drop_whose_record_is_lost_is_told(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_log_report report;
+    struct wf_archive_dropped again;
+    struct wal_segment_info info;
+    char hash[65];
+    char path[FIXTURE_PATH_MAX + 200];
+    static uint8_t bytes[1 << 20];
+    uint64_t last = drop_first(f);
+    start_large(f, 900);
+    assert_true(wal_segment_at(f->engine->wal, wal_segment_count(f->engine->wal) - 1, &info));
+    (void)snprintf(path, sizeof path, "%s/wal/%s", f->dir, info.name);
+    fixture_close(f);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    size_t size = fread(bytes, 1, sizeof bytes, file);
+    uint8_t *words = memmem(bytes, size, "ten years", 9);
+    assert_non_null(words);
+    words[0] ^= 1;
+    rewind(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+    must(f, wf_log_repair(f->dir, 0, NULL, NULL, &report, &f->err));
+    fixture_open(f);
+    assert_int_equal(wf_replay_verify(f->engine, NULL, NULL, hash, &f->err), WF_NOT_FOUND);
+    assert_non_null(strstr(f->err.text, "the one of the drop was lost in a repair"));
+    assert_int_equal(archive_dropped_lsn(f->engine->archive), last);
+    must(f, try_drop(f, entry_at(f, 1).last_lsn + 1, NULL, &again));
+    assert_int_equal(again.first_lsn, last + 1);
+    fixture_verify(f); /* the new record vouches for the new state */
+}
+
 /* --- crashes --- */
 
 static bool count_name(void *ctx, const char *name) {
@@ -585,6 +618,7 @@ int main(void) {
         DROPPED(test_drop_refuses_a_damaged_state_file),
         DROPPED(test_drop_verifies_the_state_against_the_record),
         cmocka_unit_test(test_drop_verifies_what_a_replay_would_not_show),
+        DROPPED(test_drop_whose_record_is_lost_is_told),
         cmocka_unit_test(test_drop_survives_a_kill_before_every_call),
         cmocka_unit_test(test_drop_survives_a_power_cut_before_every_call),
         cmocka_unit_test(test_drop_survives_a_power_cut_that_keeps_some),
