@@ -2,6 +2,7 @@
 
 #include "tests/lib/core_store.h"
 #include "tests/sim/engine_errand.h"
+#include "tests/sim/engine_money.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,8 @@ void command_text_init(struct command_text *text, const struct store_command *co
     case WF_ACCOUNT_TRANSACT:
     case WF_ACCOUNT_FREEZE:
     case WF_ACCOUNT_UNFREEZE:
+        money_set(text, command);
+        break;
     case WF_ACCOUNT_CLOSE:
     case WF_ACCOUNT_REVERSE:
     case WF_RATE_SET:

@@ -4,7 +4,7 @@
 
 #include "tests/sim/engine_model.h"
 
-enum { STORE_FIELDS_MAX = 8 };
+enum { STORE_FIELDS_MAX = 8, STORE_OPERATIONS_MAX = 3 };
 
 /* Owns what the command points to. Must not be moved while it is used. */
 struct command_text {
@@ -13,6 +13,8 @@ struct command_text {
     char fields_text[128];
     struct wf_field fields[STORE_FIELDS_MAX];
     char *value; /* the large one; NULL: none */
+    struct wf_operation operations[STORE_OPERATIONS_MAX];
+    char amounts[STORE_OPERATIONS_MAX][16];
 };
 
 void command_text_init(struct command_text *text, const struct store_command *command);

@@ -6,6 +6,7 @@
 #include "tests/sim/campaign.h"
 #include "tests/sim/engine_command.h"
 #include "tests/sim/engine_errand.h"
+#include "tests/sim/engine_money.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -407,6 +408,35 @@ static void run_errands(struct store_run *run) {
     }
 }
 
+/* Money that moves between accounts, is held, posted and voided: a transaction is there wholly or
+ * not at all, refusals are too, and the balances of each currency sum to zero at every instant. */
+static void run_money(struct store_run *run) {
+    run->options.memory_max = pick(run, 0, 7) == 0 ? 1 : run->options.memory_max;
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    store_run_unwatch(run);
+    uint64_t unwatched = pick(run, 3, 20);
+    for (uint64_t i = 0; i < unwatched + 7 && !run->failed; i++) {
+        struct store_command command = money_some(run);
+        if (i == unwatched) {
+            store_run_watch(run);
+        }
+        if (store_run_enqueue(run, &command) != WF_OK || pick(run, 0, 1) == 0) {
+            store_run_wait(run);
+        }
+        if (!run->failed && pick(run, 0, 7) == 0) {
+            store_run_checkpoint(run);
+        }
+        if (!run->failed && pick(run, 0, 11) == 0) {
+            reopen(run);
+        }
+    }
+    if (!run->failed) {
+        store_run_wait(run);
+    }
+}
+
 /* Anything, in any order. */
 static void run_mixed(struct store_run *run) {
     sim_set_preallocation(run->sim, pick(run, 0, 3) != 0);
@@ -457,8 +487,8 @@ static const struct campaign_scenario scenarios[] = {
     {"create", 1},     {"append", 2},      {"group", 3},           {"rotate", 2},
     {"checkpoint", 4}, {"recovery", 3},    {"own_checkpoints", 3}, {"lost_snapshot", 2},
     {"full_disk", 3},  {"failed_sync", 3}, {"failed_call", 3},     {"failed_snapshot", 2},
-    {"repair", 3},     {"astray", 2},      {"archive", 3},         {"errands", 4},
-    {"mixed", 6},
+    {"repair", 3},     {"astray", 2},      {"archive", 3},         {"errands", 3},
+    {"money", 3},      {"mixed", 6},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
@@ -467,7 +497,7 @@ static void (*const runs[SCENARIOS])(struct store_run *run) = {
     run_create,      run_append,          run_group,         run_rotate,    run_checkpoint,
     run_recovery,    run_own_checkpoints, run_lost_snapshot, run_full_disk, run_failed_sync,
     run_failed_call, run_failed_snapshot, run_repair,        run_astray,    run_archive,
-    run_errands,     run_mixed,
+    run_errands,     run_money,           run_mixed,
 };
 
 static uint64_t run_once(struct explorer *explorer, size_t scenario, uint64_t seed, size_t samples,
