@@ -189,14 +189,15 @@ struct wf_field {
  *   loan_disbursement    loan      account    USD
  *   loan_payment         account   loan       USD
  *   hold                 account   account    USD         hold (its name), expires_in_ms: a timer
- *   post                 account   -          -           hold; amount: a part of it
- *   void                 account   -          -           hold
+ *   post                 account   (as held)  (as held)   hold; amount: a part of it, the rest is
+ *                                                          free again
+ *   void                 account   (as held)  (as held)   hold; no amount
  *
- * MARKET, BANK and CASH need not be given. Accounts must be active and in the operation's currency,
- * and keep their minimum: that holds whatever the rules. Rules that may be asked for besides:
- * sufficient_funds, same_currency (said again), exchange_rate_validation (the rate is there, not
- * older than its max_age, and a quoted one within its band), market_hours, instrument_available,
- * service_fee_rules. */
+ * MARKET, BANK and CASH need not be given, nor what is (as held): another one is refused. Accounts
+ * must be active and in the operation's currency, and keep their minimum: that holds whatever the
+ * rules. Rules that may be asked for besides: sufficient_funds, same_currency (said again),
+ * exchange_rate_validation (the rate is there, not older than its max_age, and a quoted one within
+ * its band), market_hours, instrument_available, service_fee_rules. */
 struct wf_operation {
     const char *type;
     const char *from;

@@ -253,6 +253,21 @@ static const struct account_hold *find_hold(struct ledger_work *work, int line) 
     return NULL;
 }
 
+/* The hold says where its money goes and in what: an operation that says otherwise is a mistake. */
+static bool is_as_placed(struct ledger_work *work, int from, const struct account_hold *hold) {
+    struct bytes_view to = work->operation->to;
+    struct bytes_view pair = work->operation->currency;
+    const char *code = ledger_line_at(work, from)->currency->code;
+    if (to.size > 0 && !text_equal(to, hold->to))
+        return ledger_refuse(work, "the hold \"%s\" is for account %s, not for \"%.*s\"",
+                             hold->name, hold->to, (int)(to.size < 64 ? to.size : 64),
+                             (const char *)to.data);
+    if (pair.size > 0 && !text_equal(pair, code))
+        return ledger_refuse(work, "the hold \"%s\" is in %s, not in \"%.*s\"", hold->name, code,
+                             (int)(pair.size < 64 ? pair.size : 64), (const char *)pair.data);
+    return true;
+}
+
 static bool name_is_free(struct ledger_work *work, int line) {
     const struct account *account = ledger_line_at(work, line)->account;
     struct bytes_view name = work->operation->hold;
@@ -302,7 +317,7 @@ static bool decide_post(struct ledger_work *work) {
     const struct operation *operation = work->operation;
     int from = ledger_line(work, operation->from);
     const struct account_hold *hold = from == LEDGER_NONE ? NULL : find_hold(work, from);
-    if (hold == NULL || !ledger_is_active(work, from))
+    if (hold == NULL || !is_as_placed(work, from, hold) || !ledger_is_active(work, from))
         return false;
     const struct currency *currency = ledger_line_at(work, from)->currency;
     int64_t amount = hold->amount;
@@ -324,8 +339,10 @@ static bool decide_post(struct ledger_work *work) {
 static bool decide_void(struct ledger_work *work) {
     int from = ledger_line(work, work->operation->from);
     const struct account_hold *hold = from == LEDGER_NONE ? NULL : find_hold(work, from);
-    if (hold == NULL)
+    if (hold == NULL || !is_as_placed(work, from, hold))
         return false;
+    if (work->operation->amount.size > 0)
+        return ledger_refuse(work, "a hold is voided as a whole: leave the amount out");
     ledger_end_hold(work, from, hold, HOLD_VOIDED);
     return true;
 }

@@ -280,6 +280,33 @@ static void test_ledger_hold_takes_from_what_is_available(void **state) {
     assert_int_equal(bank_one(store, "post from=ACC001 hold=h1"), WF_REFUSED);
 }
 
+/* Where the money goes was said when it was held: a post that names another end is a mistake. */
+static void test_ledger_hold_is_posted_only_as_it_was_placed(void **state) {
+    static const struct {
+        const char *text;
+        const char *why;
+    } mistaken[] = {
+        {"post from=ACC001 to=ACC004 hold=h1 amount=5.00",
+         "the hold \"h1\" is for account ACC002, not for \"ACC004\""},
+        {"post from=ACC001 to=ACC002 hold=h1 amount=5.00 currency=EUR",
+         "the hold \"h1\" is in USD, not in \"EUR\""},
+        {"void from=ACC001 to=ACC004 hold=h1",
+         "the hold \"h1\" is for account ACC002, not for \"ACC004\""},
+        {"void from=ACC001 hold=h1 currency=EUR", "the hold \"h1\" is in USD, not in \"EUR\""},
+        {"void from=ACC001 hold=h1 amount=5.00", "a hold is voided as a whole"},
+    };
+    struct core_store *store = *state;
+    assert_int_equal(
+        bank_one(store, "hold from=ACC001 to=ACC002 amount=20.00 currency=USD hold=h1"), WF_OK);
+    for (size_t i = 0; i < sizeof mistaken / sizeof mistaken[0]; i++) {
+        assert_int_equal(bank_one(store, mistaken[i].text), WF_REFUSED);
+        bank_says(store, mistaken[i].why);
+    }
+    assert_int_equal(bank_one(store, "post from=ACC001 to=ACC002 hold=h1 amount=5.00 currency=USD"),
+                     WF_OK);
+    bank_holds(store, "ACC002", "10005.00");
+}
+
 static void test_ledger_hold_is_voided(void **state) {
     struct core_store *store = *state;
     assert_int_equal(
@@ -608,6 +635,7 @@ int main(void) {
         TEST(test_ledger_market_has_hours_and_holidays),
         TEST(test_ledger_instrument_must_be_available),
         TEST(test_ledger_hold_takes_from_what_is_available),
+        TEST(test_ledger_hold_is_posted_only_as_it_was_placed),
         TEST(test_ledger_hold_is_voided),
         TEST(test_ledger_hold_expires),
         TEST(test_ledger_holds_have_a_limit),
