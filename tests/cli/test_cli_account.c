@@ -125,6 +125,29 @@ static void test_account_commands_and_their_exit_statuses(void **state) {
     SAY(fixture, 0, "replay", "--verify");
 }
 
+/* A member that would be passed over in silence, such as a key: the caller relies on it. */
+static void test_account_transact_refuses_what_its_file_cannot_say(void **state) {
+    static const struct {
+        const char *text;
+        const char *why;
+    } files[] = {
+        {"{\"ops\":[{\"type\":\"deposit\",\"to\":\"A\",\"amount\":\"1\",\"currency\":\"USD\"}],"
+         "\"key\":\"k-1\"}",
+         "unknown member 'key'"},
+        {"{\"ops\":[{\"type\":\"hold\",\"from\":\"A\",\"to\":\"B\",\"amount\":\"1\","
+         "\"currency\":\"USD\",\"hold\":\"h\",\"expires_in\":\"0s\"}]}",
+         "operation 1: member 'expires_in' must be more than nothing"},
+    };
+    struct fixture *fixture = *state;
+    make_bank(fixture);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        assert_int_equal(run(fixture, files[i].text, strlen(files[i].text), NULL,
+                             (const char *const[]){"account", "transact", "-", NULL}),
+                         2);
+        assert_contains(fixture->err, files[i].why);
+    }
+}
+
 static void test_account_statement_has_three_forms(void **state) {
     struct fixture *fixture = *state;
     make_bank(fixture);
@@ -274,6 +297,7 @@ int main(void) {
         TEST(test_exec_account_feature_comes_to_its_figures),
         TEST(test_exec_account_names_the_operation_that_failed),
         TEST(test_account_commands_and_their_exit_statuses),
+        TEST(test_account_transact_refuses_what_its_file_cannot_say),
         TEST(test_account_statement_has_three_forms),
         TEST(test_reference_data_is_set_and_listed),
         TEST(test_exec_submission_carries_a_transaction),

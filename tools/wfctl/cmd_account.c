@@ -65,6 +65,13 @@ enum wf_status operations_file_open(struct cli *cli, const char *path,
                          problem.text);
     if (!file->operations)
         return error_set(&cli->err, WF_NO_MEMORY, "no memory");
+    const char *name;
+    json_t *value;
+    json_object_foreach(file->root, name, value) { /* none where it is the array alone */
+        if (strcmp(name, "ops") != 0)
+            return error_set(&cli->err, WF_USAGE, "%s: unknown member '%s'; there is 'ops' only",
+                             path, name);
+    }
     const json_t *ops =
         json_is_object(file->root) ? json_object_get(file->root, "ops") : file->root;
     return operations_read(file->operations, ops, &cli->err);

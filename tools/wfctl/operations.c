@@ -62,6 +62,8 @@ static enum wf_status take_member(struct operations *operations, struct wf_opera
     else if (!parse_duration(json_string_value(value), &operation->expires_in_ms))
         return error_set(err, WF_USAGE, "'%s' is no duration such as 30s, 5m, 2h or 30d",
                          json_string_value(value));
+    else if (operation->expires_in_ms == 0) /* which would be never */
+        return error_set(err, WF_USAGE, "member 'expires_in' must be more than nothing");
     return WF_OK;
 }
 
