@@ -98,12 +98,20 @@ static enum wf_status sign(struct cli *cli, const char *key_path, const struct w
     return status;
 }
 
+/* --at: of how many records; 0 where it is not given. */
+static enum wf_status option_at(struct cli *cli, uint64_t *size) {
+    enum wf_status status = cli_option_uint(cli, "at", size);
+    return status == WF_OK && cli_option(cli, "at") && *size == 0
+               ? cli_usage(cli, "--at 0 is no LSN")
+               : status;
+}
+
 enum wf_status cmd_audit_root(struct cli *cli) {
     uint64_t lsn = 0;
     struct wf_tree_head head;
     char signature[WF_SIGNATURE_HEX] = "", public_key[WF_HASH_HEX] = "";
     const char *key_path = cli_option(cli, "sign");
-    enum wf_status status = cli_option_uint(cli, "at", &lsn);
+    enum wf_status status = option_at(cli, &lsn);
     if (status == WF_OK)
         status = store_open(cli, ACCESS_READ, false);
     if (status == WF_OK)
@@ -151,7 +159,7 @@ static enum wf_status prove(struct cli *cli, struct wf_proof *proof) {
         return cli_usage(cli, "what is to be proved? Give an LSN, or --consistency OLD-ROOT");
     if (!parse_uint(cli->arguments[0], &lsn) || lsn == 0)
         return cli_usage(cli, "'%s' is no LSN", cli->arguments[0]);
-    enum wf_status status = cli_option_uint(cli, "at", &size);
+    enum wf_status status = option_at(cli, &size);
     if (status == WF_OK)
         status = store_open(cli, ACCESS_READ, false);
     return status == WF_OK ? wf_audit_prove(cli->engine, lsn, size, proof, &cli->err) : status;

@@ -250,6 +250,8 @@ static bool show_one(void *ctx, const struct wf_definition *definition) {
 enum wf_status cmd_def_show(struct cli *cli) {
     struct wanted wanted = {.out = &cli->out};
     enum wf_status status = cli_option_uint(cli, "def-version", &wanted.version);
+    if (status == WF_OK && cli_option(cli, "def-version") && wanted.version == 0)
+        status = cli_usage(cli, "--def-version 0 is no version");
     if (status == WF_OK)
         status = wf_definition_list(cli->engine, cli->arguments[0], show_one, &wanted, &cli->err);
     if (status == WF_OK && !wanted.found)

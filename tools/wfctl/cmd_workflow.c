@@ -69,7 +69,7 @@ enum wf_status cmd_workflow_start(struct cli *cli) {
                                  .fields = fields};
     uint64_t version = 0;
     enum wf_status status = cli_option_uint(cli, "def-version", &version);
-    if (status == WF_OK && version > UINT32_MAX)
+    if (status == WF_OK && cli_option(cli, "def-version") && (version == 0 || version > UINT32_MAX))
         status = cli_usage(cli, "--def-version %" PRIu64 " is no version", version);
     if (status == WF_OK)
         status = cli_fields(cli, 1, fields, &command.field_count);
