@@ -133,6 +133,28 @@ static void test_help_needs_no_store_and_knows_every_command(void **state) {
     }
 }
 
+/* What exec answers, as docs/man/wfctl.1 lists it. */
+static void test_help_of_exec_names_every_command(void **state) {
+    static const char *const names[] = {
+        "workflow.start|submit|fail|cancel|rollback|migrate|show|history|list",
+        "task.claim|complete|fail|retry|list",
+        "review.list|approve|reject",
+        "account.open|transact|reverse|show|list|statement|history|freeze|unfreeze|close|check",
+        "session.pool|open|begin|execute|show|list|count|savepoint|rollback_to|release|commit|"
+        "rollback|close|stats",
+        "rate|instrument|calendar|fee_rule.set|list",
+        "def.add|list|show|diff",
+        "clock.show|advance|tick",
+        "status",
+        "snapshot.create",
+        "archive.drop",
+    };
+    struct fixture *fixture = *state;
+    const char *help = SAY(fixture, 0, "help", "exec");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_contains(help, names[i]);
+}
+
 static void test_version(void **state) {
     struct fixture *fixture = *state;
     assert_contains(SAY(fixture, 0, "--version"), "wfctl 0.");
@@ -208,6 +230,7 @@ int main(void) {
         TEST(test_global_options_go_anywhere),
         TEST(test_arguments_after_two_dashes_are_no_options),
         TEST(test_help_needs_no_store_and_knows_every_command),
+        TEST(test_help_of_exec_names_every_command),
         TEST(test_version),
         TEST(test_completion_offers_from_the_same_table),
         TEST(test_a_full_disk_under_stdout_is_noticed),

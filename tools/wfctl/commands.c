@@ -744,13 +744,18 @@ const struct verb cli_verbs[] = {
          "{\"cmd\":\"workflow.submit\",\"id\":\"L1\",\"step\":\"S\",\"data\":{\"k\":\"v\"},\"key\":"
          "\"k-"
          "17\",\"tag\":\"any\"}\n"
-         "Commands: workflow.start|submit|fail|cancel|rollback|show|history|list,\n"
-         "review.list|approve|reject, def.add|list|show, clock.show|advance|tick,\n"
-         "account.open|transact|show|list|statement|history|freeze|unfreeze|close|check,\n"
-         "rate|instrument|calendar|fee_rule.set|list, status,\n"
-         "snapshot.create. \"key\" is the idempotency key, \"tag\" is echoed. A bad line "
-         "gets "
-         "an error answer.",
+         "Commands, with their members in wfctl(1):\n"
+         "  workflow.start|submit|fail|cancel|rollback|migrate|show|history|list\n"
+         "  task.claim|complete|fail|retry|list\n"
+         "  review.list|approve|reject\n"
+         "  account.open|transact|reverse|show|list|statement|history|freeze|unfreeze|close|check\n"
+         "  session.pool|open|begin|execute|show|list|count|savepoint|rollback_to|release|commit|"
+         "rollback|close|stats\n"
+         "  rate|instrument|calendar|fee_rule.set|list\n"
+         "  def.add|list|show|diff\n"
+         "  clock.show|advance|tick\n"
+         "  status, snapshot.create, archive.drop\n"
+         "\"key\" is the idempotency key, \"tag\" is echoed. A bad line gets an error answer.",
      .options = {&create_option, &crash_at_option}},
     {.noun = "crash",
      .name = "points",
