@@ -42,6 +42,20 @@ static void test_rollback_dry_run_tells_the_plan_and_writes_nothing(void **state
     assert_code(ASK(fixture, 2, "workflow", "cancel", "L1", "--reason", "r", "--dry-run"), "usage");
 }
 
+static void test_rollback_dry_run_works_beside_an_owner(void **state) {
+    struct fixture *fixture = *state;
+    three_stages(fixture);
+    struct stream owner;
+    stream_open(fixture, &owner, (const char *const[]){"exec", NULL});
+    stream_send(&owner, "{\"cmd\":\"clock.show\"}\n");
+    assert_true(true_at(stream_answer(fixture, &owner), "ok"));
+    json_t *plan = ROLLBACK(fixture, 0, "credit_check", "--dry-run");
+    assert_int_equal(json_array_size(at(plan, "plan")), 3);
+    ASK(fixture, 0, "workflow", "cancel", "L1", "--reason", "r", "--rollback", "--dry-run");
+    assert_code(ROLLBACK(fixture, 6, "credit_check", NULL), "locked");
+    assert_int_equal(stream_close(&owner), 0);
+}
+
 static void test_rollback_waits_for_each_reviewer_and_goes_forward_again(void **state) {
     struct fixture *fixture = *state;
     three_stages(fixture);
@@ -171,6 +185,7 @@ static void test_exec_goes_back_and_decides(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_rollback_dry_run_tells_the_plan_and_writes_nothing),
+        TEST(test_rollback_dry_run_works_beside_an_owner),
         TEST(test_rollback_waits_for_each_reviewer_and_goes_forward_again),
         TEST(test_rollback_that_is_rejected_stops_where_it_is),
         TEST(test_review_wants_the_role_and_audits_who_has_it_not),

@@ -1,5 +1,6 @@
 /* Going back: workflow rollback, workflow cancel --rollback, and what they would do. */
 #include "tools/wfctl/cli.h"
+#include "tools/wfctl/store.h"
 #include "tools/wfctl/view.h"
 
 static enum wf_status tell_plan(struct cli *cli, const struct wf_command *command) {
@@ -19,8 +20,10 @@ static enum wf_status tell_plan(struct cli *cli, const struct wf_command *comman
 }
 
 static enum wf_status go_back(struct cli *cli, struct wf_command *command) {
-    if (!cli_switch(cli, "dry-run"))
-        return cli_execute(cli, command);
+    bool dry_run = cli_switch(cli, "dry-run");
+    enum wf_status status = store_open(cli, dry_run ? ACCESS_READ : ACCESS_WRITE, false);
+    if (status != WF_OK || !dry_run)
+        return status == WF_OK ? cli_execute(cli, command) : status;
     command->actor = cli_option(cli, "actor");
     return tell_plan(cli, command);
 }
