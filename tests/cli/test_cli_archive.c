@@ -122,6 +122,8 @@ static void test_archive_drop_says_what_is_gone(void **state) {
     json_t *events = at(ASK(fixture, 0, "workflow", "history", "L1"), "events");
     assert_string_equal(text_at(events, "0.event"), "records_dropped");
     assert_string_equal(text_at(events, "0.actor"), "ann");
+    assert_true(null_at(events, "0.time")); /* it went with the record */
+    assert_contains(SAY(fixture, 0, "workflow", "history", "L1"), "time unknown");
     events = at(ASK(fixture, 0, "audit", "show", "--event", "archive_dropped"), "events");
     assert_string_equal(text_at(events, "0.reason"), "ten years");
     events = at(ASK(fixture, 0, "replay"), "events");
@@ -148,6 +150,17 @@ static void test_archive_drop_leaves_the_rest_verifiable(void **state) {
     ASK(fixture, 0, "workflow", "show", "L1"); /* the present is there */
 }
 
+static void test_archive_drop_again_under_its_key_says_so(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    const char *const drop[] = {"archive", "drop", "--before", "24",     "--reason", "ten years",
+                                "--actor", "ann",  "--key",    "k-drop", NULL};
+    say(fixture, 0, drop);
+    const char *again = say(fixture, 0, drop);
+    assert_contains(again, "this key was used before: the first outcome again");
+    assert_null(strstr(again, "0 B"));
+}
+
 static void test_archive_drop_needs_its_options(void **state) {
     struct fixture *fixture = *state;
     archived(fixture);
@@ -168,6 +181,7 @@ int main(void) {
         TEST(test_archive_run_takes_its_limits),
         TEST(test_archive_drop_says_what_is_gone),
         TEST(test_archive_drop_leaves_the_rest_verifiable),
+        TEST(test_archive_drop_again_under_its_key_says_so),
         TEST(test_archive_drop_needs_its_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,11 +170,12 @@ enum wf_status cmd_archive_drop(struct cli *cli) {
         out_object_close(out);
         return WF_OK;
     }
+    out_printf(out, "dropped %" PRIu64 " archive%s, LSN %" PRIu64 " to %" PRIu64, dropped.segments,
+               dropped.segments == 1 ? "" : "s", dropped.first_lsn, dropped.last_lsn);
     char size[FORMAT_SIZE_SIZE];
-    out_printf(out,
-               "dropped %" PRIu64 " archive%s, LSN %" PRIu64 " to %" PRIu64 " (%s); record %" PRIu64
-               " says so\n",
-               dropped.segments, dropped.segments == 1 ? "" : "s", dropped.first_lsn,
-               dropped.last_lsn, format_size(size, dropped.bytes), dropped.lsn);
+    if (!dropped.replayed) /* else the files were gone already */
+        out_printf(out, " (%s)", format_size(size, dropped.bytes));
+    out_printf(out, "; record %" PRIu64 " says so%s\n", dropped.lsn,
+               dropped.replayed ? "; this key was used before: the first outcome again" : "");
     return WF_OK;
 }

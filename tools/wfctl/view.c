@@ -220,9 +220,10 @@ void view_workflow_brief_members(struct emit *json, const struct wf_workflow *wo
     tail_members(json, workflow);
 }
 
-/* When a lost record was written went with it. */
+/* When a record was written that was lost, or dropped, went with it. */
 static bool has_time(const struct wf_event *event) {
-    return event->time_ms != 0 || strcmp(event->event, "record_lost") != 0;
+    return event->time_ms != 0 || (strcmp(event->event, "record_lost") != 0 &&
+                                   strcmp(event->event, "records_dropped") != 0);
 }
 
 const char *view_event_time(char text[FORMAT_TIME_SIZE], const struct wf_event *event) {
