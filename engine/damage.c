@@ -465,8 +465,11 @@ enum wf_status damage_first(const struct damage_report *report, uint64_t *first_
     if (first_lsn != NULL) {
         *first_lsn = first->finding.first_lsn;
     }
+    const char *concerned = first->names[0] == '\0' ? "" : "; workflows concerned: ";
+    if (strncmp(first->finding.text, "segment ", strlen("segment ")) == 0) { /* says where */
+        return error_set(err, WF_DAMAGE, "%s%s%s", first->finding.text, concerned, first->names);
+    }
     return error_set(err, WF_DAMAGE, "segment %s, offset %" PRIu64 ", LSN %" PRIu64 ": %s%s%s",
                      first->finding.segment, first->finding.offset, first->finding.first_lsn,
-                     first->finding.text,
-                     first->names[0] == '\0' ? "" : "; workflows concerned: ", first->names);
+                     first->finding.text, concerned, first->names);
 }

@@ -173,6 +173,9 @@ static void test_damage_is_named_and_repaired(void **state) {
     assert_true(number_at(report, "findings.0.offset") > 0);
     assert_int_equal(number_at(report, "findings.0.first_lsn"), 4);
     assert_string_equal(text_at(report, "findings.0.entities"), "L2");
+    const char *place = strstr(text_at(report, "error.message"), "segment ");
+    assert_non_null(place);
+    assert_null(strstr(place + 1, "segment ")); /* said once */
     SAY(fixture, 4, "wal", "verify");
     assert_contains(fixture->out, "LSN 4");
     assert_contains(fixture->out, "L2");
