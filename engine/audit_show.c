@@ -166,6 +166,16 @@ static enum wf_status show_by_links(struct wf_engine *engine, struct show *show,
     return status;
 }
 
+/* A name that no event has lets nothing through, which would look as if nothing had happened. */
+static bool is_event(const char *name) {
+    bool found = strcmp(name, EVENT_OUT_LOST) == 0 || strcmp(name, EVENT_OUT_DROPPED) == 0;
+    for (int kind = 0; !found && kind <= UINT8_MAX; kind++) {
+        const char *known = event_kind_name((enum event_kind)kind);
+        found = known != NULL && strcmp(name, known) == 0;
+    }
+    return found;
+}
+
 enum wf_status wf_audit_show(struct wf_engine *engine, const struct wf_audit_filter *filter,
                              wf_event_fn on_event, void *ctx, struct wf_error *err) {
     struct show show = {.filter = filter,
@@ -175,6 +185,10 @@ enum wf_status wf_audit_show(struct wf_engine *engine, const struct wf_audit_fil
                         .ctx = ctx};
     bool done = false;
     enum wf_status status = WF_OK;
+    if (filter->event != NULL && !is_event(filter->event)) {
+        return error_set(err, WF_USAGE, "there is no event \"%.64s\"; one is stage_activated",
+                         filter->event);
+    }
     if (filter->entity != NULL) {
         status = show_by_links(engine, &show, &done, err);
     }

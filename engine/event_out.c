@@ -389,7 +389,7 @@ bool event_out_lost(uint64_t lsn, wf_event_fn on_event, void *ctx) {
     const struct wf_event out = {.lsn = lsn,
                                  .command = "log.repair",
                                  .subject = "",
-                                 .event = "record_lost",
+                                 .event = EVENT_OUT_LOST,
                                  .reason = "the record was damaged and a repair dropped it",
                                  .count = 1};
     return on_event(ctx, &out);
@@ -405,7 +405,7 @@ bool event_out_dropped(const struct archive_entry *range, uint64_t lsn, wf_event
     const struct wf_event out = {.lsn = lsn,
                                  .command = "archive.drop",
                                  .subject = "",
-                                 .event = "records_dropped",
+                                 .event = EVENT_OUT_DROPPED,
                                  .actor = range->dropped_by[0] == '\0' ? NULL : range->dropped_by,
                                  .reason = reason,
                                  .count = 1};

@@ -11,6 +11,9 @@
 enum wf_status event_out_record(struct codec_arena *arena, const struct record *record,
                                 const struct definition *definition, wf_event_fn on_event,
                                 void *ctx, bool *more, struct wf_error *err);
+/* Names of what no record says itself. */
+#define EVENT_OUT_LOST "record_lost"
+#define EVENT_OUT_DROPPED "records_dropped"
 /* The event that stands for a record which a repair dropped. */
 bool event_out_lost(uint64_t lsn, wf_event_fn on_event, void *ctx);
 /* The event that stands, at `lsn`, for records that were dropped with others. */

@@ -1010,7 +1010,8 @@ struct wf_audit_filter {
     uint64_t last_lsn;         /* 0: to the end */
     int64_t first_ms, last_ms; /* time of the record, both included; 0: any */
 };
-/* Every event in the log that the filter lets through, oldest first. */
+/* Every event in the log that the filter lets through, oldest first. WF_USAGE: no event has that
+ * name. */
 WF_API enum wf_status wf_audit_show(struct wf_engine *engine, const struct wf_audit_filter *filter,
                                     wf_event_fn on_event, void *ctx, struct wf_error *err);
 

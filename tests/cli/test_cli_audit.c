@@ -49,6 +49,9 @@ static void test_audit_show_tells_everything_and_filters(void **state) {
     events = at(ASK(fixture, 0, "audit", "show", "--from=2025-12-31T23:59:59Z"), "events");
     assert_int_equal(number_at(events, "0.lsn"), 1); /* a year is no LSN */
     assert_code(ASK(fixture, 2, "audit", "show", "--from", "yesterday"), "usage");
+    json_t *answer = ASK(fixture, 2, "audit", "show", "--event", "acount_opened");
+    assert_contains(text_at(answer, "error.message"), "there is no event \"acount_opened\"");
+    ASK(fixture, 0, "audit", "show", "--event", "records_dropped"); /* told of no record */
 }
 
 static void test_audit_show_as_csv_quotes_what_must_be(void **state) {
