@@ -53,7 +53,7 @@ enum wf_status cmd_clock_tick(struct cli *cli) {
     if (status != WF_OK)
         return status;
     if (!out_is_json(&cli->out)) {
-        out_printf(&cli->out, "%" PRIu64 " timers fired; ", fired);
+        out_printf(&cli->out, "%" PRIu64 " timer%s fired; ", fired, fired == 1 ? "" : "s");
         return tell(cli, NULL, NULL);
     }
     return tell(cli, NULL, &fired);
