@@ -19,11 +19,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-struct table_slot {
-    uint64_t hash;
-    void *entry; /* NULL: the slot is empty */
-};
-
 enum {
     SLOTS_MIN = 16,
     /* Slots of `old` moved per insert. Two would keep up with growth; eight ends the phase of two
@@ -224,10 +219,6 @@ void *table_remove(struct table *table, const void *key, size_t key_size) {
 
 size_t table_count(const struct table *table) {
     return table->now.count + table->old.count;
-}
-
-size_t table_memory(const struct table *table) {
-    return (size_of(&table->now) + size_of(&table->old)) * sizeof(struct table_slot);
 }
 
 void *table_next(const struct table *table, size_t *at) {

@@ -15,6 +15,11 @@ struct table_key {
 };
 typedef struct table_key (*table_key_fn)(const void *entry);
 
+struct table_slot {
+    uint64_t hash;
+    void *entry; /* NULL: the slot is empty */
+};
+
 struct table {
     table_key_fn key_of;
     struct table_slots {
@@ -43,10 +48,17 @@ void table_insert(struct table *table, void *entry);
 /* Take the entry with this key out and return it; NULL where there is none. */
 void *table_remove(struct table *table, const void *key, size_t key_size);
 size_t table_count(const struct table *table);
-size_t table_memory(const struct table *table); /* bytes of the slots */
+static inline size_t table_memory(const struct table *table); /* bytes of the slots */
 
 /* Visit every entry in no order: start with *at = 0; NULL at the end. The table must not change
  * between calls, not even by removing the entry just returned. */
 void *table_next(const struct table *table, size_t *at);
+
+/* Inline: the memory bound is looked at after every command. */
+static inline size_t table_memory(const struct table *table) {
+    size_t now = table->now.slots == NULL ? 0 : table->now.mask + 1;
+    size_t old = table->old.slots == NULL ? 0 : table->old.mask + 1;
+    return (now + old) * sizeof(struct table_slot);
+}
 
 #endif
