@@ -17,7 +17,9 @@ struct reverse_walk {
 static enum wf_status take_record(struct command_in *in, const struct record *record,
                                   struct wf_error *err) {
     struct command *command = &in->command;
-    memcpy(in->subject, record->subject.data, record->subject.size);
+    if (record->subject.size > 0) { /* a transaction of its own has none */
+        memcpy(in->subject, record->subject.data, record->subject.size);
+    }
     command->as.account_reverse.subject =
         (struct bytes_view){(const uint8_t *)in->subject, record->subject.size};
     command->as.account_reverse.of = record->command;

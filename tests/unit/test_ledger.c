@@ -2,6 +2,7 @@
  * words, holds, and the accounts as bytes. */
 #include "engine/core/ledger.h"
 #include "engine/core/reference.h"
+#include "engine/core/text.h"
 #include "tests/lib/core_bank.h"
 
 #include <setjmp.h>
@@ -222,10 +223,9 @@ static void test_ledger_rate_stands_in_the_record(void **state) {
     bool rate = false, source = false, time = false;
     for (size_t i = 0; i < posted->as.operation_posted.field_count; i++) {
         const struct field *field = &posted->as.operation_posted.fields[i];
-        rate |= memcmp(field->name.data, "rate", 4) == 0 && field->value.size == 5 &&
-                memcmp(field->value.data, "0.909", 5) == 0;
-        source |= memcmp(field->name.data, "source", field->name.size) == 0;
-        time |= memcmp(field->name.data, "time", field->name.size) == 0;
+        rate |= text_equal(field->name, "rate") && text_equal(field->value, "0.909");
+        source |= text_equal(field->name, "source");
+        time |= text_equal(field->name, "time");
     }
     assert_true(rate && source && time);
     bank_holds(store, "ACC003", "2590.90");
