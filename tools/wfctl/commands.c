@@ -621,10 +621,11 @@ const struct verb cli_verbs[] = {
      .arguments = "",
      .run = cmd_wal_repair,
      .summary = "make a damaged log usable, telling every loss",
-     .details = "Damaged files are copied aside first. What was lost is recorded in the log.\n"
-                "With the record of a definition, or of a start, the workflows built on it leave the\n"
-                "state too: a backup has more.\n"
-                "A manifest of the archives that is damaged or lost is made anew from them.",
+     .details =
+         "Damaged files are copied aside first. What was lost is recorded in the log.\n"
+         "With the record of a definition, or of a start, the workflows built on it leave the\n"
+         "state too: a backup has more.\n"
+         "A manifest of the archives that is damaged or lost is made anew from them.",
      .options = {&skip_option}},
 
     {.noun = "snapshot",
