@@ -140,8 +140,8 @@ static void test_help_of_exec_names_every_command(void **state) {
         "task.claim|complete|fail|retry|list",
         "review.list|approve|reject",
         "account.open|transact|reverse|show|list|statement|history|freeze|unfreeze|close|check",
-        "session.pool|open|begin|execute|show|list|count|savepoint|rollback_to|release|commit|"
-        "rollback|close|stats",
+        ("session.pool|open|begin|execute|show|list|count|savepoint|rollback_to|release|commit|"
+         "rollback|close|stats"),
         "rate|instrument|calendar|fee_rule.set|list",
         "def.add|list|show|diff",
         "clock.show|advance|tick",
