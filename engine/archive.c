@@ -3,6 +3,7 @@
 
 #include "engine/damage.h"
 #include "engine/hex.h"
+#include "engine/record_reader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -108,21 +109,15 @@ static unsigned thread_count(const struct wf_archive_options *options) {
     return count > 0 ? (unsigned)count : 1;
 }
 
-static enum wf_status take_time(void *ctx, const struct wal_record *wal_record,
+/* INT64_MAX where the record was lost: such a segment is never too old. */
+static enum wf_status read_time(struct wf_engine *engine, uint64_t lsn, int64_t *time_ms,
                                 struct wf_error *err) {
-    int64_t *time_ms = ctx;
-    struct codec_arena arena;
-    struct record record;
-    if (wal_record->lost) {
-        return WF_OK;
-    }
-    codec_arena_init(&arena);
-    enum wf_status status = codec_decode(&arena, wal_record->payload, &record, err);
-    if (status == WF_OK) {
-        *time_ms = record.time_ms;
-        codec_release(&record);
-    }
-    codec_arena_deinit(&arena);
+    struct record_reader reader;
+    bool found;
+    record_reader_init(&reader, engine);
+    enum wf_status status = record_reader_find(&reader, lsn, &found, err);
+    *time_ms = status == WF_OK && found ? reader.record.time_ms : INT64_MAX;
+    record_reader_deinit(&reader);
     return status;
 }
 
@@ -144,9 +139,8 @@ static enum wf_status is_pushed_out(struct wf_engine *engine,
     if (*pushed || options->older_than_ms == 0) {
         return WF_OK;
     }
-    int64_t newest_ms = INT64_MAX;
-    enum wf_status status =
-        wal_walk(engine->wal, oldest->last_lsn, oldest->last_lsn, take_time, &newest_ms, err);
+    int64_t newest_ms;
+    enum wf_status status = read_time(engine, oldest->last_lsn, &newest_ms, err);
     pthread_mutex_lock(&engine->mutex);
     int64_t now_ms = engine_record_time_ms(engine);
     pthread_mutex_unlock(&engine->mutex);

@@ -7,6 +7,7 @@
 #include "engine/event_out.h"
 #include "engine/hex.h"
 #include "engine/origin.h"
+#include "engine/record_reader.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -131,28 +132,24 @@ struct story {
     uint64_t first_lsn, last_lsn, segments;
 };
 
-static enum wf_status read_story(void *ctx, const struct wal_record *wal_record,
+/* All zeros where the record was lost in a repair. */
+static enum wf_status read_story(struct wf_engine *engine, uint64_t lsn, struct story *story,
                                  struct wf_error *err) {
-    struct story *story = ctx;
-    struct codec_arena arena;
-    struct record record;
-    if (wal_record->lost) {
-        return WF_OK;
+    struct record_reader reader;
+    bool found;
+    *story = (struct story){0};
+    record_reader_init(&reader, engine);
+    enum wf_status status = record_reader_find(&reader, lsn, &found, err);
+    const struct record *record = &reader.record;
+    if (status == WF_OK && found && record->event_count > 0 &&
+        record->events[0].kind == EVENT_ARCHIVE_DROPPED) {
+        story->time_ms = record->time_ms;
+        memcpy(story->actor, record->actor.data, record->actor.size);
+        story->first_lsn = record->events[0].as.archive_dropped.first_lsn;
+        story->last_lsn = record->events[0].as.archive_dropped.last_lsn;
+        story->segments = record->event_count - 1;
     }
-    codec_arena_init(&arena);
-    enum wf_status status = codec_decode(&arena, wal_record->payload, &record, err);
-    if (status == WF_OK && record.event_count > 0 &&
-        record.events[0].kind == EVENT_ARCHIVE_DROPPED) {
-        story->time_ms = record.time_ms;
-        memcpy(story->actor, record.actor.data, record.actor.size);
-        story->first_lsn = record.events[0].as.archive_dropped.first_lsn;
-        story->last_lsn = record.events[0].as.archive_dropped.last_lsn;
-        story->segments = record.event_count - 1;
-    }
-    if (status == WF_OK) {
-        codec_release(&record);
-    }
-    codec_arena_deinit(&arena);
+    record_reader_deinit(&reader);
     return status;
 }
 
@@ -167,8 +164,8 @@ enum wf_status engine_finish_drop(struct wf_engine *engine, struct wf_error *err
     if (archive_dropped_lsn(engine->archive) >= dropped) {
         return archive_tidy(engine->archive, wal_first_live_lsn(engine->wal), err);
     }
-    struct story story = {.time_ms = 0};
-    enum wf_status status = wal_walk(engine->wal, lsn, lsn, read_story, &story, err);
+    struct story story;
+    enum wf_status status = read_story(engine, lsn, &story, err);
     const struct archive_drop why = {.lsn = lsn, .time_ms = story.time_ms, .actor = story.actor};
     return status == WF_OK ? archive_drop(engine->archive, dropped + 1, &why, err) : status;
 }
@@ -201,7 +198,7 @@ static enum wf_status drop_archives(struct wf_engine *engine, const struct wf_ar
                                     struct chosen *chosen, struct wf_archive_dropped *report,
                                     struct wf_error *err) {
     struct wf_result result = {.lsn = 0};
-    struct story story = {.time_ms = 0};
+    struct story story;
     enum wf_status status = engine_finish_drop(engine, err);
     if (status == WF_OK) {
         status = choose(engine, drop, chosen, err);
@@ -216,7 +213,7 @@ static enum wf_status drop_archives(struct wf_engine *engine, const struct wf_ar
         status = engine_finish_drop(engine, err);
     }
     if (status == WF_OK) {
-        status = wal_walk(engine->wal, result.lsn, result.lsn, read_story, &story, err);
+        status = read_story(engine, result.lsn, &story, err);
     }
     if (status == WF_OK) {
         *report = (struct wf_archive_dropped){.lsn = result.lsn,

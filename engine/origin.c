@@ -3,6 +3,7 @@
 #include "engine/core/account.h"
 #include "engine/core/workflow.h"
 #include "engine/hex.h"
+#include "engine/record_reader.h"
 #include "engine/replay.h"
 #include "store/archive_state.h"
 
@@ -215,40 +216,36 @@ enum wf_status origin_write(struct wf_engine *engine, uint64_t lsn, origin_progr
 
 /* --- holding it against the record of the drop --- */
 
-struct drop_record {
-    uint64_t last_lsn;
-    uint8_t state_hash[WAL_HASH_SIZE];
+/* Is this the state that the record of the drop names? */
+static enum wf_status compare(struct wf_engine *engine, uint64_t drop_lsn, uint64_t lsn,
+                              const uint8_t hash[WAL_HASH_SIZE], struct wf_error *err) {
+    struct record_reader reader;
     bool found;
-};
-
-static enum wf_status take_drop(void *ctx, const struct wal_record *wal_record,
-                                struct wf_error *err) {
-    struct drop_record *drop = ctx;
-    struct codec_arena arena;
-    struct record record;
-    if (wal_record->lost) {
-        return WF_OK;
+    record_reader_init(&reader, engine);
+    enum wf_status status = record_reader_find(&reader, drop_lsn, &found, err);
+    const struct event *event =
+        status == WF_OK && found && reader.record.event_count > 0 ? &reader.record.events[0] : NULL;
+    if (status == WF_OK && (event == NULL || event->kind != EVENT_ARCHIVE_DROPPED ||
+                            event->as.archive_dropped.state_hash.size != WAL_HASH_SIZE)) {
+        status = error_set(
+            err, WF_NOT_FOUND,
+            "the state rebuilt is the state that is kept, but no record says whether it "
+            "began rightly, behind LSN %" PRIu64 ": the one of the drop was lost in a repair",
+            lsn);
+    } else if (status == WF_OK &&
+               (event->as.archive_dropped.last_lsn != lsn ||
+                memcmp(event->as.archive_dropped.state_hash.data, hash, WAL_HASH_SIZE) != 0)) {
+        status = error_set(err, WF_DIVERGENCE,
+                           "the state that stands for the dropped records up to LSN %" PRIu64
+                           " is not the one that record %" PRIu64 " names",
+                           lsn, drop_lsn);
     }
-    codec_arena_init(&arena);
-    enum wf_status status = codec_decode(&arena, wal_record->payload, &record, err);
-    if (status == WF_OK && record.event_count > 0 &&
-        record.events[0].kind == EVENT_ARCHIVE_DROPPED &&
-        record.events[0].as.archive_dropped.state_hash.size == WAL_HASH_SIZE) {
-        drop->found = true;
-        drop->last_lsn = record.events[0].as.archive_dropped.last_lsn;
-        memcpy(drop->state_hash, record.events[0].as.archive_dropped.state_hash.data,
-               WAL_HASH_SIZE);
-    }
-    if (status == WF_OK) {
-        codec_release(&record);
-    }
-    codec_arena_deinit(&arena);
+    record_reader_deinit(&reader);
     return status;
 }
 
 enum wf_status origin_check(struct wf_engine *engine, struct wf_error *err) {
     struct state state;
-    struct drop_record drop = {.found = false};
     uint8_t hash[WAL_HASH_SIZE];
     uint64_t lsn = 0;
     pthread_mutex_lock(&engine->mutex);
@@ -263,20 +260,7 @@ enum wf_status origin_check(struct wf_engine *engine, struct wf_error *err) {
         status = hash_state(&state, hash, err);
     }
     if (status == WF_OK && lsn != 0) {
-        status = wal_walk(engine->wal, drop_lsn, drop_lsn, take_drop, &drop, err);
-    }
-    if (status == WF_OK && lsn != 0 && !drop.found) {
-        status = error_set(
-            err, WF_NOT_FOUND,
-            "the state rebuilt is the state that is kept, but no record says whether it "
-            "began rightly, behind LSN %" PRIu64 ": the one of the drop was lost in a repair",
-            lsn);
-    } else if (status == WF_OK && lsn != 0 &&
-               (drop.last_lsn != lsn || memcmp(drop.state_hash, hash, sizeof(hash)) != 0)) {
-        status = error_set(err, WF_DIVERGENCE,
-                           "the state that stands for the dropped records up to LSN %" PRIu64
-                           " is not the one that record %" PRIu64 " names",
-                           lsn, drop_lsn);
+        status = compare(engine, drop_lsn, lsn, hash, err);
     }
     state_deinit(&state);
     return status;

@@ -1,5 +1,7 @@
 #include "engine/record_reader.h"
 
+#include <inttypes.h>
+
 void record_reader_init(struct record_reader *reader, struct wf_engine *engine) {
     *reader = (struct record_reader){.engine = engine};
     codec_arena_init(&reader->arena);
@@ -17,4 +19,43 @@ enum wf_status record_reader_read(struct record_reader *reader, struct record_li
     codec_release(&reader->record);
     return engine_read_record(reader->engine, link, &reader->arena, &reader->bytes, &reader->record,
                               err);
+}
+
+struct finding {
+    struct record_reader *reader;
+    bool found;
+};
+
+/* The payload is copied: the walk's own is gone when it goes on. */
+static enum wf_status take(void *ctx, const struct wal_record *found, struct wf_error *err) {
+    struct finding *finding = ctx;
+    struct record_reader *reader = finding->reader;
+    if (found->lost) {
+        return WF_OK;
+    }
+    bytes_buffer_clear(&reader->bytes);
+    bytes_write_run(&reader->bytes, found->payload.data, found->payload.size);
+    if (!bytes_buffer_ok(&reader->bytes)) {
+        return error_set(err, WF_NO_MEMORY, "no memory to read LSN %" PRIu64, found->lsn);
+    }
+    codec_arena_reset(&reader->arena);
+    struct bytes_view payload = {reader->bytes.data, reader->bytes.size};
+    enum wf_status status = codec_decode(&reader->arena, payload, &reader->record, err);
+    if (status != WF_OK) {
+        return error_wrap(err, status, "LSN %" PRIu64, found->lsn);
+    }
+    reader->record.lsn = found->lsn;
+    reader->record.offset = found->offset;
+    finding->found = true;
+    return WF_OK;
+}
+
+enum wf_status record_reader_find(struct record_reader *reader, uint64_t lsn, bool *found,
+                                  struct wf_error *err) {
+    struct finding finding = {.reader = reader};
+    codec_release(&reader->record);
+    reader->record = (struct record){0};
+    enum wf_status status = wal_walk(reader->engine->wal, lsn, lsn, take, &finding, err);
+    *found = finding.found;
+    return status;
 }

@@ -16,5 +16,9 @@ void record_reader_deinit(struct record_reader *reader);
 /* As engine_read_record(). */
 enum wf_status record_reader_read(struct record_reader *reader, struct record_link link,
                                   struct wf_error *err);
+/* The record of this LSN, whose place is not known. `found` false: it was lost in a repair, or is
+ * not in the log. WF_DAMAGE. */
+enum wf_status record_reader_find(struct record_reader *reader, uint64_t lsn, bool *found,
+                                  struct wf_error *err);
 
 #endif
