@@ -79,43 +79,11 @@ static enum wf_status reserve_event(struct state *state, const struct record *re
 
 /* Look up what the record is about; NULLs where it is about the store, or begins the subject. */
 static void find_subject(struct state *state, const struct record *record) {
-    switch (record->command) {
-    case COMMAND_WORKFLOW_START:
-    case COMMAND_WORKFLOW_SUBMIT:
-    case COMMAND_WORKFLOW_FAIL:
-    case COMMAND_WORKFLOW_CANCEL:
-    case COMMAND_WORKFLOW_ROLLBACK:
-    case COMMAND_REVIEW_APPROVE:
-    case COMMAND_REVIEW_REJECT:
-    case COMMAND_TIMER_FIRE:
-    case COMMAND_WORKFLOW_MIGRATE:
-    case COMMAND_TASK_CLAIM:
-    case COMMAND_TASK_COMPLETE:
-    case COMMAND_TASK_FAIL:
-    case COMMAND_TASK_RETRY:
+    enum command_subject subject = command_subject(record->command);
+    if (subject == SUBJECT_WORKFLOW)
         state->reserved.workflow = state_workflow(state, record->subject);
-        return;
-    case COMMAND_DEFINITION_ADD:
+    else if (subject == SUBJECT_DEFINITION)
         state->reserved.definition = state_definition(state, record->subject, 0);
-        return;
-    case COMMAND_ACCOUNT_OPEN:
-    case COMMAND_ACCOUNT_TRANSACT:
-    case COMMAND_ACCOUNT_FREEZE:
-    case COMMAND_ACCOUNT_UNFREEZE:
-    case COMMAND_ACCOUNT_CLOSE:
-    case COMMAND_HOLD_EXPIRE:
-    case COMMAND_ACCOUNT_REVERSE:
-    case COMMAND_RATE_SET:
-    case COMMAND_INSTRUMENT_SET:
-    case COMMAND_CALENDAR_SET:
-    case COMMAND_FEE_RULE_SET:
-    case COMMAND_STORE_CREATE:
-    case COMMAND_CLOCK_ADVANCE:
-    case COMMAND_LOG_REPAIR:
-    case COMMAND_CLOCK_JUMP:
-    case COMMAND_ARCHIVE_DROP:
-        return;
-    }
 }
 
 static enum wf_status check_head(const struct state *state, const struct record *record,

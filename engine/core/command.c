@@ -66,7 +66,7 @@ const char *command_kind_name(enum command_kind kind) {
     return NULL;
 }
 
-bool command_is_about_workflow(enum command_kind kind) {
+enum command_subject command_subject(enum command_kind kind) {
     switch (kind) {
     case COMMAND_WORKFLOW_START:
     case COMMAND_WORKFLOW_SUBMIT:
@@ -81,25 +81,32 @@ bool command_is_about_workflow(enum command_kind kind) {
     case COMMAND_TASK_COMPLETE:
     case COMMAND_TASK_FAIL:
     case COMMAND_TASK_RETRY:
-        return true;
-    case COMMAND_STORE_CREATE:
+        return SUBJECT_WORKFLOW;
     case COMMAND_DEFINITION_ADD:
-    case COMMAND_CLOCK_ADVANCE:
-    case COMMAND_LOG_REPAIR:
-    case COMMAND_CLOCK_JUMP:
+        return SUBJECT_DEFINITION;
     case COMMAND_ACCOUNT_OPEN:
-    case COMMAND_ACCOUNT_TRANSACT:
     case COMMAND_ACCOUNT_FREEZE:
     case COMMAND_ACCOUNT_UNFREEZE:
     case COMMAND_ACCOUNT_CLOSE:
     case COMMAND_HOLD_EXPIRE:
-    case COMMAND_ACCOUNT_REVERSE:
+        return SUBJECT_ACCOUNT;
     case COMMAND_RATE_SET:
     case COMMAND_INSTRUMENT_SET:
     case COMMAND_CALENDAR_SET:
     case COMMAND_FEE_RULE_SET:
+        return SUBJECT_REFERENCE;
+    case COMMAND_STORE_CREATE:
+    case COMMAND_CLOCK_ADVANCE:
+    case COMMAND_LOG_REPAIR:
+    case COMMAND_CLOCK_JUMP:
+    case COMMAND_ACCOUNT_TRANSACT:
+    case COMMAND_ACCOUNT_REVERSE:
     case COMMAND_ARCHIVE_DROP:
-        break;
+        return SUBJECT_NONE;
     }
-    return false;
+    return SUBJECT_UNKNOWN;
+}
+
+bool command_is_about_workflow(enum command_kind kind) {
+    return command_subject(kind) == SUBJECT_WORKFLOW;
 }

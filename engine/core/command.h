@@ -55,7 +55,16 @@ enum command_kind {
 
 /* "workflow.submit" and the like, as wfctl and the history name them; NULL for an unknown value. */
 const char *command_kind_name(enum command_kind kind);
-/* Is its subject a workflow? */
+/* What the subject of a command, and of its record, names. */
+enum command_subject {
+    SUBJECT_UNKNOWN, /* there is no such kind */
+    SUBJECT_NONE,    /* it has none, or one that nothing is looked up by */
+    SUBJECT_WORKFLOW,
+    SUBJECT_DEFINITION,
+    SUBJECT_ACCOUNT,
+    SUBJECT_REFERENCE,
+};
+enum command_subject command_subject(enum command_kind kind);
 bool command_is_about_workflow(enum command_kind kind);
 
 struct field {
