@@ -176,7 +176,17 @@ static enum wf_status hash_frame(void *ctx, const struct wal_frame *frame, uint6
     return WF_OK;
 }
 
-/* The hashes that stand for the block. Of a lost frame all records have none. */
+/* The hash of the i-th record of the block; of a lost frame they are made here, in `lost`. NULL:
+ * libcrypto failed. */
+static const uint8_t *leaf_of(const struct job *job, struct wal_hasher *hasher, uint64_t i,
+                              uint8_t lost[WAL_HASH_SIZE]) {
+    if (job->kind == WAL_FRAME_RECORD)
+        return job->leaves[i];
+    struct bytes_view nothing = {NULL, 0};
+    return wal_merkle_leaf(hasher, job->frames.first_lsn + i, nothing, lost) ? lost : NULL;
+}
+
+/* The hashes that stand for the block. */
 static enum wf_status cover_block(struct job *job, struct wf_error *err) {
     const struct archive_frames *frames = &job->frames;
     wal_cover_deinit(&job->cover);
@@ -184,13 +194,8 @@ static enum wf_status cover_block(struct job *job, struct wf_error *err) {
         wal_cover_init(&job->cover, frames->first_lsn - 1, frames->first_lsn - 1 + frames->count);
     for (uint64_t i = 0; ok && i < frames->count; i++) {
         uint8_t lost[WAL_HASH_SIZE];
-        const uint8_t *leaf = lost;
-        if (job->kind == WAL_FRAME_RECORD)
-            leaf = job->leaves[i];
-        else
-            ok = wal_merkle_leaf(job->hasher, frames->first_lsn + i, (struct bytes_view){NULL, 0},
-                                 lost);
-        ok = ok && wal_cover_add(&job->cover, job->hasher, 0, leaf);
+        const uint8_t *leaf = leaf_of(job, job->hasher, i, lost);
+        ok = leaf != NULL && wal_cover_add(&job->cover, job->hasher, 0, leaf);
     }
     return ok ? WF_OK : error_set(err, WF_NO_MEMORY, "no memory to archive");
 }
@@ -239,12 +244,8 @@ static bool add_hashes(struct writing *writing, const struct job *job) {
     bool ok = true;
     for (uint64_t i = 0; ok && i < frames->count; i++) {
         uint8_t lost[WAL_HASH_SIZE];
-        const uint8_t *leaf = lost;
-        if (job->kind == WAL_FRAME_RECORD)
-            leaf = job->leaves[i];
-        else
-            ok = wal_merkle_leaf(writing->hasher, at + i + 1, (struct bytes_view){NULL, 0}, lost);
-        ok = ok && wal_frontier_add_subtree(&writing->root, writing->hasher, 0, leaf);
+        const uint8_t *leaf = leaf_of(job, writing->hasher, i, lost);
+        ok = leaf != NULL && wal_frontier_add_subtree(&writing->root, writing->hasher, 0, leaf);
     }
     for (size_t i = 0; ok && i < job->cover.count; i++) {
         unsigned level = wal_cover_level(at, frames->first_lsn - 1 + frames->count);
