@@ -23,19 +23,9 @@ enum wf_status answer_account_show(struct wf_engine *engine, const struct reques
     enum wf_status status = wf_account_get(engine, request_id(request), &account, err);
     if (status != WF_OK)
         return status;
-    emit_open(json, '{');
-    view_account_members(json, account);
-    emit_close(json, '}');
+    view_account(json, account);
     wf_account_free(account);
     return WF_OK;
-}
-
-static bool write_account(void *ctx, const struct wf_account *account) {
-    struct emit *json = ctx;
-    emit_open(json, '{');
-    view_account_members(json, account);
-    emit_close(json, '}');
-    return true;
 }
 
 enum wf_status answer_account_list(struct wf_engine *engine, const struct request *request,
@@ -43,7 +33,7 @@ enum wf_status answer_account_list(struct wf_engine *engine, const struct reques
     (void)lsn;
     list_open(json, "accounts");
     enum wf_status status = wf_account_list(engine, json_is_true(request->members[MEMBER_ALL]),
-                                            write_account, json, err);
+                                            view_account, json, err);
     list_close(json);
     return status;
 }

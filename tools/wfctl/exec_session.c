@@ -240,9 +240,7 @@ enum wf_status answer_session_show(struct wf_engine *engine, const struct reques
         status = wf_session_account(session, request_id(request), &account, err);
     if (status != WF_OK)
         return status;
-    emit_open(json, '{');
-    view_account_members(json, account);
-    emit_close(json, '}');
+    view_account(json, account);
     wf_account_free(account);
     return WF_OK;
 }
@@ -258,14 +256,6 @@ static struct wf_account_filter filter_of(const struct request *request) {
     };
 }
 
-static bool write_account(void *ctx, const struct wf_account *account) {
-    struct emit *json = ctx;
-    emit_open(json, '{');
-    view_account_members(json, account);
-    emit_close(json, '}');
-    return true;
-}
-
 enum wf_status answer_session_list(struct wf_engine *engine, const struct request *request,
                                    struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)engine, (void)lsn;
@@ -277,7 +267,7 @@ enum wf_status answer_session_list(struct wf_engine *engine, const struct reques
     emit_open(json, '{');
     emit_key(json, "accounts");
     emit_open(json, '[');
-    status = wf_session_list(session, &filter, write_account, json, err);
+    status = wf_session_list(session, &filter, view_account, json, err);
     emit_close(json, ']');
     emit_close(json, '}');
     return status;

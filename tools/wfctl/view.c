@@ -305,6 +305,14 @@ void view_account_members(struct emit *json, const struct wf_account *account) {
     emit_member_time(json, "changed", account->changed_ms);
 }
 
+bool view_account(void *ctx, const struct wf_account *account) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    view_account_members(json, account);
+    emit_close(json, '}');
+    return true;
+}
+
 void view_statement_members(struct emit *json, const struct wf_statement_line *line) {
     emit_member_uint(json, "lsn", line->lsn);
     emit_member_time(json, "time", line->time_ms);

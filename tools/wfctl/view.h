@@ -23,6 +23,8 @@ bool view_event_item(void *out, const struct wf_event *event);
 void view_event_time_member(struct emit *json, const struct wf_event *event);
 const char *view_event_time(char text[FORMAT_TIME_SIZE], const struct wf_event *event);
 void view_account_members(struct emit *json, const struct wf_account *account);
+/* The same as an object; `json` is a struct emit, as wf_account_list() hands it on. True. */
+bool view_account(void *json, const struct wf_account *account);
 void view_statement_members(struct emit *json, const struct wf_statement_line *line);
 /* Of a pool of sessions. */
 void view_pool_members(struct emit *json, const struct wf_pool_stats *stats);
