@@ -105,6 +105,8 @@ void bench_raw_open(struct bench_raw *raw, const char *dir, uint64_t size);
 /* Append that many bytes with one pwrite and one fdatasync; begins anew at the file's end. */
 void bench_raw_append(struct bench_raw *raw, size_t size);
 void bench_raw_close(struct bench_raw *raw); /* removes the file */
+/* Nanoseconds for so many appends of `size` bytes each, to a new file with room for all. */
+uint64_t bench_raw_groups(const struct bench *bench, uint64_t groups, size_t size);
 /* Read every file of a folder with read(2); returns the bytes. */
 uint64_t bench_raw_read_all(const char *dir);
 

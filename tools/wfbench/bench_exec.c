@@ -123,14 +123,8 @@ void bench_exec(struct bench *bench) {
         uint64_t bytes = wal_bytes(dir);
         bench_remove(dir);
 
-        struct bench_raw raw;
-        bench_raw_open(&raw, bench->dir, bytes + BENCH_GROUP);
         uint64_t groups = (commands + BENCH_GROUP - 1) / BENCH_GROUP;
-        uint64_t start = bench_now_ns();
-        for (uint64_t group = 0; group < groups; group++)
-            bench_raw_append(&raw, (size_t)(bytes / groups));
-        uint64_t raw_ns = bench_now_ns() - start;
-        bench_raw_close(&raw);
+        uint64_t raw_ns = bench_raw_groups(bench, groups, (size_t)(bytes / groups));
         bench_row_run(row, (double)commands * 1e9 / (double)engine_ns,
                       (double)commands * 1e9 / (double)raw_ns);
     }

@@ -80,13 +80,7 @@ void bench_rollback(struct bench *bench) {
         bench_store_close(engine);
         bench_remove(dir);
 
-        struct bench_raw raw;
-        bench_raw_open(&raw, bench->dir, groups * (group_bytes + 1));
-        start = bench_now_ns();
-        for (uint64_t at = 0; at < groups; at++)
-            bench_raw_append(&raw, group_bytes);
-        double raw_s = (double)(bench_now_ns() - start) / 1e9;
-        bench_raw_close(&raw);
+        double raw_s = (double)bench_raw_groups(bench, groups, group_bytes) / 1e9;
         double count = (double)(groups * BENCH_GROUP);
         bench_row_run(row, count / engine_s, count / raw_s);
         snprintf(row->note, sizeof row->note, "%zu bytes a record; raw in groups of %d",

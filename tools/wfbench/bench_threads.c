@@ -81,13 +81,7 @@ void bench_threads(struct bench *bench) {
         bench_store_close(crowd.engine);
         bench_remove(dir);
 
-        struct bench_raw raw;
-        bench_raw_open(&raw, bench->dir, 64 << 20);
-        uint64_t start = bench_now_ns();
-        for (uint64_t group = 0; group < groups; group++)
-            bench_raw_append(&raw, group_bytes);
-        uint64_t raw_ns = bench_now_ns() - start;
-        bench_raw_close(&raw);
+        uint64_t raw_ns = bench_raw_groups(bench, groups, group_bytes);
         bench_row_run(row, (double)transitions * 1e9 / (double)engine_ns,
                       (double)transitions * 1e9 / (double)raw_ns);
     }

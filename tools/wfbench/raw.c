@@ -55,6 +55,17 @@ void bench_raw_close(struct bench_raw *raw) {
     free(raw->data);
 }
 
+uint64_t bench_raw_groups(const struct bench *bench, uint64_t groups, size_t size) {
+    struct bench_raw raw;
+    bench_raw_open(&raw, bench->dir, groups * (size + 1));
+    uint64_t start = bench_now_ns();
+    for (uint64_t group = 0; group < groups; group++)
+        bench_raw_append(&raw, size);
+    uint64_t ns = bench_now_ns() - start;
+    bench_raw_close(&raw);
+    return ns;
+}
+
 static uint64_t read_file(const char *path, char *buffer, size_t size) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
