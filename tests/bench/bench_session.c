@@ -2,12 +2,12 @@
  * one thread that waits for each, and several, at each level; and what others pay for an open
  * snapshot. Medians of RUNS. Usage: bench_session [directory] */
 #include "engine/wf.h"
+#include "tests/lib/timing.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { RUNS = 3, ACCOUNTS = 256, ONE_COUNT = 200, THREADS = 16, THREAD_COUNT = 100, GROUP = 1024 };
@@ -17,30 +17,6 @@ struct bench {
     struct wf_pool *pool;
     enum wf_isolation isolation; /* 0: one command, no session */
 };
-
-static double now_s(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static void must(enum wf_status status, const struct wf_error *err) {
-    if (status == WF_OK)
-        return;
-    fprintf(stderr, "bench_session: %s\n", err->text);
-    exit(1);
-}
-
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values) {
-    qsort(values, RUNS, sizeof *values, compare_doubles);
-    return values[RUNS / 2];
-}
 
 static const char *name_account(char name[16], unsigned number) {
     snprintf(name, 16, "A%u", number % ACCOUNTS);
@@ -76,23 +52,23 @@ static void do_commands(struct worker *worker) {
         const struct wf_operation operation = next_operation(worker, i, from, to);
         const struct wf_command command = {
             .kind = WF_ACCOUNT_TRANSACT, .operations = &operation, .operation_count = 1};
-        must(wf_execute(worker->bench->engine, &command, NULL, &err), &err);
+        timing_must(wf_execute(worker->bench->engine, &command, NULL, &err), &err);
     }
 }
 
 static void do_transactions(struct worker *worker) {
     struct wf_error err;
     struct wf_session *session;
-    must(wf_pool_acquire(worker->bench->pool, &session, &err), &err);
+    timing_must(wf_pool_acquire(worker->bench->pool, &session, &err), &err);
     for (unsigned i = 0; i < worker->count; i++) {
         char from[16], to[16];
         struct wf_account *account;
         const struct wf_operation operation = next_operation(worker, i, from, to);
-        must(wf_session_begin(session, worker->bench->isolation, &err), &err);
-        must(wf_session_account(session, from, &account, &err), &err);
+        timing_must(wf_session_begin(session, worker->bench->isolation, &err), &err);
+        timing_must(wf_session_account(session, from, &account, &err), &err);
         wf_account_free(account);
-        must(wf_session_execute(session, &operation, 1, NULL, &err), &err);
-        must(wf_session_commit(session, NULL, NULL, NULL, &err), &err);
+        timing_must(wf_session_execute(session, &operation, 1, NULL, &err), &err);
+        timing_must(wf_session_commit(session, NULL, NULL, NULL, &err), &err);
     }
     wf_session_release(session);
 }
@@ -111,14 +87,14 @@ static double run(struct bench *bench, enum wf_isolation isolation, unsigned thr
                   unsigned count) {
     struct worker workers[THREADS];
     bench->isolation = isolation;
-    double start = now_s();
+    double start = timing_now_s();
     for (unsigned i = 0; i < threads; i++) {
         workers[i] = (struct worker){.bench = bench, .number = i, .count = count};
         pthread_create(&workers[i].thread, NULL, work, &workers[i]);
     }
     for (unsigned i = 0; i < threads; i++)
         pthread_join(workers[i].thread, NULL);
-    return threads * count / (now_s() - start);
+    return threads * count / (timing_now_s() - start);
 }
 
 /* Transfers a second in groups, beside a snapshot that is open, or none. */
@@ -127,22 +103,22 @@ static double run_groups(struct bench *bench, bool with_snapshot) {
     struct worker worker = {.bench = bench};
     struct wf_session *session;
     struct wf_error err;
-    must(wf_pool_acquire(bench->pool, &session, &err), &err);
+    timing_must(wf_pool_acquire(bench->pool, &session, &err), &err);
     if (with_snapshot)
-        must(wf_session_begin(session, WF_SNAPSHOT, &err), &err);
-    double start = now_s();
+        timing_must(wf_session_begin(session, WF_SNAPSHOT, &err), &err);
+    double start = timing_now_s();
     for (unsigned group = 0; group < 20; group++) {
         for (unsigned i = 0; i < GROUP; i++) {
             char from[16], to[16];
             const struct wf_operation operation = next_operation(&worker, i, from, to);
             const struct wf_command command = {
                 .kind = WF_ACCOUNT_TRANSACT, .operations = &operation, .operation_count = 1};
-            must(wf_enqueue(bench->engine, &command, &pendings[i], &err), &err);
+            timing_must(wf_enqueue(bench->engine, &command, &pendings[i], &err), &err);
         }
         for (unsigned i = 0; i < GROUP; i++)
-            must(wf_wait(bench->engine, &pendings[i], NULL, &err), &err);
+            timing_must(wf_wait(bench->engine, &pendings[i], NULL, &err), &err);
     }
-    double rate = 20 * GROUP / (now_s() - start);
+    double rate = 20 * GROUP / (timing_now_s() - start);
     wf_session_release(session);
     return rate;
 }
@@ -154,7 +130,7 @@ static void show(struct bench *bench, unsigned threads, unsigned count) {
             rates[i] = run(bench, (enum wf_isolation)level, threads, count);
         const char *name =
             level == 0 ? "account.transact" : wf_isolation_name((enum wf_isolation)level);
-        printf("%2u threads  %-18s %9.0f a second\n", threads, name, median(rates));
+        printf("%2u threads  %-18s %9.0f a second\n", threads, name, timing_median(rates, RUNS));
     }
 }
 
@@ -166,8 +142,8 @@ int main(int argc, char **argv) {
     snprintf(dir, sizeof dir, "%s/bench_session.%d", argc > 1 ? argv[1] : "/tmp", (int)getpid());
     wf_options_init(&options);
     options.create = true;
-    must(wf_open(dir, &options, &bench.engine, &err), &err);
-    must(wf_pool_open(bench.engine, NULL, &bench.pool, &err), &err);
+    timing_must(wf_open(dir, &options, &bench.engine, &err), &err);
+    timing_must(wf_pool_open(bench.engine, NULL, &bench.pool, &err), &err);
     for (unsigned i = 0; i < ACCOUNTS; i++) {
         char name[16];
         const struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
@@ -175,7 +151,7 @@ int main(int argc, char **argv) {
                                            .type = "checking",
                                            .currency = "USD",
                                            .amount = "1000.00"};
-        must(wf_execute(bench.engine, &command, NULL, &err), &err);
+        timing_must(wf_execute(bench.engine, &command, NULL, &err), &err);
     }
     show(&bench, 1, ONE_COUNT);
     show(&bench, THREADS, THREAD_COUNT);
@@ -184,10 +160,10 @@ int main(int argc, char **argv) {
         for (int i = 0; i < RUNS; i++)
             rates[i] = run_groups(&bench, with != 0);
         printf("groups of %d, %s %9.0f a second\n", GROUP,
-               with ? "beside a snapshot " : "nobody reads past", median(rates));
+               with ? "beside a snapshot " : "nobody reads past", timing_median(rates, RUNS));
     }
-    must(wf_pool_close(bench.pool, &err), &err);
-    must(wf_close(bench.engine, &err), &err);
+    timing_must(wf_pool_close(bench.pool, &err), &err);
+    timing_must(wf_close(bench.engine, &err), &err);
     char command[640];
     snprintf(command, sizeof command, "rm -rf '%s'", dir);
     return system(command) == 0 ? 0 : 1;

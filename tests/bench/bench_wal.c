@@ -1,5 +1,6 @@
 /* What the log costs over the bare system calls, measured in the same run: the same bytes appended
  * and synced raw, and through wal/. Medians of RUNS. Usage: bench_wal [directory] */
+#include "tests/lib/timing.h"
 #include "wal/wal.h"
 
 #include <fcntl.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -30,30 +30,6 @@ struct bench {
     uint8_t payload[PAYLOAD];
 };
 
-static double now_s(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static void must(enum wf_status status, const struct wf_error *err) {
-    if (status == WF_OK)
-        return;
-    fprintf(stderr, "bench_wal: %s\n", err->text);
-    exit(1);
-}
-
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values) {
-    qsort(values, RUNS, sizeof *values, compare_doubles);
-    return values[RUNS / 2];
-}
-
 /* --- the bare calls --- */
 
 /* Seconds for `count` writes of `size` bytes, each followed by fdatasync. */
@@ -67,7 +43,7 @@ static double raw_run(struct bench *bench, bool preallocated, int count, size_t 
     }
     memset(data, 'r', size);
     fsync(fd);
-    double start = now_s();
+    double start = timing_now_s();
     for (int i = 0; i < count; i++) {
         off_t offset = (off_t)((size_t)i * size % (60 << 20));
         if (pwrite(fd, data, size, offset) != (ssize_t)size || fdatasync(fd) != 0) {
@@ -75,7 +51,7 @@ static double raw_run(struct bench *bench, bool preallocated, int count, size_t 
             exit(1);
         }
     }
-    double seconds = now_s() - start;
+    double seconds = timing_now_s() - start;
     free(data);
     close(fd);
     unlink(bench->path);
@@ -89,14 +65,15 @@ static void open_wal(struct bench *bench, wal_record_fn on_record, bool make) {
     struct wf_error err;
     snprintf(bench->path, sizeof bench->path, "%s/wal", bench->dir);
     if (make)
-        must(wal_create(io_posix(), bench->path, id, NULL, &err), &err);
-    must(wal_open(io_posix(), bench->path, NULL, NULL, 0, on_record, NULL, NULL, &bench->wal, &err),
-         &err);
+        timing_must(wal_create(io_posix(), bench->path, id, NULL, &err), &err);
+    timing_must(
+        wal_open(io_posix(), bench->path, NULL, NULL, 0, on_record, NULL, NULL, &bench->wal, &err),
+        &err);
 }
 
 static void close_wal(struct bench *bench, bool remove) {
     struct wf_error err;
-    must(wal_close(bench->wal, &err), &err);
+    timing_must(wal_close(bench->wal, &err), &err);
     char command[700];
     snprintf(command, sizeof command, "rm -rf '%s'", bench->path);
     if (remove && system(command) != 0)
@@ -106,25 +83,25 @@ static void close_wal(struct bench *bench, bool remove) {
 static struct wal_ticket append(struct bench *bench) {
     struct wal_ticket ticket;
     struct wf_error err;
-    must(wal_append(bench->wal, bench->payload, PAYLOAD, 0, &ticket, &err), &err);
+    timing_must(wal_append(bench->wal, bench->payload, PAYLOAD, 0, &ticket, &err), &err);
     return ticket;
 }
 
 static void await(struct bench *bench, const struct wal_ticket *ticket) {
     struct wf_error err;
-    must(wal_wait(bench->wal, ticket, &err), &err);
+    timing_must(wal_wait(bench->wal, ticket, &err), &err);
 }
 
 static double group_run(struct bench *bench, int groups, int group) {
     open_wal(bench, NULL, true);
-    double start = now_s();
+    double start = timing_now_s();
     for (int i = 0; i < groups; i++) {
         struct wal_ticket ticket = {.lsn = 0};
         for (int j = 0; j < group; j++)
             ticket = append(bench);
         await(bench, &ticket);
     }
-    double seconds = now_s() - start;
+    double seconds = timing_now_s() - start;
     close_wal(bench, true);
     return seconds;
 }
@@ -143,14 +120,14 @@ static void *thread_main(void *arg) {
 static double threads_run(struct bench *bench, double *batch) {
     pthread_t threads[THREADS];
     open_wal(bench, NULL, true);
-    double start = now_s();
+    double start = timing_now_s();
     for (int i = 0; i < THREADS; i++) {
         if (pthread_create(&threads[i], NULL, thread_main, bench) != 0)
             exit(1);
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    double seconds = now_s() - start;
+    double seconds = timing_now_s() - start;
     struct wal_stats stats;
     wal_stats(bench->wal, &stats);
     *batch = (double)stats.records / (double)stats.batches;
@@ -177,9 +154,9 @@ static void bench_one(struct bench *bench) {
         reserved[run] = raw_run(bench, true, ONE_COUNT, FRAME) / ONE_COUNT;
         wal[run] = group_run(bench, ONE_COUNT, 1) / ONE_COUNT;
     }
-    double raw = median(growing);
-    double best = median(reserved);
-    double ours = median(wal);
+    double raw = timing_median(growing, RUNS);
+    double best = timing_median(reserved, RUNS);
+    double ours = timing_median(wal, RUNS);
     printf("one at a time       raw %6.1f us, preallocated %6.1f us   wal %6.1f us   %.2f x raw, "
            "%.2f x preallocated\n",
            raw * 1e6, best * 1e6, ours * 1e6, ours / raw, ours / best);
@@ -193,7 +170,8 @@ static void bench_groups(struct bench *bench) {
         raw[run] = records / raw_run(bench, true, GROUP_COUNT, (size_t)FRAME * GROUP);
         wal[run] = records / group_run(bench, GROUP_COUNT, GROUP);
     }
-    printf("groups of %d      raw %9.0f/s   wal %9.0f/s\n", GROUP, median(raw), median(wal));
+    printf("groups of %d      raw %9.0f/s   wal %9.0f/s\n", GROUP, timing_median(raw, RUNS),
+           timing_median(wal, RUNS));
 }
 
 static void bench_threads(struct bench *bench) {
@@ -201,7 +179,8 @@ static void bench_threads(struct bench *bench) {
     double batch = 0;
     for (int run = 0; run < RUNS; run++)
         wal[run] = THREADS * THREAD_COUNT / threads_run(bench, &batch);
-    printf("%d threads waiting  wal %9.0f/s   %.1f records a batch\n", THREADS, median(wal), batch);
+    printf("%d threads waiting  wal %9.0f/s   %.1f records a batch\n", THREADS,
+           timing_median(wal, RUNS), batch);
 }
 
 static void bench_scan(struct bench *bench) {
@@ -213,19 +192,20 @@ static void bench_scan(struct bench *bench) {
         append(bench);
     close_wal(bench, false);
     for (int run = 0; run < RUNS; run++) {
-        double start = now_s();
-        must(wal_open_reader(io_posix(), bench->path, NULL, 0, UINT64_MAX, count_record, NULL, NULL,
-                             &bench->wal, &err),
-             &err);
-        reader[run] = SCAN_COUNT / (now_s() - start);
-        must(wal_close(bench->wal, &err), &err);
-        start = now_s();
-        must(wal_verify(io_posix(), bench->path, 0, UINT64_MAX, count_record, NULL, NULL, &err),
-             &err);
-        owner[run] = SCAN_COUNT / (now_s() - start);
+        double start = timing_now_s();
+        timing_must(wal_open_reader(io_posix(), bench->path, NULL, 0, UINT64_MAX, count_record,
+                                    NULL, NULL, &bench->wal, &err),
+                    &err);
+        reader[run] = SCAN_COUNT / (timing_now_s() - start);
+        timing_must(wal_close(bench->wal, &err), &err);
+        start = timing_now_s();
+        timing_must(
+            wal_verify(io_posix(), bench->path, 0, UINT64_MAX, count_record, NULL, NULL, &err),
+            &err);
+        owner[run] = SCAN_COUNT / (timing_now_s() - start);
     }
-    double plain = median(reader);
-    double hashed = median(owner);
+    double plain = timing_median(reader, RUNS);
+    double hashed = timing_median(owner, RUNS);
     printf("scan                %9.0f/s, %.2f GB/s   with Merkle hashing %9.0f/s, %.2f GB/s\n",
            plain, plain * FRAME / 1e9, hashed, hashed * FRAME / 1e9);
     open_wal(bench, NULL, false);
