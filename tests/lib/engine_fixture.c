@@ -14,7 +14,7 @@
 
 enum { FIELDS_MAX = 16 };
 
-static void must(struct engine_fixture *fixture, enum wf_status status) {
+void must(struct engine_fixture *fixture, enum wf_status status) {
     if (status != WF_OK)
         fail_msg("%s: %s", wf_status_code(status), fixture->err.text);
 }

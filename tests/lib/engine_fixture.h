@@ -20,6 +20,9 @@ struct engine_fixture {
     struct sim_snapshots *snapshots; /* likewise */
 };
 
+/* The test fails, with the text of `fixture->err`, where it is not WF_OK. */
+void must(struct engine_fixture *fixture, enum wf_status status);
+
 /* Make the store and open it, with the loan application as LSN 2. */
 void fixture_init_disk(struct engine_fixture *fixture);
 void fixture_init_sim(struct engine_fixture *fixture);

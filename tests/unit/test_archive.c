@@ -13,11 +13,6 @@
 
 enum { LOANS = 60, STEPS = 5 };
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 /* Loans whose records fill a few of the smallest segments. */
 static void fill(struct engine_fixture *f, int loans) {
     char id[16];

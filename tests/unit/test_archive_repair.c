@@ -23,11 +23,6 @@ struct repair {
     struct archive_entry entries[3];
 };
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static void start_large(struct engine_fixture *f, int first, int count) {
     static char long_text[6000];
     memset(long_text, 'x', sizeof long_text - 1);

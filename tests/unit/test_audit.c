@@ -19,11 +19,6 @@ struct audited {
     struct wf_tree_head kept;
 };
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static int setup(void **state) {
     static struct audited audited;
     struct engine_fixture *f = &audited.f;

@@ -49,11 +49,6 @@ struct edits {
     unsigned seed;
 };
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 /* --- the trail --- */
 
 static const char *subject_of(uint64_t lsn, char id[16]) {

@@ -13,11 +13,6 @@
 
 enum { LOANS = 400 };
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static int setup(void **state) {
     static struct engine_fixture fixture;
     fixture_init_disk(&fixture);

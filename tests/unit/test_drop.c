@@ -16,11 +16,6 @@
 
 enum { LOANS = 40 };
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static void start_large(struct engine_fixture *f, int number) {
     static char long_text[4000];
     memset(long_text, 'x', sizeof long_text - 1);

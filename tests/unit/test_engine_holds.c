@@ -12,11 +12,6 @@
 
 static const int64_t begin_ms = INT64_C(1767225600000);
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static void open_account(struct engine_fixture *f, const char *number) {
     const struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
                                        .id = number,

@@ -18,11 +18,6 @@ static const struct wf_operation disbursement[] = {
      .currency = "USD"},
     {.type = "fee_deduction", .from = "ACC001", .amount = "20.00", .currency = "USD"}};
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static void open_account(struct engine_fixture *f, const char *number, const char *type,
                          const char *balance) {
     struct wf_command command = {

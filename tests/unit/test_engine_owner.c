@@ -25,11 +25,6 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static struct wf_options reader_options(void) {
     struct wf_options options;
     wf_options_init(&options);

@@ -30,11 +30,6 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 /* --- a random run, and what was live after each of its records --- */
 
 struct then {

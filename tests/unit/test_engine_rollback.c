@@ -22,28 +22,23 @@ struct run {
     bool snapshot;
 };
 
-static void must(struct run *run, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), run->fixture.err.text);
-}
-
 static void answered(struct run *run) {
     if (--run->left != 0)
         return;
     if (run->snapshot)
-        must(run, wf_snapshot(run->fixture.engine, &run->fixture.err));
+        must(&run->fixture, wf_snapshot(run->fixture.engine, &run->fixture.err));
     fixture_crash(&run->fixture, 0);
     fixture_open(&run->fixture);
 }
 
 static void execute(struct run *run, const struct wf_command *command) {
-    must(run, wf_execute(run->fixture.engine, command, NULL, &run->fixture.err));
+    must(&run->fixture, wf_execute(run->fixture.engine, command, NULL, &run->fixture.err));
     answered(run);
 }
 
 static void submit(struct run *run, int first, int end) {
     for (int step = first; step < end; step++) {
-        must(run, fixture_submit(&run->fixture, "L1", step, NULL, NULL));
+        must(&run->fixture, fixture_submit(&run->fixture, "L1", step, NULL, NULL));
         answered(run);
     }
 }
@@ -52,7 +47,7 @@ static void submit(struct run *run, int first, int end) {
 static void approve_all(struct run *run) {
     for (;;) {
         struct wf_workflow *loan = NULL;
-        must(run, wf_workflow_get(run->fixture.engine, "L1", &loan, &run->fixture.err));
+        must(&run->fixture, wf_workflow_get(run->fixture.engine, "L1", &loan, &run->fixture.err));
         struct wf_command approve = {.kind = WF_REVIEW_APPROVE, .id = "L1", .actor = "bob"};
         char stage[64], role[64];
         bool waits = loan->review_count > 0;
@@ -84,7 +79,7 @@ static int there_and_back(int current, int target, int crash_after, bool snapsho
     execute(&run, &back);
     approve_all(&run);
     struct wf_workflow *loan = NULL;
-    must(&run, wf_workflow_get(run.fixture.engine, "L1", &loan, &run.fixture.err));
+    must(&run.fixture, wf_workflow_get(run.fixture.engine, "L1", &loan, &run.fixture.err));
     assert_string_equal(loan->status, "running");
     assert_string_equal(loan->stage, stages[target]);
     for (int i = 0; i < STAGES; i++)
@@ -96,7 +91,7 @@ static int there_and_back(int current, int target, int crash_after, bool snapsho
     assert_int_equal(loan->step_count, (size_t)target + 1);
     wf_workflow_free(loan);
     submit(&run, target + 1, STAGES + 1);
-    must(&run, wf_workflow_get(run.fixture.engine, "L1", &loan, &run.fixture.err));
+    must(&run.fixture, wf_workflow_get(run.fixture.engine, "L1", &loan, &run.fixture.err));
     assert_string_equal(loan->status, "completed");
     wf_workflow_free(loan);
     snprintf(hash, 65, "%s", fixture_hash(&run.fixture));

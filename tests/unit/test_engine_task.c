@@ -16,11 +16,6 @@ static const char yaml[] = "workflow: w\nversion: 1\nsteps: {t: {completes: b}}\
                            "  - {name: a, handler: callback, compensate: callback}\n"
                            "  - {name: b, needs: [a]}\n";
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static void define(struct engine_fixture *f) {
     const struct wf_command define = {.kind = WF_DEFINITION_ADD, .text = yaml};
     must(f, wf_execute(f->engine, &define, NULL, &f->err));

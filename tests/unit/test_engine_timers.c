@@ -9,11 +9,6 @@
 
 #include <cmocka.h>
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static int setup(void **state) {
     struct engine_fixture *f = calloc(1, sizeof *f);
     fixture_init_sim(f);

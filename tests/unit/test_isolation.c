@@ -18,18 +18,13 @@ struct bank {
     struct wf_session *sessions[SESSIONS];
 };
 
-static void must(struct bank *b, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), b->f.err.text);
-}
-
 static void open_account(struct bank *b, const char *number, const char *balance) {
     struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
                                  .id = number,
                                  .type = "checking",
                                  .currency = "USD",
                                  .amount = balance};
-    must(b, wf_execute(b->f.engine, &command, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
 }
 
 static int setup(void **state) {
@@ -40,9 +35,9 @@ static int setup(void **state) {
     struct wf_pool_options options;
     wf_pool_options_init(&options);
     options.background = false;
-    must(&bank, wf_pool_open(bank.f.engine, &options, &bank.pool, &bank.f.err));
+    must(&bank.f, wf_pool_open(bank.f.engine, &options, &bank.pool, &bank.f.err));
     for (int i = 0; i < SESSIONS; i++)
-        must(&bank, wf_pool_acquire(bank.pool, &bank.sessions[i], &bank.f.err));
+        must(&bank.f, wf_pool_acquire(bank.pool, &bank.sessions[i], &bank.f.err));
     *state = &bank;
     return 0;
 }
@@ -51,7 +46,7 @@ static int teardown(void **state) {
     struct bank *b = *state;
     for (int i = 0; i < SESSIONS; i++)
         wf_session_release(b->sessions[i]);
-    must(b, wf_pool_close(b->pool, &b->f.err));
+    must(&b->f, wf_pool_close(b->pool, &b->f.err));
     fixture_deinit(&b->f);
     return 0;
 }
@@ -59,13 +54,13 @@ static int teardown(void **state) {
 /* --- what the sessions do --- */
 
 static void begin(struct bank *b, int who, enum wf_isolation isolation) {
-    must(b, wf_session_begin(b->sessions[who], isolation, &b->f.err));
+    must(&b->f, wf_session_begin(b->sessions[who], isolation, &b->f.err));
 }
 
 /* The balance in whole dollars. */
 static int reads(struct bank *b, int who, const char *number) {
     struct wf_account *account = NULL;
-    must(b, wf_session_account(b->sessions[who], number, &account, &b->f.err));
+    must(&b->f, wf_session_account(b->sessions[who], number, &account, &b->f.err));
     int balance = atoi(account->balance);
     wf_account_free(account);
     return balance;
@@ -77,7 +72,7 @@ static void executes(struct bank *b, int who, const char *type, const char *from
     snprintf(text, sizeof text, "%d.00", amount);
     const struct wf_operation operation = {
         .type = type, .from = from, .to = to, .amount = text, .currency = "USD"};
-    must(b, wf_session_execute(b->sessions[who], &operation, 1, NULL, &b->f.err));
+    must(&b->f, wf_session_execute(b->sessions[who], &operation, 1, NULL, &b->f.err));
 }
 
 static void withdraws(struct bank *b, int who, const char *number, int amount) {
@@ -92,20 +87,20 @@ static void deposits(struct bank *b, int who, const char *number, int amount) {
 static int counts(struct bank *b, int who, const char *balance_min) {
     const struct wf_account_filter filter = {.currency = "USD", .balance_min = balance_min};
     uint64_t count;
-    must(b, wf_session_count(b->sessions[who], &filter, &count, &b->f.err));
+    must(&b->f, wf_session_count(b->sessions[who], &filter, &count, &b->f.err));
     return (int)count;
 }
 
 static bool commits(struct bank *b, int who) {
     enum wf_status status = wf_session_commit(b->sessions[who], NULL, NULL, NULL, &b->f.err);
     if (status != WF_OK && status != WF_CONFLICT)
-        must(b, status);
+        must(&b->f, status);
     return status == WF_OK;
 }
 
 static int holds(struct bank *b, const char *number) {
     struct wf_account *account = NULL;
-    must(b, wf_account_get(b->f.engine, number, &account, &b->f.err));
+    must(&b->f, wf_account_get(b->f.engine, number, &account, &b->f.err));
     int balance = atoi(account->balance);
     wf_account_free(account);
     return balance;
@@ -120,7 +115,7 @@ static bool dirty_read(struct bank *b, enum wf_isolation isolation) {
     begin(b, 1, isolation);
     withdraws(b, 0, "A", 40);
     bool happened = reads(b, 1, "A") != 100 || counts(b, 1, "100.00") != 2;
-    must(b, wf_session_rollback(b->sessions[0], &b->f.err));
+    must(&b->f, wf_session_rollback(b->sessions[0], &b->f.err));
     assert_true(commits(b, 1));
     return happened;
 }
@@ -132,7 +127,7 @@ static bool dirty_write(struct bank *b, enum wf_isolation isolation) {
     begin(b, 1, isolation);
     withdraws(b, 0, "A", 10);
     withdraws(b, 1, "A", 20);
-    must(b, wf_session_rollback(b->sessions[0], &b->f.err));
+    must(&b->f, wf_session_rollback(b->sessions[0], &b->f.err));
     assert_true(commits(b, 1));
     return holds(b, "A") != 80;
 }
@@ -368,9 +363,9 @@ static void test_isolation_list_conflicts_only_with_what_it_was_about(void **sta
 static void test_isolation_reads_stay_reads_behind_a_savepoint(void **state) {
     struct bank *b = *state;
     begin(b, 0, WF_SERIALIZABLE);
-    must(b, wf_session_savepoint(b->sessions[0], "s", &b->f.err));
+    must(&b->f, wf_session_savepoint(b->sessions[0], "s", &b->f.err));
     executes(b, 0, "transfer", "B", "A", 100); /* that it can is a read of B */
-    must(b, wf_session_rollback_to(b->sessions[0], "s", &b->f.err));
+    must(&b->f, wf_session_rollback_to(b->sessions[0], "s", &b->f.err));
     begin(b, 1, WF_SERIALIZABLE);
     withdraws(b, 1, "B", 1);
     assert_true(commits(b, 1));
@@ -378,9 +373,9 @@ static void test_isolation_reads_stay_reads_behind_a_savepoint(void **state) {
     assert_false(commits(b, 0));
     /* Under SNAPSHOT only what is written counts. */
     begin(b, 0, WF_SNAPSHOT);
-    must(b, wf_session_savepoint(b->sessions[0], "s", &b->f.err));
+    must(&b->f, wf_session_savepoint(b->sessions[0], "s", &b->f.err));
     executes(b, 0, "transfer", "B", "A", 1);
-    must(b, wf_session_rollback_to(b->sessions[0], "s", &b->f.err));
+    must(&b->f, wf_session_rollback_to(b->sessions[0], "s", &b->f.err));
     begin(b, 1, WF_SNAPSHOT);
     withdraws(b, 1, "B", 1);
     assert_true(commits(b, 1));
@@ -393,7 +388,7 @@ static void test_isolation_reference_that_was_missed_must_still_miss(void **stat
     struct bank *b = *state;
     struct wf_command euros = {
         .kind = WF_ACCOUNT_OPEN, .id = "E", .type = "checking", .currency = "EUR"};
-    must(b, wf_execute(b->f.engine, &euros, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &euros, NULL, &b->f.err));
     const struct wf_operation exchange = {.type = "currency_exchange",
                                           .from = "A",
                                           .to = "E",
@@ -409,7 +404,7 @@ static void test_isolation_reference_that_was_missed_must_still_miss(void **stat
                                   .id = level == 1 ? "USD_to_GBP" : "USD_to_EUR",
                                   .fields = fields,
                                   .field_count = 2};
-        must(b, wf_execute(b->f.engine, &rate, NULL, &b->f.err));
+        must(&b->f, wf_execute(b->f.engine, &rate, NULL, &b->f.err));
         assert_int_equal(commits(b, 0), level == 1);
     }
 }
@@ -429,7 +424,7 @@ static void test_isolation_money_of_a_stage_is_a_commit_too(void **state) {
     fixture_loan(&b->f, "L0001", 1);
     begin(b, 0, WF_SNAPSHOT);
     withdraws(b, 0, "A", 1);
-    must(b, wf_execute(b->f.engine, &command, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
     assert_int_equal(reads(b, 0, "A"), 99);
     assert_int_equal(reads(b, 0, "B"), 100);
     assert_false(commits(b, 0));
@@ -440,14 +435,14 @@ static void set_rate(struct bank *b, const char *rate) {
     struct wf_field fields[] = {{"rate", rate}, {"source", "test"}};
     struct wf_command command = {
         .kind = WF_RATE_SET, .id = "USD_to_EUR", .fields = fields, .field_count = 2};
-    must(b, wf_execute(b->f.engine, &command, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
 }
 
 static void test_isolation_rates_must_not_have_changed(void **state) {
     struct bank *b = *state;
     struct wf_command euros = {
         .kind = WF_ACCOUNT_OPEN, .id = "E", .type = "checking", .currency = "EUR"};
-    must(b, wf_execute(b->f.engine, &euros, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &euros, NULL, &b->f.err));
     set_rate(b, "0.90");
     const struct wf_operation exchange = {.type = "currency_exchange",
                                           .from = "A",
@@ -456,7 +451,7 @@ static void test_isolation_rates_must_not_have_changed(void **state) {
                                           .currency = "USD_to_EUR"};
     for (int level = 0; level < 3; level++) {
         begin(b, 0, levels[level]);
-        must(b, wf_session_execute(b->sessions[0], &exchange, 1, NULL, &b->f.err));
+        must(&b->f, wf_session_execute(b->sessions[0], &exchange, 1, NULL, &b->f.err));
         set_rate(b, level == 1 ? "0.50" : "0.80");
         assert_int_equal(commits(b, 0), level == 0);
         if (level > 0)

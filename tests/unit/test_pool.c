@@ -23,11 +23,6 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void must(struct engine_fixture *f, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), f->err.text);
-}
-
 static struct wf_pool_options small(size_t least, size_t most) {
     struct wf_pool_options options;
     wf_pool_options_init(&options);

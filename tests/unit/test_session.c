@@ -17,18 +17,13 @@ struct bank {
     struct wf_session *session;
 };
 
-static void must(struct bank *b, enum wf_status status) {
-    if (status != WF_OK)
-        fail_msg("%s: %s", wf_status_code(status), b->f.err.text);
-}
-
 static void open_account(struct bank *b, const char *number, const char *balance) {
     struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
                                  .id = number,
                                  .type = "checking",
                                  .currency = "USD",
                                  .amount = balance};
-    must(b, wf_execute(b->f.engine, &command, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
 }
 
 static void open_pool(struct bank *b, int64_t transaction_timeout_ms) {
@@ -36,13 +31,13 @@ static void open_pool(struct bank *b, int64_t transaction_timeout_ms) {
     wf_pool_options_init(&options);
     options.background = false;
     options.transaction_timeout_ms = transaction_timeout_ms;
-    must(b, wf_pool_open(b->f.engine, &options, &b->pool, &b->f.err));
-    must(b, wf_pool_acquire(b->pool, &b->session, &b->f.err));
+    must(&b->f, wf_pool_open(b->f.engine, &options, &b->pool, &b->f.err));
+    must(&b->f, wf_pool_acquire(b->pool, &b->session, &b->f.err));
 }
 
 static void close_pool(struct bank *b) {
     wf_session_release(b->session);
-    must(b, wf_pool_close(b->pool, &b->f.err));
+    must(&b->f, wf_pool_close(b->pool, &b->f.err));
     b->session = NULL;
     b->pool = NULL;
 }
@@ -68,7 +63,7 @@ static int teardown(void **state) {
 }
 
 static void begin(struct bank *b, enum wf_isolation isolation) {
-    must(b, wf_session_begin(b->session, isolation, &b->f.err));
+    must(&b->f, wf_session_begin(b->session, isolation, &b->f.err));
 }
 
 static struct wf_operation move(const char *from, const char *to, const char *amount) {
@@ -87,19 +82,19 @@ static void transfer_outside(struct bank *b, const char *from, const char *to, c
     const struct wf_operation operation = move(from, to, amount);
     struct wf_command command = {
         .kind = WF_ACCOUNT_TRANSACT, .operations = &operation, .operation_count = 1};
-    must(b, wf_execute(b->f.engine, &command, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
 }
 
 static void sees(struct bank *b, const char *number, const char *balance) {
     struct wf_account *account = NULL;
-    must(b, wf_session_account(b->session, number, &account, &b->f.err));
+    must(&b->f, wf_session_account(b->session, number, &account, &b->f.err));
     assert_string_equal(account->balance, balance);
     wf_account_free(account);
 }
 
 static void holds(struct bank *b, const char *number, const char *balance) {
     struct wf_account *account = NULL;
-    must(b, wf_account_get(b->f.engine, number, &account, &b->f.err));
+    must(&b->f, wf_account_get(b->f.engine, number, &account, &b->f.err));
     assert_string_equal(account->balance, balance);
     wf_account_free(account);
 }
@@ -118,11 +113,11 @@ static void test_session_commit_is_one_record(void **state) {
     for (int i = 0; i < LEVELS; i++) {
         uint64_t before = last_lsn(b);
         begin(b, levels[i]);
-        must(b, transfer(b, "A", "B", "10.00"));
-        must(b, transfer(b, "B", "C", "20.00"));
+        must(&b->f, transfer(b, "A", "B", "10.00"));
+        must(&b->f, transfer(b, "B", "C", "20.00"));
         assert_int_equal(last_lsn(b), before);
         struct wf_result result;
-        must(b, wf_session_commit(b->session, NULL, "teller", &result, &b->f.err));
+        must(&b->f, wf_session_commit(b->session, NULL, "teller", &result, &b->f.err));
         assert_int_equal(result.lsn, before + 1);
         assert_string_equal(result.outcome, "posted");
         assert_int_equal(result.balance_count, 3);
@@ -138,15 +133,15 @@ static void test_session_sees_its_own_writes_and_nobody_else_does(void **state) 
     struct bank *b = *state;
     for (int i = 0; i < LEVELS; i++) {
         begin(b, levels[i]);
-        must(b, transfer(b, "A", "C", "100.00"));
+        must(&b->f, transfer(b, "A", "C", "100.00"));
         sees(b, "A", "0.00");
         sees(b, "C", "100.00");
-        must(b, transfer(b, "C", "B", "30.00")); /* of what came in */
+        must(&b->f, transfer(b, "C", "B", "30.00")); /* of what came in */
         sees(b, "C", "70.00");
         sees(b, "B", "80.00");
         holds(b, "A", "100.00");
         holds(b, "C", "0.00");
-        must(b, wf_session_rollback(b->session, &b->f.err));
+        must(&b->f, wf_session_rollback(b->session, &b->f.err));
         holds(b, "A", "100.00");
     }
 }
@@ -154,10 +149,10 @@ static void test_session_sees_its_own_writes_and_nobody_else_does(void **state) 
 static void test_session_result_has_the_balances_it_sees(void **state) {
     struct bank *b = *state;
     begin(b, WF_SNAPSHOT);
-    must(b, transfer(b, "A", "C", "40.00"));
+    must(&b->f, transfer(b, "A", "C", "40.00"));
     const struct wf_operation operation = move("C", "B", "15.00");
     struct wf_result result;
-    must(b, wf_session_execute(b->session, &operation, 1, &result, &b->f.err));
+    must(&b->f, wf_session_execute(b->session, &operation, 1, &result, &b->f.err));
     assert_int_equal(result.lsn, 0);
     assert_int_equal(result.balance_count, 3);
     for (size_t i = 0; i < result.balance_count; i++)
@@ -169,13 +164,13 @@ static void test_session_refused_operation_leaves_the_transaction(void **state) 
     struct bank *b = *state;
     for (int i = 0; i < LEVELS; i++) {
         begin(b, levels[i]);
-        must(b, transfer(b, "A", "B", "10.00"));
+        must(&b->f, transfer(b, "A", "B", "10.00"));
         const struct wf_operation two[] = {move("A", "C", "5.00"), move("A", "C", "500.00")};
         assert_int_equal(wf_session_execute(b->session, two, 2, NULL, &b->f.err), WF_REFUSED);
         assert_non_null(strstr(b->f.err.text, "operation 3 (transfer): sufficient_funds"));
         sees(b, "A", i == 0 ? "90.00" : i == 1 ? "80.00" : "70.00");
         sees(b, "C", "0.00");
-        must(b, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
+        must(&b->f, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
     }
     holds(b, "A", "70.00");
 }
@@ -217,15 +212,15 @@ static void test_session_level_is_the_pools_then_its_own(void **state) {
     begin(b, 0);
     wf_session_info_get(b->session, &info);
     assert_int_equal(info.isolation, WF_READ_COMMITTED);
-    must(b, wf_session_rollback(b->session, &b->f.err));
-    must(b, wf_isolation_parse("SERIALIZABLE", &isolation, &b->f.err));
-    must(b, wf_session_set_isolation(b->session, isolation, &b->f.err));
+    must(&b->f, wf_session_rollback(b->session, &b->f.err));
+    must(&b->f, wf_isolation_parse("SERIALIZABLE", &isolation, &b->f.err));
+    must(&b->f, wf_session_set_isolation(b->session, isolation, &b->f.err));
     begin(b, 0);
     wf_session_info_get(b->session, &info);
     assert_int_equal(info.isolation, WF_SERIALIZABLE);
     assert_true(info.open);
     wf_session_release(b->session);
-    must(b, wf_pool_acquire(b->pool, &b->session, &b->f.err));
+    must(&b->f, wf_pool_acquire(b->pool, &b->session, &b->f.err));
     wf_session_info_get(b->session, &info);
     assert_int_equal(info.isolation, WF_READ_COMMITTED);
     assert_false(info.open);
@@ -246,9 +241,9 @@ static void test_session_unknown_level_is_an_error(void **state) {
 static void test_session_release_rolls_back(void **state) {
     struct bank *b = *state;
     begin(b, WF_SNAPSHOT);
-    must(b, transfer(b, "A", "B", "10.00"));
+    must(&b->f, transfer(b, "A", "B", "10.00"));
     wf_session_release(b->session);
-    must(b, wf_pool_acquire(b->pool, &b->session, &b->f.err));
+    must(&b->f, wf_pool_acquire(b->pool, &b->session, &b->f.err));
     holds(b, "A", "100.00");
     begin(b, WF_SNAPSHOT);
     sees(b, "A", "100.00");
@@ -261,7 +256,7 @@ static void test_session_commit_of_nothing_writes_nothing(void **state) {
         begin(b, levels[i]);
         sees(b, "A", "100.00");
         struct wf_result result;
-        must(b, wf_session_commit(b->session, NULL, NULL, &result, &b->f.err));
+        must(&b->f, wf_session_commit(b->session, NULL, NULL, &result, &b->f.err));
         assert_int_equal(result.lsn, 0);
         assert_string_equal(result.outcome, "nothing");
         assert_int_equal(last_lsn(b), before);
@@ -273,21 +268,21 @@ static void test_session_commit_with_a_key_is_done_once(void **state) {
     struct wf_result first, again;
     for (int i = 0; i < 2; i++) {
         begin(b, WF_SNAPSHOT);
-        must(b, transfer(b, "A", "B", "10.00"));
-        must(b, wf_session_commit(b->session, "k", NULL, i == 0 ? &first : &again, &b->f.err));
+        must(&b->f, transfer(b, "A", "B", "10.00"));
+        must(&b->f, wf_session_commit(b->session, "k", NULL, i == 0 ? &first : &again, &b->f.err));
     }
     assert_true(again.replayed);
     assert_int_equal(again.lsn, first.lsn);
     holds(b, "A", "90.00");
     begin(b, WF_SNAPSHOT);
-    must(b, transfer(b, "A", "B", "11.00"));
+    must(&b->f, transfer(b, "A", "B", "11.00"));
     assert_int_equal(wf_session_commit(b->session, "k", NULL, NULL, &b->f.err), WF_CONFLICT);
 }
 
 static void test_session_refusal_at_commit_is_in_the_log(void **state) {
     struct bank *b = *state;
     begin(b, WF_READ_COMMITTED);
-    must(b, transfer(b, "A", "B", "80.00"));
+    must(&b->f, transfer(b, "A", "B", "80.00"));
     transfer_outside(b, "A", "C", "50.00");
     uint64_t before = last_lsn(b), refusals = fixture_status(&b->f).refusals;
     assert_int_equal(wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err), WF_REFUSED);
@@ -301,11 +296,11 @@ static void test_session_refusal_at_commit_is_in_the_log(void **state) {
 static void test_session_read_committed_tells_what_does_not_hold_any_more(void **state) {
     struct bank *b = *state;
     begin(b, WF_READ_COMMITTED);
-    must(b, transfer(b, "A", "B", "80.00"));
+    must(&b->f, transfer(b, "A", "B", "80.00"));
     transfer_outside(b, "A", "C", "50.00");
     assert_int_equal(transfer(b, "B", "C", "1.00"), WF_CONFLICT);
     assert_non_null(strstr(b->f.err.text, "operation 1 (transfer)"));
-    must(b, wf_session_rollback(b->session, &b->f.err));
+    must(&b->f, wf_session_rollback(b->session, &b->f.err));
 }
 
 static void test_session_holds_are_own_writes_too(void **state) {
@@ -315,9 +310,9 @@ static void test_session_holds_are_own_writes_too(void **state) {
         struct wf_operation operation = move("A", "B", "60.00");
         operation.type = "hold";
         operation.hold = "h";
-        must(b, wf_session_execute(b->session, &operation, 1, NULL, &b->f.err));
+        must(&b->f, wf_session_execute(b->session, &operation, 1, NULL, &b->f.err));
         struct wf_account *account = NULL;
-        must(b, wf_session_account(b->session, "A", &account, &b->f.err));
+        must(&b->f, wf_session_account(b->session, "A", &account, &b->f.err));
         assert_string_equal(account->balance, "100.00");
         assert_string_equal(account->available, "40.00");
         assert_int_equal(account->hold_count, 1);
@@ -325,7 +320,7 @@ static void test_session_holds_are_own_writes_too(void **state) {
         assert_string_equal(account->holds[0].to, "B");
         wf_account_free(account);
         assert_int_equal(transfer(b, "A", "C", "50.00"), WF_REFUSED);
-        must(b, wf_session_rollback(b->session, &b->f.err));
+        must(&b->f, wf_session_rollback(b->session, &b->f.err));
     }
     /* A hold that is there already, posted by name: its payee need not be named. */
     struct wf_operation hold = move("A", "B", "60.00");
@@ -333,13 +328,13 @@ static void test_session_holds_are_own_writes_too(void **state) {
     hold.hold = "h";
     struct wf_command command = {
         .kind = WF_ACCOUNT_TRANSACT, .operations = &hold, .operation_count = 1};
-    must(b, wf_execute(b->f.engine, &command, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
     begin(b, WF_SERIALIZABLE);
     struct wf_operation post = {.type = "post", .from = "A", .hold = "h"};
-    must(b, wf_session_execute(b->session, &post, 1, NULL, &b->f.err));
+    must(&b->f, wf_session_execute(b->session, &post, 1, NULL, &b->f.err));
     sees(b, "A", "40.00");
     sees(b, "B", "110.00");
-    must(b, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
+    must(&b->f, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
     holds(b, "B", "110.00");
 }
 
@@ -348,12 +343,12 @@ static void test_session_sees_the_banks_own_accounts(void **state) {
     struct wf_operation deposit = {
         .type = "deposit", .to = "A", .amount = "5.00", .currency = "USD"};
     begin(b, WF_SNAPSHOT);
-    must(b, wf_session_execute(b->session, &deposit, 1, NULL, &b->f.err));
-    must(b, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
+    must(&b->f, wf_session_execute(b->session, &deposit, 1, NULL, &b->f.err));
+    must(&b->f, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
     begin(b, WF_SNAPSHOT);
-    must(b, wf_session_execute(b->session, &deposit, 1, NULL, &b->f.err));
+    must(&b->f, wf_session_execute(b->session, &deposit, 1, NULL, &b->f.err));
     sees(b, "CASH/USD", "-10.00");
-    must(b, wf_session_rollback(b->session, &b->f.err));
+    must(&b->f, wf_session_rollback(b->session, &b->f.err));
 }
 
 /* --- savepoints --- */
@@ -362,24 +357,24 @@ static void test_session_rolls_back_to_a_savepoint(void **state) {
     struct bank *b = *state;
     for (int i = 0; i < LEVELS; i++) {
         begin(b, levels[i]);
-        must(b, transfer(b, "A", "B", "10.00"));
-        must(b, wf_session_savepoint(b->session, "s", &b->f.err));
-        must(b, transfer(b, "A", "C", "20.00"));
+        must(&b->f, transfer(b, "A", "B", "10.00"));
+        must(&b->f, wf_session_savepoint(b->session, "s", &b->f.err));
+        must(&b->f, transfer(b, "A", "C", "20.00"));
         sees(b, "C", "20.00");
-        must(b, wf_session_rollback_to(b->session, "s", &b->f.err));
+        must(&b->f, wf_session_rollback_to(b->session, "s", &b->f.err));
         sees(b, "C", "0.00");
         sees(b, "A", "90.00");
-        must(b, transfer(b, "A", "C", "1.00"));
-        must(b, wf_session_rollback_to(b->session, "s", &b->f.err)); /* it stays */
+        must(&b->f, transfer(b, "A", "C", "1.00"));
+        must(&b->f, wf_session_rollback_to(b->session, "s", &b->f.err)); /* it stays */
         sees(b, "A", "90.00");
-        must(b, wf_session_rollback(b->session, &b->f.err));
+        must(&b->f, wf_session_rollback(b->session, &b->f.err));
     }
     begin(b, WF_SNAPSHOT);
-    must(b, wf_session_savepoint(b->session, "s", &b->f.err));
-    must(b, transfer(b, "A", "C", "20.00"));
-    must(b, wf_session_rollback_to(b->session, "s", &b->f.err));
-    must(b, transfer(b, "A", "B", "2.00"));
-    must(b, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
+    must(&b->f, wf_session_savepoint(b->session, "s", &b->f.err));
+    must(&b->f, transfer(b, "A", "C", "20.00"));
+    must(&b->f, wf_session_rollback_to(b->session, "s", &b->f.err));
+    must(&b->f, transfer(b, "A", "B", "2.00"));
+    must(&b->f, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
     holds(b, "A", "98.00");
     holds(b, "C", "0.00");
 }
@@ -388,16 +383,16 @@ static void test_session_savepoints_nest_and_hide(void **state) {
     struct bank *b = *state;
     struct wf_session_info info;
     begin(b, WF_SNAPSHOT);
-    must(b, wf_session_savepoint(b->session, "a", &b->f.err));
-    must(b, transfer(b, "A", "B", "1.00"));
-    must(b, wf_session_savepoint(b->session, "b", &b->f.err));
-    must(b, transfer(b, "A", "B", "2.00"));
-    must(b, wf_session_savepoint(b->session, "a", &b->f.err)); /* hides the first */
-    must(b, transfer(b, "A", "B", "4.00"));
-    must(b, wf_session_rollback_to(b->session, "a", &b->f.err));
+    must(&b->f, wf_session_savepoint(b->session, "a", &b->f.err));
+    must(&b->f, transfer(b, "A", "B", "1.00"));
+    must(&b->f, wf_session_savepoint(b->session, "b", &b->f.err));
+    must(&b->f, transfer(b, "A", "B", "2.00"));
+    must(&b->f, wf_session_savepoint(b->session, "a", &b->f.err)); /* hides the first */
+    must(&b->f, transfer(b, "A", "B", "4.00"));
+    must(&b->f, wf_session_rollback_to(b->session, "a", &b->f.err));
     sees(b, "A", "97.00");
-    must(b, wf_session_release_savepoint(b->session, "a", &b->f.err));
-    must(b, wf_session_rollback_to(b->session, "a", &b->f.err)); /* the first */
+    must(&b->f, wf_session_release_savepoint(b->session, "a", &b->f.err));
+    must(&b->f, wf_session_rollback_to(b->session, "a", &b->f.err)); /* the first */
     sees(b, "A", "100.00");
     assert_int_equal(wf_session_rollback_to(b->session, "b", &b->f.err), WF_NOT_FOUND);
     wf_session_info_get(b->session, &info);
@@ -408,14 +403,14 @@ static void test_session_savepoints_nest_and_hide(void **state) {
 static void test_session_release_of_a_savepoint_keeps_the_work(void **state) {
     struct bank *b = *state;
     begin(b, WF_SNAPSHOT);
-    must(b, wf_session_savepoint(b->session, "a", &b->f.err));
-    must(b, transfer(b, "A", "B", "1.00"));
-    must(b, wf_session_savepoint(b->session, "b", &b->f.err));
-    must(b, wf_session_release_savepoint(b->session, "a", &b->f.err));
+    must(&b->f, wf_session_savepoint(b->session, "a", &b->f.err));
+    must(&b->f, transfer(b, "A", "B", "1.00"));
+    must(&b->f, wf_session_savepoint(b->session, "b", &b->f.err));
+    must(&b->f, wf_session_release_savepoint(b->session, "a", &b->f.err));
     assert_int_equal(wf_session_rollback_to(b->session, "b", &b->f.err), WF_NOT_FOUND);
     assert_int_equal(wf_session_release_savepoint(b->session, "a", &b->f.err), WF_NOT_FOUND);
     assert_int_equal(wf_session_savepoint(b->session, "", &b->f.err), WF_USAGE);
-    must(b, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
+    must(&b->f, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
     holds(b, "A", "99.00");
 }
 
@@ -423,16 +418,16 @@ static void test_session_has_bounds(void **state) {
     struct bank *b = *state;
     begin(b, WF_SNAPSHOT);
     for (int i = 0; i < SESSION_SAVEPOINTS_MAX; i++)
-        must(b, wf_session_savepoint(b->session, "s", &b->f.err));
+        must(&b->f, wf_session_savepoint(b->session, "s", &b->f.err));
     assert_int_equal(wf_session_savepoint(b->session, "s", &b->f.err), WF_REFUSED);
     struct wf_operation *many = calloc(WF_OPERATIONS_MAX, sizeof *many);
     for (int i = 0; i < WF_OPERATIONS_MAX; i++)
         many[i] = move(i % 2 == 0 ? "A" : "B", i % 2 == 0 ? "B" : "A", "1.00");
-    must(b, wf_session_execute(b->session, many, WF_OPERATIONS_MAX - 1, NULL, &b->f.err));
+    must(&b->f, wf_session_execute(b->session, many, WF_OPERATIONS_MAX - 1, NULL, &b->f.err));
     assert_int_equal(wf_session_execute(b->session, many, 2, NULL, &b->f.err), WF_USAGE);
-    must(b, wf_session_execute(b->session, many + 1, 1, NULL, &b->f.err));
+    must(&b->f, wf_session_execute(b->session, many + 1, 1, NULL, &b->f.err));
     free(many);
-    must(b, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
+    must(&b->f, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
     holds(b, "A", "100.00");
 }
 
@@ -441,7 +436,7 @@ static void test_session_transactions_are_counted(void **state) {
     char *text = NULL;
     for (int i = 0; i < 3; i++) {
         begin(b, WF_SNAPSHOT);
-        must(b, transfer(b, "A", "B", "1.00"));
+        must(&b->f, transfer(b, "A", "B", "1.00"));
         if (i == 1)
             transfer_outside(b, "A", "B", "1.00");
         if (i < 2)
@@ -449,7 +444,7 @@ static void test_session_transactions_are_counted(void **state) {
                              i == 0 ? WF_OK : WF_CONFLICT);
     }
     transfer_outside(b, "A", "B", "1.00"); /* beside the last one, which then takes too long */
-    must(b, wf_metrics(b->f.engine, &text, &b->f.err));
+    must(&b->f, wf_metrics(b->f.engine, &text, &b->f.err));
     assert_non_null(strstr(text, "\nwf_transactions_total 3\n"));
     assert_non_null(strstr(text, "\nwf_transactions_committed_total 1\n"));
     assert_non_null(strstr(text, "\nwf_transaction_conflicts_total 1\n"));
@@ -457,7 +452,7 @@ static void test_session_transactions_are_counted(void **state) {
     free(text);
     sim_advance_ms(b->f.sim, 61000);
     wf_pool_tidy(b->pool);
-    must(b, wf_metrics(b->f.engine, &text, &b->f.err));
+    must(&b->f, wf_metrics(b->f.engine, &text, &b->f.err));
     assert_non_null(strstr(text, "\nwf_transactions_given_up_total 1\n"));
     assert_non_null(strstr(text, "\nwf_versions_bytes 0\n"));
     free(text);
@@ -481,9 +476,9 @@ static bool add_name(void *ctx, const struct wf_account *account) {
 static void lists(struct bank *b, const struct wf_account_filter *filter, const char *expected) {
     struct names names = {.text = ""};
     uint64_t count, commas = 0;
-    must(b, wf_session_list(b->session, filter, add_name, &names, &b->f.err));
+    must(&b->f, wf_session_list(b->session, filter, add_name, &names, &b->f.err));
     assert_string_equal(names.text, expected);
-    must(b, wf_session_count(b->session, filter, &count, &b->f.err));
+    must(&b->f, wf_session_count(b->session, filter, &count, &b->f.err));
     for (const char *at = expected; *at != '\0'; at++)
         commas += *at == ';';
     assert_int_equal(count, commas);
@@ -496,12 +491,12 @@ static void test_session_lists_by_what_is_asked_for(void **state) {
                               .type = "savings",
                               .currency = "EUR",
                               .amount = "7.00"};
-    must(b, wf_execute(b->f.engine, &euro, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &euro, NULL, &b->f.err));
     struct wf_command freeze = {.kind = WF_ACCOUNT_FREEZE, .id = "B"};
-    must(b, wf_execute(b->f.engine, &freeze, NULL, &b->f.err));
+    must(&b->f, wf_execute(b->f.engine, &freeze, NULL, &b->f.err));
     for (int i = 0; i < LEVELS; i++) {
         begin(b, levels[i]);
-        must(b, transfer(b, "A", "C", "60.00"));
+        must(&b->f, transfer(b, "A", "C", "60.00"));
         lists(b, NULL, "A=40.00;A-EUR=7.00;B=50.00;C=60.00;");
         lists(b, &(struct wf_account_filter){.currency = "USD", .balance_min = "50.00"},
               "B=50.00;C=60.00;");
@@ -510,11 +505,11 @@ static void test_session_lists_by_what_is_asked_for(void **state) {
         lists(b, &(struct wf_account_filter){.prefix = "A"}, "A=40.00;A-EUR=7.00;");
         lists(b, &(struct wf_account_filter){.type = "savings"}, "A-EUR=7.00;");
         lists(b, &(struct wf_account_filter){.status = "frozen"}, "B=50.00;");
-        must(b, wf_session_rollback(b->session, &b->f.err));
+        must(&b->f, wf_session_rollback(b->session, &b->f.err));
     }
     begin(b, WF_SNAPSHOT);
     struct names names = {.text = "", .most = 2};
-    must(b, wf_session_list(b->session, NULL, add_name, &names, &b->f.err));
+    must(&b->f, wf_session_list(b->session, NULL, add_name, &names, &b->f.err));
     assert_string_equal(names.text, "A=100.00;A-EUR=7.00;");
     uint64_t count;
     const struct wf_account_filter wrong[] = {{.balance_min = "1.00"},
@@ -530,7 +525,7 @@ static void test_session_lists_by_what_is_asked_for(void **state) {
 static void test_session_transaction_that_takes_too_long_is_rolled_back(void **state) {
     struct bank *b = *state;
     begin(b, WF_SNAPSHOT);
-    must(b, transfer(b, "A", "B", "10.00"));
+    must(&b->f, transfer(b, "A", "B", "10.00"));
     sim_advance_ms(b->f.sim, 59000);
     sees(b, "A", "90.00");
     sim_advance_ms(b->f.sim, 2000);
@@ -539,7 +534,7 @@ static void test_session_transaction_that_takes_too_long_is_rolled_back(void **s
     assert_int_equal(wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err), WF_REFUSED);
     holds(b, "A", "100.00");
     begin(b, WF_READ_COMMITTED);
-    must(b, transfer(b, "A", "B", "10.00"));
+    must(&b->f, transfer(b, "A", "B", "10.00"));
     sim_advance_ms(b->f.sim, 61000);
     uint64_t before = last_lsn(b);
     assert_int_equal(wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err), WF_TIMED_OUT);
@@ -582,20 +577,20 @@ static void test_session_old_versions_are_bounded(void **state) {
 static void test_session_keeps_versions_only_while_somebody_reads_the_past(void **state) {
     struct bank *b = *state;
     struct wf_session *other;
-    must(b, wf_pool_acquire(b->pool, &other, &b->f.err));
+    must(&b->f, wf_pool_acquire(b->pool, &other, &b->f.err));
     begin(b, WF_SNAPSHOT);
     transfer_outside(b, "A", "B", "1.00");
     size_t one = b->f.engine->versions.bytes;
     transfer_outside(b, "A", "B", "1.00");
     assert_int_equal(b->f.engine->versions.bytes, one); /* nobody reads what was between */
-    must(b, wf_session_begin(other, WF_SNAPSHOT, &b->f.err));
+    must(&b->f, wf_session_begin(other, WF_SNAPSHOT, &b->f.err));
     transfer_outside(b, "A", "B", "1.00");
     assert_true(b->f.engine->versions.bytes > one);
     sees(b, "A", "100.00");
-    must(b, wf_session_rollback(b->session, &b->f.err));
+    must(&b->f, wf_session_rollback(b->session, &b->f.err));
     assert_true(b->f.engine->versions.bytes > 0 && b->f.engine->versions.bytes <= one);
     struct wf_account *account;
-    must(b, wf_session_account(other, "A", &account, &b->f.err));
+    must(&b->f, wf_session_account(other, "A", &account, &b->f.err));
     assert_string_equal(account->balance, "98.00");
     wf_account_free(account);
     wf_session_release(other);
@@ -608,8 +603,8 @@ static void test_session_snapshot_that_ends_leaves_older_ones(void **state) {
     begin(b, WF_SNAPSHOT);
     for (int i = 0; i < 2; i++) {
         transfer_outside(b, "A", "B", "1.00");
-        must(b, wf_pool_acquire(b->pool, &newer[i], &b->f.err));
-        must(b, wf_session_begin(newer[i], WF_SNAPSHOT, &b->f.err));
+        must(&b->f, wf_pool_acquire(b->pool, &newer[i], &b->f.err));
+        must(&b->f, wf_session_begin(newer[i], WF_SNAPSHOT, &b->f.err));
     }
     transfer_outside(b, "A", "B", "1.00");
     wf_session_release(newer[0]);
@@ -622,27 +617,27 @@ static void test_session_snapshot_survives_eviction_and_checkpoints(void **state
     struct bank *b = *state;
     begin(b, WF_SNAPSHOT);
     transfer_outside(b, "A", "B", "1.00");
-    must(b, wf_snapshot(b->f.engine, &b->f.err));
+    must(&b->f, wf_snapshot(b->f.engine, &b->f.err));
     b->f.engine->options.memory_max = 1;
     holds(b, "C", "0.00"); /* a query trims */
     assert_null(state_account(&b->f.engine->state, engine_view("A")));
     sees(b, "A", "100.00");
     sees(b, "B", "50.00");
-    must(b, wf_session_rollback(b->session, &b->f.err));
+    must(&b->f, wf_session_rollback(b->session, &b->f.err));
     begin(b, WF_SERIALIZABLE);
     lists(b, NULL, "A=99.00;B=51.00;C=0.00;");
-    must(b, transfer(b, "B", "C", "1.00"));
-    must(b, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
+    must(&b->f, transfer(b, "B", "C", "1.00"));
+    must(&b->f, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
 }
 
 static void test_session_crash_loses_what_is_not_committed_wholly(void **state) {
     struct bank *b = *state;
     begin(b, WF_SNAPSHOT);
-    must(b, transfer(b, "A", "B", "10.00"));
-    must(b, wf_session_commit(b->session, "k", NULL, NULL, &b->f.err));
+    must(&b->f, transfer(b, "A", "B", "10.00"));
+    must(&b->f, wf_session_commit(b->session, "k", NULL, NULL, &b->f.err));
     begin(b, WF_SNAPSHOT);
-    must(b, transfer(b, "A", "B", "20.00"));
-    must(b, transfer(b, "B", "C", "5.00"));
+    must(&b->f, transfer(b, "A", "B", "20.00"));
+    must(&b->f, transfer(b, "B", "C", "5.00"));
     close_pool(b); /* only memory: the log has nothing of it */
     fixture_crash(&b->f, 0);
     fixture_open(&b->f);
@@ -655,18 +650,18 @@ static void test_session_crash_loses_what_is_not_committed_wholly(void **state) 
 static void test_session_full_disk_gives_snapshots_up(void **state) {
     struct bank *b = *state;
     struct wf_session *other;
-    must(b, wf_pool_acquire(b->pool, &other, &b->f.err));
+    must(&b->f, wf_pool_acquire(b->pool, &other, &b->f.err));
     begin(b, WF_SNAPSHOT);
     sees(b, "A", "100.00");
-    must(b, wf_session_begin(other, WF_READ_COMMITTED, &b->f.err));
+    must(&b->f, wf_session_begin(other, WF_READ_COMMITTED, &b->f.err));
     const struct wf_operation operation = move("A", "C", "1.00");
-    must(b, wf_session_execute(other, &operation, 1, NULL, &b->f.err));
+    must(&b->f, wf_session_execute(other, &operation, 1, NULL, &b->f.err));
     b->f.engine->stale = true; /* as after a cut */
     struct wf_account *account;
     assert_int_equal(wf_session_account(b->session, "A", &account, &b->f.err), WF_CONFLICT);
     assert_non_null(strstr(b->f.err.text, "rebuilt"));
     /* One that keeps no snapshot goes on. */
-    must(b, wf_session_commit(other, NULL, NULL, NULL, &b->f.err));
+    must(&b->f, wf_session_commit(other, NULL, NULL, NULL, &b->f.err));
     holds(b, "C", "1.00");
     wf_session_release(other);
 }
@@ -681,7 +676,7 @@ static void test_session_reads_in_a_store_that_is_open_for_reading(void **state)
     open_pool(b, 60000);
     begin(b, WF_SERIALIZABLE);
     sees(b, "A", "100.00");
-    must(b, transfer(b, "A", "B", "10.00"));
+    must(&b->f, transfer(b, "A", "B", "10.00"));
     sees(b, "A", "90.00");
     assert_int_equal(wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err), WF_REFUSED);
     assert_non_null(strstr(b->f.err.text, "reading only"));
