@@ -30,15 +30,31 @@ static inline uint64_t read_varint(struct bytes_reader *reader) {
     return read_long_varint(reader);
 }
 
+/* A key or a length: 32 bits in five bytes at most. As everywhere in protobuf, more bytes are
+ * malformed even where all that they add is zero. Failure is latched, and gives 0. */
+static inline uint32_t read_varint32(struct bytes_reader *reader) {
+    enum { BYTES_MAX = 5 };
+    const uint8_t *at = reader->at;
+    if (at < reader->end && *at < 0x80) {
+        return *reader->at++;
+    }
+    uint64_t value = read_long_varint(reader);
+    if (reader->at - at > BYTES_MAX || value > UINT32_MAX) {
+        bytes_reader_fail(reader);
+        return 0;
+    }
+    return (uint32_t)value;
+}
+
 static inline struct bytes_view read_run(struct bytes_reader *reader) {
-    return bytes_read_run(reader, read_varint(reader));
+    return bytes_read_run(reader, read_varint32(reader));
 }
 
 /* Step over a member that nobody here knows. One whose number is among the `known`, a mask, came
  * with another type: that is malformed. */
-static void pass_over(struct bytes_reader *reader, uint64_t key, uint64_t known) {
-    uint64_t number = key >> 3;
-    if (number == 0 || key > UINT32_MAX || (number < 64 && (known >> number & 1) != 0)) {
+static void pass_over(struct bytes_reader *reader, uint32_t key, uint64_t known) {
+    uint32_t number = key >> 3;
+    if (number == 0 || (number < 64 && (known >> number & 1) != 0)) {
         bytes_reader_fail(reader);
         return;
     }
@@ -129,7 +145,7 @@ enum wf_status codec_wire_read_event(struct codec_arena *arena, struct bytes_vie
     struct bytes_reader reader = bytes_reader_make(bytes.data, bytes.size);
     memset(event, 0, sizeof(*event));
     while (reader.at < reader.end) {
-        uint64_t key = read_varint(&reader);
+        uint32_t key = read_varint32(&reader);
         switch (key) {
         case NUMBER_KEY(1):
             event->kind = (uint32_t)read_varint(&reader);
@@ -254,7 +270,7 @@ static enum wf_status read_touch(struct bytes_view bytes, struct wire_touch *tou
     struct bytes_reader reader = bytes_reader_make(bytes.data, bytes.size);
     *touch = (struct wire_touch){0};
     while (reader.at < reader.end) {
-        uint64_t key = read_varint(&reader);
+        uint32_t key = read_varint32(&reader);
         switch (key) {
         case NUMBER_KEY(1):
             touch->kind = (uint32_t)read_varint(&reader);
@@ -300,7 +316,7 @@ enum wf_status codec_wire_read(struct codec_arena *arena, struct bytes_view byte
     struct bytes_reader reader = bytes_reader_make(bytes.data, bytes.size);
     memset(record, 0, sizeof(*record));
     while (reader.at < reader.end) {
-        uint64_t key = read_varint(&reader);
+        uint32_t key = read_varint32(&reader);
         enum wf_status status = WF_OK;
         switch (key) {
         case NUMBER_KEY(1):

@@ -977,6 +977,40 @@ static void test_fields_of_later_versions_are_passed_over(void **state) {
     assert_record(&record, &back);
 }
 
+/* A number in more bytes than it may have, the last ones zero. */
+static void put_long_number(struct bytes_buffer *bytes, unsigned value, size_t size) {
+    bytes_write_u8(bytes, (uint8_t)(value | 0x80));
+    for (size_t i = 2; i < size; i++)
+        bytes_write_u8(bytes, 0x80);
+    bytes_write_u8(bytes, 0);
+}
+
+/* Protobuf stops after five bytes of a key or of a length, and so must we: what the log holds is
+ * read by any protobuf reader, or by none. */
+static void test_keys_and_lengths_of_more_than_five_bytes_are_refused(void **state) {
+    enum { KEY_OF_NUMBER = 12 << 3, KEY_OF_BYTES = 12 << 3 | 2 };
+    struct fixture *f = *state;
+    struct event event = event_of(EVENT_STAGE_FAILED, NULL);
+    struct record record = record_of(&event);
+    struct record back;
+    for (size_t key = 5; key <= 6; key++) {
+        for (size_t length = 5; length <= 6; length++) {
+            encode(f, &record);
+            put_long_number(&f->bytes, KEY_OF_NUMBER, key);
+            bytes_write_u8(&f->bytes, 1);
+            put_long_number(&f->bytes, KEY_OF_BYTES, 5);
+            put_long_number(&f->bytes, 1, length);
+            bytes_write_u8(&f->bytes, 7);
+            Wf__Pb__Record *theirs = wf__pb__record__unpack(NULL, f->bytes.size, f->bytes.data);
+            bool good = key == 5 && length == 5;
+            assert_int_equal(theirs != NULL, good);
+            assert_int_equal(decode(f, &back), good ? WF_OK : WF_DAMAGE);
+            if (theirs != NULL)
+                wf__pb__record__free_unpacked(theirs, NULL);
+        }
+    }
+}
+
 static void test_unknown_kinds_and_commands_are_refused(void **state) {
     struct fixture *f = *state;
     struct event event = event_of(EVENT_STAGE_FAILED, NULL);
@@ -1086,6 +1120,7 @@ int main(void) {
         TEST(test_hostile_shapes_are_refused),
         TEST(test_definition_in_two_pieces_is_refused),
         TEST(test_fields_of_later_versions_are_passed_over),
+        TEST(test_keys_and_lengths_of_more_than_five_bytes_are_refused),
         TEST(test_unknown_kinds_and_commands_are_refused),
         TEST(test_arena_hands_out_aligned_pieces_and_takes_all_back),
         TEST(test_golden_bytes_are_read_and_written),
