@@ -6,9 +6,10 @@
 #
 # A program is a cmocka program, a fuzz target (build/fuzz/…), or anything else that exits with 0 when
 # all is well: that counts as one test, unless its last lines hold an "N passed, N failed" of its own.
-# Output is shown only of what failed. A program that hangs is killed after WF_TEST_TIMEOUT seconds
-# (default 300, or 7200 with WF_TEST_LONG=1). A fuzz target runs its corpus and then goes on for
-# WF_FUZZ_SECONDS (0, or 300 with WF_TEST_LONG=1).
+# Output is shown only of what failed: of a fuzz target without the lines that tell how it gets on, but
+# with the input that it failed on (`base64 -d | gunzip` gives it back). A program that hangs is killed
+# after WF_TEST_TIMEOUT seconds (default 300, or 7200 with WF_TEST_LONG=1). A fuzz target runs its corpus
+# and then goes on for WF_FUZZ_SECONDS (0, or 300 with WF_TEST_LONG=1).
 set -uo pipefail
 
 long=${WF_TEST_LONG:-}
@@ -32,7 +33,7 @@ sum_log() {
     sed -nE "s/$1/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# Becomes the program: for a subshell.
+# Becomes the program: for a subshell. A fuzz target leaves the inputs that it fails on below $2.
 run_program() {
     case $1 in
     *build/fuzz/*)
@@ -41,23 +42,39 @@ run_program() {
         local name=${1##*/} found seeds limit=(-runs=0)
         found=$(mktemp -d)
         seeds=$(mktemp -d)
+        mkdir "$2"
         FUZZ_SEEDS=$seeds "$1" -runs=0 >/dev/null 2>&1
         local corpus=("$found" "$seeds")
         [ -d "tests/fuzz/corpus/$name" ] && corpus+=("tests/fuzz/corpus/$name")
         [ "$fuzz_s" -gt 0 ] && limit=(-max_total_time="$fuzz_s")
         exec timeout -k 10 "$((fuzz_s + 120))" "$1" "${limit[@]}" -max_len=65536 -rss_limit_mb=2048 -timeout=20 \
-            -print_final_stats=1 -artifact_prefix="${FUZZ_ARTIFACTS:-$found}/" "${corpus[@]}"
+            -print_final_stats=1 -artifact_prefix="$2/" "${corpus[@]}"
         ;;
     *) exec timeout -k 10 "$timeout_s" "$1" ;;
     esac
 }
 
+# What there is to see of a failure: of the log $1 the end, and the inputs below $2 where it is a fuzz
+# target's. libFuzzer itself shows an input only where it is short.
+tell_failure() {
+    local input
+    grep -avE "^\[ +(RUN|OK) +\]|$fuzz_progress" "$1" | tail -n 200
+    for input in "$2"/*; do
+        if [ -f "$input" ]; then
+            echo "${input##*/}, $(stat -c %s "$input") bytes, gzip in base64:"
+            gzip -9nc "$input" | base64
+        fi
+    done
+}
+fuzz_progress='^#[0-9]+[[:space:]]+(READ|INITED|NEW|REDUCE|RELOAD|pulse|DONE) '
+
 # run_one N PROGRAM: run it, judge it, leave what is to be said.
 run_one() {
     local log=$work/$1.log program=$2 start_ns status ms good bad own name reason child note=''
+    local inputs=$work/$1.inputs
     start_ns=$(date +%s%N)
     [[ $program == */* ]] || program=./$program
-    run_program "$program" >"$log" 2>&1 </dev/null &
+    run_program "$program" "$inputs" >"$log" 2>&1 </dev/null &
     child=$!
     trap 'kill "$child" 2>/dev/null; exit' TERM
     wait "$child" 2>/dev/null # the shell's word about a crash stands in no log
@@ -88,7 +105,7 @@ run_one() {
         reason="exit status $status"
         [ "$status" = 124 ] || [ "$status" = 137 ] && reason="killed after its timeout"
         printf 'FAIL  %-44s %5d failed %7d.%03d s  %s\n' "$name" "$bad" $((ms / 1000)) $((ms % 1000)) "$reason"
-        grep -avE '^\[ +(RUN|OK) +\]' "$log" | tail -n 200 | sed 's/^/      /'
+        tell_failure "$log" "$inputs" | sed 's/^/      /'
     fi >"$work/$1.said"
     echo "$good $bad $name" >"$work/$1.sum"
 }

@@ -50,5 +50,28 @@ program comes "echo here >$work/comes.here; until [ -e $work/waits.here ]; do sl
 limit_s=30 WF_TEST_JOBS=2 expect 0 "2 passed, 0 failed" ./waits ./comes
 WF_TEST_JOBS=1 expect 0 "5 passed, 0 failed" ./good ./plain ./plain
 
+# shows PROGRAM TEXT: what is told of its failure has the text.
+shows() {
+    if (cd "$work" && "$run" "$1" || true) | grep -qF -- "$2"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "$1: its failure is told without '$2'"
+    fi
+}
+
+# A fuzz target that gets on well, fails on an input, and says so far above its last lines.
+mkdir -p "$work/build/fuzz"
+# shellcheck disable=SC2016 # the target's own words
+program build/fuzz/target '
+for word; do case $word in -artifact_prefix=*) prefix=${word#*=} ;; esac; done
+[ -z "${prefix:-}" ] || echo "the input" >"${prefix}crash-1"
+echo "==1==ERROR: AddressSanitizer: heap-buffer-overflow"
+for i in $(seq 200); do printf "#%d\tNEW    cov: 1\n#%d\tREDUCE cov: 1\n#%d\tpulse  cov: 1\n" "$i" "$i" "$i"; done
+exit 77'
+shows build/fuzz/target "ERROR: AddressSanitizer"
+shows build/fuzz/target "crash-1, 10 bytes"
+shows build/fuzz/target "$(echo "the input" | gzip -9n | base64)"
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
