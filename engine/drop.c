@@ -207,9 +207,11 @@ static enum wf_status drop_archives(struct wf_engine *engine, const struct wf_ar
         status = make_stand_ins(engine, drop, chosen, err);
     }
     if (status == WF_OK) {
+        io_point(engine->io, "drop.before_record");
         status = record_drop(engine, drop, chosen, &result, err);
     }
     if (status == WF_OK) {
+        io_point(engine->io, "drop.after_record");
         status = engine_finish_drop(engine, err);
     }
     if (status == WF_OK) {

@@ -15,8 +15,11 @@
 static const char working_suffix[] = ".tmp";
 
 static const char *const points[] = {
-    "archive.before_rename", "archive.after_rename", "archive.after_manifest",
-    "archive.before_delete", "archive.after_delete", NULL,
+    "archive.before_rename",  "archive.after_rename",
+    "archive.after_manifest", "archive.before_delete",
+    "archive.after_delete",   "drop.before_record",
+    "drop.after_record",      "drop.after_manifest",
+    "drop.after_delete",      NULL,
 };
 
 const char *const *archive_points(void) {
@@ -188,12 +191,12 @@ static enum wf_status write_aside(struct archive *archive, const char *wal_dir,
     if (status != WF_OK)
         return status;
     (void)snprintf(entry->name, sizeof entry->name, "%s.gz", segment->name);
-    io_point(io, points[0]);
+    io_point(io, "archive.before_rename");
     status = io->ops->rename(io, work, path, err);
     if (status == WF_OK)
         status = io->ops->sync_directory(io, archive->dir, err);
     if (status == WF_OK)
-        io_point(io, points[1]);
+        io_point(io, "archive.after_rename");
     return status == WF_OK ? read_back(archive, entry->name, entry, err) : status;
 }
 
@@ -240,7 +243,7 @@ enum wf_status archive_add(struct archive *archive, const char *wal_dir,
     if (status == WF_OK)
         status = enter(archive, entry, err);
     if (status == WF_OK)
-        io_point(archive->io, points[2]);
+        io_point(archive->io, "archive.after_manifest");
     free(entry);
     free(path);
     free(work);
@@ -414,5 +417,9 @@ enum wf_status archive_drop(struct archive *archive, uint64_t before_lsn,
     archive->manifest = next;
     archive_cache_deinit(archive);
     pthread_mutex_unlock(&archive->mutex);
-    return archive_tidy(archive, UINT64_MAX, err); /* the files are strays now */
+    io_point(archive->io, "drop.after_manifest");
+    status = archive_tidy(archive, UINT64_MAX, err); /* the files are strays now */
+    if (status == WF_OK)
+        io_point(archive->io, "drop.after_delete");
+    return status;
 }

@@ -95,7 +95,7 @@ struct archive_tree {
 enum wf_status archive_hash(struct archive *archive, uint64_t first, uint64_t end,
                             const struct archive_tree *tree, struct wf_error *err);
 
-/* The names of the instants that archiving announces; NULL after the last. */
+/* The names of the instants that archiving and dropping announce; NULL after the last. */
 const char *const *archive_points(void);
 
 #endif

@@ -58,6 +58,24 @@ static void test_crash_check_finds_nothing_in_a_good_store(void **state) {
     assert_int_equal(subject->run.durable_lsn, 62);
 }
 
+/* A second child works on nothing new, and drops. */
+static void test_crash_check_looks_for_no_record_that_was_dropped(void **state) {
+    struct subject *subject = *state;
+    subject->run.drops = subject->run.dropped = true;
+    subject->run.sent = subject->run.answered = subject->run.acknowledged = 0;
+    assert_int_equal(crash_child_run(&subject->run, &subject->cli.err), WF_OK);
+    crash_check_store(&subject->run);
+    assert_string_equal(subject->run.failure, "");
+    assert_int_equal(subject->run.dropped_lsn, 62);
+}
+
+static void test_crash_check_misses_a_drop_that_was_on_record(void **state) {
+    struct subject *subject = *state;
+    subject->run.dropped = true;
+    crash_check_store(&subject->run);
+    assert_contains(subject->run.failure, "dropped on record, and that is LOST");
+}
+
 static void test_crash_check_misses_a_record_behind_the_end(void **state) {
     struct subject *subject = *state;
     subject->stream.lines[59].lsn = 63;
@@ -101,6 +119,8 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_crash_check_finds_nothing_in_a_good_store),
+        TEST(test_crash_check_looks_for_no_record_that_was_dropped),
+        TEST(test_crash_check_misses_a_drop_that_was_on_record),
         TEST(test_crash_check_misses_a_record_behind_the_end),
         TEST(test_crash_check_misses_a_record_that_is_another_one),
         TEST(test_crash_check_notices_a_key_that_is_not_known),

@@ -114,6 +114,8 @@ static enum wf_status die_at(struct campaign *campaign, struct crash_run *run,
     *campaign->watch = (struct crash_watch){.die_at = point};
     run->watch = campaign->watch;
     run->feeds = feeds;
+    run->drops = point.nth > 0 && crash_point_is_drop(point.index);
+    run->dropped = run->drops && crash_point_is_dropped(point.index);
     enum wf_status status = crash_child_run(run, &campaign->cli->err);
     uint64_t passed = campaign->watch->passed[point.index];
     if (status == WF_OK && point.nth > 0 && !run->killed)
@@ -274,8 +276,9 @@ static enum wf_status sweep(struct campaign *campaign) {
     size_t count = crash_point_count();
     for (size_t i = 0; i < count && status == WF_OK; i++) {
         progress_update(&progress, i, count);
-        bool cut = crash_point_is_cut(i);
-        struct crash_point point = {i, cut ? 1 : middle(campaign->passings[i])};
+        struct crash_point point = {i, middle(campaign->passings[i])};
+        if (crash_point_is_cut(i) || (crash_point_is_drop(i) && point.nth == 0))
+            point.nth = 1;
         struct crash_run none = {.dir = ""};
         if (point.nth > 0)
             status = run_and_note(campaign, point);

@@ -32,6 +32,9 @@ const char *crash_point_meaning(size_t index);
 /* Neither log nor snapshot passes it in ordinary work, only a recovery with a torn tail (or a full
  * disk). */
 bool crash_point_is_cut(size_t index);
+/* Only somebody who drops archives passes it; where he has passed it, is the drop on record? */
+bool crash_point_is_drop(size_t index);
+bool crash_point_is_dropped(size_t index);
 /* "POINT:N", or "POINT" for its first passing. WF_USAGE: the text names what is near. */
 enum wf_status crash_point_parse(struct cli *cli, const char *text, struct crash_point *point);
 /* wf_options.on_point: count, and kill this process with SIGKILL where it is to die. `ctx` is a
@@ -71,11 +74,13 @@ struct crash_run {
     struct crash_stream *stream;
     struct crash_watch *watch; /* shared with the child */
     bool feeds;                /* false: it opens the store and closes it */
+    bool drops;                /* at the end it archives what is full, and drops that … */
+    bool dropped;              /* … and is dead only when this is on record */
     uint64_t base_lsn;         /* the last record before the stream */
 
     uint64_t sent, answered, acknowledged;
     bool killed; /* by itself, at its point */
-    uint64_t durable_lsn, replayed, torn_bytes;
+    uint64_t durable_lsn, dropped_lsn, replayed, torn_bytes;
     uint64_t in_flight; /* workflows that are not at an end */
     char failure[1400]; /* "": it survived */
 };
@@ -90,8 +95,9 @@ enum wf_status crash_child_run(struct crash_run *run, struct wf_error *err);
 /* --- what must hold, in crash_check.c --- */
 
 /* Open the store that the child left, and hold it against the answers: all that was acknowledged is
- * there; the state is the one that the log leads to; keys answer again; a new command works and is
- * there after another opening. The first that does not hold goes to run->failure. */
+ * there, or was dropped on record; the state is the one that the log leads to; keys answer again; a
+ * new command works and is there after another opening. The first that does not hold goes to
+ * run->failure. */
 void crash_check_store(struct crash_run *run);
 /* The first failure; later ones are dropped. */
 void crash_fail(struct crash_run *run, const char *format, ...)

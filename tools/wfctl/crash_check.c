@@ -4,8 +4,10 @@
 #include "tools/wfctl/store.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A definition and a workflow of our own: they fit into any store. */
 static const char probe_yaml[] =
@@ -108,15 +110,26 @@ static bool check_event(void *ctx, const struct wf_event *event) {
 static void check_acknowledged(struct acknowledged *list, struct wf_engine *engine) {
     struct crash_run *run = list->run;
     struct wf_error err;
-    if (list->count > 0 && wf_replay(engine, run->base_lsn + 1, run->durable_lsn, NULL, check_event,
-                                     list, &err) != WF_OK)
+    uint64_t first = (run->dropped_lsn > run->base_lsn ? run->dropped_lsn : run->base_lsn) + 1;
+    while (list->next < list->count && list->lines[list->next]->lsn < first)
+        list->next++; /* dropped: only its key is left to ask for */
+    if (list->next < list->count &&
+        wf_replay(engine, first, run->durable_lsn, NULL, check_event, list, &err) != WF_OK)
         crash_fail(run, "its records cannot be read: %s", err.text);
     if (list->next < list->count)
         crash_fail(run, "record %" PRIu64 " was acknowledged and is LOST; the log ends at %" PRIu64,
                    list->lines[list->next]->lsn, run->durable_lsn);
 }
 
-/* Under its key each command answers as the first time. */
+/* Is this how a key answers that was used for this line? */
+static bool is_repeated(const struct crash_run *run, const struct crash_line *line,
+                        enum wf_status status, const struct wf_result *result) {
+    if (line->lsn <= run->dropped_lsn)
+        return status == WF_REFUSED; /* its first answer went with its record */
+    return status == WF_OK && result->replayed && result->lsn == line->lsn;
+}
+
+/* Under its key each command answers as the first time, and nothing is done again. */
 static void check_keys(struct acknowledged *list, struct wf_engine *engine) {
     struct crash_run *run = list->run;
     for (size_t i = 0; i < list->count && !run->failure[0]; i++) {
@@ -128,11 +141,15 @@ static void check_keys(struct acknowledged *list, struct wf_engine *engine) {
             !request->kind->command || !request->command.key)
             continue;
         enum wf_status status = wf_execute(engine, &request->command, &result, &err);
-        if (status != WF_OK || !result.replayed || result.lsn != line->lsn)
+        if (!is_repeated(run, line, status, &result))
             crash_fail(run, "key '%s' answered with record %" PRIu64 ", now %s",
                        request->command.key, line->lsn,
                        status == WF_OK ? "with another" : err.text);
     }
+    struct wf_store_status now;
+    struct wf_error err;
+    if (wf_status_get(engine, false, &now, &err) != WF_OK || now.durable_lsn != run->durable_lsn)
+        crash_fail(run, "commands under keys that were used made new records");
 }
 
 /* --- the state --- */
@@ -147,12 +164,34 @@ static void note_status(struct crash_run *run, struct wf_engine *engine) {
     run->durable_lsn = now.durable_lsn;
     run->replayed = now.replayed;
     run->torn_bytes = now.torn_bytes;
+    run->dropped_lsn = now.dropped_lsn;
+    if (run->dropped && now.drop_lsn <= run->base_lsn)
+        crash_fail(run, "its archives were dropped on record, and that is LOST");
     for (unsigned i = 1; wf_workflow_status_name(i); i++) {
         const char *name = wf_workflow_status_name(i);
         bool ended = strcmp(name, "completed") == 0 || strcmp(name, "failed") == 0 ||
                      strcmp(name, "cancelled") == 0;
         run->in_flight += ended ? 0 : now.counts[i];
     }
+}
+
+/* Opening carries on a drop that is on record: what it says is gone, and nothing else. */
+static bool check_archive(void *ctx, const struct wf_archive *archive) {
+    struct crash_run *run = ctx;
+    char path[PATH_MAX];
+    int size = snprintf(path, sizeof path, "%s/archive/%s", run->dir, archive->name);
+    bool gone = archive->last_lsn <= run->dropped_lsn;
+    if ((archive->dropped_lsn != 0) != gone ||
+        (size < (int)sizeof path && (access(path, F_OK) != 0) != gone))
+        crash_fail(run, "records up to %" PRIu64 " were dropped, and %s is%s there",
+                   run->dropped_lsn, archive->name, gone ? "" : " not");
+    return !run->failure[0];
+}
+
+static void check_archives(struct crash_run *run, struct wf_engine *engine) {
+    struct wf_error err;
+    if (wf_archive_list(engine, check_archive, run, &err) != WF_OK)
+        crash_fail(run, "its archives cannot be told: %s", err.text);
 }
 
 static void check_replay(struct crash_run *run, struct wf_engine *engine) {
@@ -198,6 +237,8 @@ void crash_check_store(struct crash_run *run) {
     if (list)
         free(list->lines);
     free(list);
+    if (!run->failure[0])
+        check_archives(run, engine);
     if (!run->failure[0])
         check_replay(run, engine);
     check_new_command(run, engine);

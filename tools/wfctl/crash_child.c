@@ -42,6 +42,23 @@ void crash_options_init(struct wf_options *options) {
 
 /* --- the child --- */
 
+/* All full segments; the open one only where there is none, as after a short stream. */
+static enum wf_status drop_archives(struct wf_engine *engine, struct wf_error *err) {
+    static const struct wf_archive_drop drop = {
+        .before_lsn = UINT64_MAX, .actor = "wfctl crash", .reason = "to die over it"};
+    struct wf_archive_options options;
+    wf_archive_options_init(&options);
+    options.snapshot = true;
+    enum wf_status status = WF_REFUSED; /* there is nothing to drop */
+    for (int i = 0; i < 2 && status == WF_REFUSED; i++) {
+        options.seal = i > 0;
+        status = wf_archive_run(engine, &options, NULL, err);
+        if (status == WF_OK)
+            status = wf_archive_drop(engine, &drop, NULL, err);
+    }
+    return status;
+}
+
 static _Noreturn void be_child(const struct crash_run *run, int in, int out) {
     struct cli cli = {.dir = run->dir};
     struct wf_options options;
@@ -54,6 +71,8 @@ static _Noreturn void be_child(const struct crash_run *run, int in, int out) {
     enum wf_status status = wf_open(cli.dir, &options, &cli.engine, &cli.err);
     if (status == WF_OK) {
         status = exec_stream(&cli);
+        if (status == WF_OK && run->drops)
+            status = drop_archives(cli.engine, &cli.err);
         store_close(&cli);
     }
     if (status != WF_OK && !cli.reported)

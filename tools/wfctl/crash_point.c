@@ -30,6 +30,10 @@ static const struct {
      "the archive is verified and in the manifest; its segment is there too"},
     {"archive.before_delete", "the segment is about to be removed"},
     {"archive.after_delete", "the segment is gone; the archive stands for it"},
+    {"drop.before_record", "what stands for dropped records is written; nothing is dropped yet"},
+    {"drop.after_record", "the drop is on record, durable; all files are there"},
+    {"drop.after_manifest", "the manifest says what was dropped; its files are there"},
+    {"drop.after_delete", "the dropped files are gone"},
 };
 
 size_t crash_point_count(void) {
@@ -49,6 +53,14 @@ const char *crash_point_meaning(size_t index) {
 bool crash_point_is_cut(size_t index) {
     return strcmp(wf_points()[index], "wal.before_cut") == 0 ||
            strcmp(wf_points()[index], "wal.after_cut") == 0;
+}
+
+bool crash_point_is_drop(size_t index) {
+    return strncmp(wf_points()[index], "drop.", strlen("drop.")) == 0;
+}
+
+bool crash_point_is_dropped(size_t index) {
+    return crash_point_is_drop(index) && strcmp(wf_points()[index], "drop.before_record") != 0;
 }
 
 static bool find_point(const char *name, size_t size, size_t *index) {
