@@ -110,8 +110,13 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         message->timeout_ms > INT64_MAX / 2) {
         return damage(err, "a stage, step or timeout is out of range");
     }
+    /* Nobody would read these where they do not belong. */
     if (message->definition.data != NULL && event->kind != EVENT_DEFINITION_ADDED) {
-        return damage(err, "a definition stands in an event of another kind"); /* nobody reads it */
+        return damage(err, "a definition stands in an event of another kind");
+    }
+    if ((message->posting_accounts.data != NULL || message->posting_amounts.data != NULL) &&
+        event->kind != EVENT_OPERATION_POSTED) {
+        return damage(err, "postings stand in an event of another kind");
     }
     switch (event->kind) {
     case EVENT_STORE_CREATED:

@@ -50,6 +50,15 @@ static inline struct bytes_view read_run(struct bytes_reader *reader) {
     return bytes_read_run(reader, read_varint32(reader));
 }
 
+/* What protobuf would merge with what came before: a second one is malformed. */
+static inline void read_once(struct bytes_reader *reader, struct bytes_view *run) {
+    if (run->data != NULL) {
+        bytes_reader_fail(reader);
+        return;
+    }
+    *run = read_run(reader);
+}
+
 /* Step over a member that nobody here knows. One whose number is among the `known`, a mask, came
  * with another type: that is malformed. */
 static void pass_over(struct bytes_reader *reader, uint32_t key, uint64_t known) {
@@ -191,10 +200,7 @@ enum wf_status codec_wire_read_event(struct codec_arena *arena, struct bytes_vie
             event->last_lsn = read_varint(&reader);
             break;
         case BYTES_KEY(14):
-            if (event->definition.data != NULL) {
-                return malformed(err); /* protobuf would merge the two */
-            }
-            event->definition = read_run(&reader);
+            read_once(&reader, &event->definition);
             break;
         case BYTES_KEY(15):
             event->role = read_run(&reader);
@@ -221,10 +227,10 @@ enum wf_status codec_wire_read_event(struct codec_arena *arena, struct bytes_vie
             event->operation = (uint32_t)read_varint(&reader);
             break;
         case BYTES_KEY(31):
-            event->posting_accounts = read_run(&reader);
+            read_once(&reader, &event->posting_accounts);
             break;
         case BYTES_KEY(32):
-            event->posting_amounts = read_run(&reader);
+            read_once(&reader, &event->posting_amounts);
             break;
         case NUMBER_KEY(33):
             event->rules = (uint32_t)read_varint(&reader);

@@ -866,7 +866,7 @@ static void put_key(struct bytes_buffer *bytes, unsigned number, unsigned type) 
 
 static void test_hostile_shapes_are_refused(void **state) {
     struct fixture *f = *state;
-    for (int shape = 0; shape < 9; shape++) {
+    for (int shape = 0; shape < 12; shape++) {
         struct event event = event_of(EVENT_STEP_SUBMITTED, NULL);
         struct record record = record_of(&event);
         struct record back;
@@ -916,6 +916,29 @@ static void test_hostile_shapes_are_refused(void **state) {
             bytes_write_u8(&f->bytes, 2);
             bytes_write_u8(&f->bytes, 8);
             bytes_write_u8(&f->bytes, 8);
+            break;
+        case 9: /* postings, the last one cut off, where none belong */
+        case 10:
+            put_key(&f->bytes, 6, 2);
+            bytes_write_u8(&f->bytes, 6);
+            put_key(&f->bytes, 1, 0);
+            bytes_write_u8(&f->bytes, EVENT_WORKFLOW_COMPLETED);
+            put_key(&f->bytes, shape == 9 ? 31 : 32, 2);
+            bytes_write_u8(&f->bytes, 1);
+            bytes_write_u8(&f->bytes, 0x80);
+            break;
+        case 11: /* postings in two lists, which protobuf puts together */
+            put_key(&f->bytes, 6, 2);
+            bytes_write_u8(&f->bytes, 18);
+            put_key(&f->bytes, 1, 0);
+            bytes_write_u8(&f->bytes, EVENT_OPERATION_POSTED);
+            for (unsigned member = 31; member <= 32; member++) {
+                for (int i = 0; i < 2; i++) {
+                    put_key(&f->bytes, member, 2);
+                    bytes_write_u8(&f->bytes, 1);
+                    bytes_write_u8(&f->bytes, 2);
+                }
+            }
             break;
         default:
             break;
