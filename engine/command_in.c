@@ -66,13 +66,18 @@ static enum wf_status take_operation(const struct wf_operation *from, struct byt
                    {from->rate, "the rate", &to->rate},
                    {from->instrument, "the instrument", &to->instrument},
                    {from->fee_rule, "the fee rule", &to->fee_rule},
-                   {from->hold, "the hold", &to->hold}};
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        enum wf_status status =
+                   {from->hold, "the hold", &to->hold},
+                   {from->account, "\"account\"", &to->account},
+                   {from->account_type, "the account's type", &to->account_type},
+                   {from->minimum, "the minimum", &to->minimum}};
+    enum wf_status status =
+        take_text(from->reason, "the reason", COMMAND_TEXT_MAX, false, &to->reason, err);
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]) && status == WF_OK; i++) {
+        status =
             take_text(members[i].text, members[i].what, COMMAND_ID_MAX, false, members[i].to, err);
-        if (status != WF_OK) {
-            return status;
-        }
+    }
+    if (status != WF_OK) {
+        return status;
     }
     if (from->expires_in_ms < 0 || from->expires_in_ms > DEFINITION_DURATION_MAX_MS) {
         return error_set(err, WF_USAGE, "a hold expires within a hundred years");
@@ -80,14 +85,10 @@ static enum wf_status take_operation(const struct wf_operation *from, struct byt
     to->expires_in_ms = from->expires_in_ms;
     to->rules = rules;
     to->rule_count = from->rule_count;
-    for (size_t i = 0; i < from->rule_count; i++) {
-        enum wf_status status =
-            take_text(from->rules[i], "a rule", COMMAND_ID_MAX, true, &rules[i], err);
-        if (status != WF_OK) {
-            return status;
-        }
+    for (size_t i = 0; i < from->rule_count && status == WF_OK; i++) {
+        status = take_text(from->rules[i], "a rule", COMMAND_ID_MAX, true, &rules[i], err);
     }
-    return WF_OK;
+    return status;
 }
 
 static enum wf_status allocate_operations(struct command_in *in, size_t count, size_t rule_count,
@@ -397,6 +398,15 @@ static void write_operation(struct bytes_buffer *body, const struct wf_operation
     bytes_write_varint(body, operation->rule_count);
     for (size_t i = 0; i < operation->rule_count; i++) {
         write_text(body, operation->rules[i]);
+    }
+    const char *const younger[] = {operation->account, operation->account_type, operation->minimum,
+                                   operation->reason};
+    size_t count = sizeof(younger) / sizeof(younger[0]), given = 0;
+    for (size_t i = 0; i < count; i++) {
+        given += younger[i] != NULL && younger[i][0] != '\0';
+    }
+    for (size_t i = 0; given > 0 && i < count; i++) {
+        write_text(body, younger[i]);
     }
 }
 

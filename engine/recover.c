@@ -37,6 +37,9 @@ static enum wf_status load_for_operations(struct wf_engine *engine,
         if (status == WF_OK) {
             status = load_account(engine, operation->to, err);
         }
+        if (status == WF_OK) {
+            status = load_account(engine, operation->account, err);
+        }
         if (operation->hold.size == 0) {
             continue;
         }

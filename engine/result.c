@@ -115,6 +115,10 @@ enum wf_status wf_result_balances(struct wf_engine *engine, const struct wf_resu
     return status;
 }
 
+static const char *transacted(const struct record *record, const char *otherwise) {
+    return record->command == COMMAND_ACCOUNT_TRANSACT ? "posted" : otherwise;
+}
+
 void result_from_events(const struct state *state, const struct workflow *workflow,
                         const struct record *record, struct wf_result *result) {
     result_clear(result);
@@ -159,15 +163,15 @@ void result_from_events(const struct state *state, const struct workflow *workfl
             end = "retry_later";
             break;
         case EVENT_ACCOUNT_OPENED:
-            end = "opened";
+            end = record->command == COMMAND_ACCOUNT_OPEN ? "opened" : transacted(record, end);
             break;
         case EVENT_ACCOUNT_STATUS_SET:
-            end = account_status_name(event->as.account_status_set.status);
+            end = transacted(record, account_status_name(event->as.account_status_set.status));
             break;
         case EVENT_OPERATION_POSTED:
         case EVENT_HOLD_PLACED:
         case EVENT_HOLD_ENDED:
-            end = record->command == COMMAND_ACCOUNT_TRANSACT ? "posted" : end;
+            end = transacted(record, end);
             break;
         case EVENT_TRANSACTION_REVERSED:
             end = "reversed";

@@ -42,7 +42,7 @@ struct account_view {
     struct account *base;        /* as of the pin, in session->view; NULL: it was not there */
     struct account *own;         /* with the transaction's own writes; NULL: none */
     uint8_t number_size;
-    char number[];
+    char number[]; /* terminated */
 };
 
 struct wf_session {

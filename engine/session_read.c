@@ -31,7 +31,7 @@ static enum wf_status see_account(struct wf_session *session, struct bytes_view 
         session->stale = true;
         status = session_show_writes(session, err);
     }
-    if (status == WF_OK && view->base == NULL) {
+    if (status == WF_OK && seen_as(view) == NULL) {
         status = engine_account_not_found(err, number);
     }
     if (status == WF_OK) {
@@ -179,6 +179,10 @@ struct account_walk {
     wf_account_fn on_account; /* NULL: count only */
     void *ctx;
     uint64_t count;
+    bool enough; /* the callback said so */
+    /* Accounts that the transaction opened, in order: the listing does not know of them. */
+    const char **opened;
+    size_t opened_count, opened_at;
 };
 
 /* `*out` NULL: it does not fit. */
@@ -206,25 +210,67 @@ static enum wf_status look_at(struct account_walk *walk, struct bytes_view numbe
                : engine_copy_account(account, engine_record_time_ms(session->engine), out, err);
 }
 
-static enum wf_status show(void *ctx, const char *name, bool *stopped, struct wf_error *err) {
-    struct account_walk *walk = ctx;
+static enum wf_status show_one(struct account_walk *walk, const char *name, struct wf_error *err) {
     struct wf_engine *engine = walk->session->engine;
     struct wf_account *account = NULL;
-    const char *prefix = walk->match->prefix;
-    int order = strncmp(name, prefix, strlen(prefix));
-    if (order != 0) {
-        *stopped = order > 0; /* names come in order: none behind it begins so */
-        return WF_OK;
-    }
     pthread_mutex_lock(&engine->mutex);
     enum wf_status status = look_at(walk, engine_view(name), &account, err);
     cache_trim(engine); /* a walk over all of them must not outgrow the bound */
     pthread_mutex_unlock(&engine->mutex);
     if (status == WF_OK && account != NULL) {
-        *stopped = !walk->on_account(walk->ctx, account);
+        walk->enough = !walk->on_account(walk->ctx, account);
     }
     wf_account_free(account);
     return status;
+}
+
+/* Those that come before this name; NULL: all that are left. */
+static enum wf_status show_opened(struct account_walk *walk, const char *name,
+                                  struct wf_error *err) {
+    enum wf_status status = WF_OK;
+    while (status == WF_OK && !walk->enough && walk->opened_at < walk->opened_count) {
+        const char *number = walk->opened[walk->opened_at];
+        int order = name == NULL ? -1 : strcmp(number, name);
+        if (order > 0) {
+            break;
+        }
+        walk->opened_at++; /* at 0 somebody else opened it, and it is shown below that name */
+        if (order < 0) {
+            status = show_one(walk, number, err);
+        }
+    }
+    return status;
+}
+
+static enum wf_status show(void *ctx, const char *name, bool *stopped, struct wf_error *err) {
+    struct account_walk *walk = ctx;
+    const char *prefix = walk->match->prefix;
+    int order = strncmp(name, prefix, strlen(prefix));
+    enum wf_status status = show_opened(walk, name, err);
+    if (status == WF_OK && order == 0 && !walk->enough) {
+        status = show_one(walk, name, err);
+    }
+    *stopped = walk->enough || order > 0; /* names come in order: none behind it begins so */
+    return status;
+}
+
+static int compare_numbers(const void *left, const void *right) {
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+static enum wf_status collect_opened(struct account_walk *walk, struct wf_error *err) {
+    const struct account_view *view = walk->session->newest_view;
+    walk->opened = malloc((walk->session->view_count + 1) * sizeof(const char *));
+    if (walk->opened == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a list of a transaction");
+    }
+    for (; view != NULL; view = view->before) {
+        if (view->base == NULL && view->own != NULL) {
+            walk->opened[walk->opened_count++] = view->number;
+        }
+    }
+    qsort(walk->opened, walk->opened_count, sizeof(const char *), compare_numbers);
+    return WF_OK;
 }
 
 static enum wf_status begin_walk(struct account_walk *walk, struct wf_error *err) {
@@ -233,7 +279,10 @@ static enum wf_status begin_walk(struct account_walk *walk, struct wf_error *err
     if (status == WF_OK) {
         status = session_begin_call(session, err);
     }
-    return status == WF_OK ? keep_match(session, walk->match, err) : status;
+    if (status == WF_OK) {
+        status = keep_match(session, walk->match, err);
+    }
+    return status == WF_OK ? collect_opened(walk, err) : status;
 }
 
 static enum wf_status walk_accounts(struct account_walk *walk, struct wf_error *err) {
@@ -249,6 +298,10 @@ static enum wf_status walk_accounts(struct account_walk *walk, struct wf_error *
     if (status == WF_OK) {
         status = listing_walk(engine, LISTING_ACCOUNTS, NULL, show, walk, err);
     }
+    if (status == WF_OK) {
+        status = show_opened(walk, NULL, err);
+    }
+    free(walk->opened);
     pthread_mutex_lock(&engine->mutex);
     session_end_call(session);
     pthread_mutex_unlock(&engine->mutex);

@@ -16,7 +16,9 @@ static size_t operation_size(const struct wf_operation *from) {
     size_t size = from->rule_count * sizeof(const char *) + text_size(from->type) +
                   text_size(from->from) + text_size(from->to) + text_size(from->amount) +
                   text_size(from->currency) + text_size(from->rate) + text_size(from->instrument) +
-                  text_size(from->fee_rule) + text_size(from->hold);
+                  text_size(from->fee_rule) + text_size(from->hold) + text_size(from->account) +
+                  text_size(from->account_type) + text_size(from->minimum) +
+                  text_size(from->reason);
     for (size_t i = 0; i < from->rule_count; i++) {
         size += text_size(from->rules[i]);
     }
@@ -48,6 +50,10 @@ static struct wf_operation copy_operation(const struct wf_operation *from, const
         .fee_rule = copy_text(at, from->fee_rule),
         .hold = copy_text(at, from->hold),
         .expires_in_ms = from->expires_in_ms,
+        .account = copy_text(at, from->account),
+        .account_type = copy_text(at, from->account_type),
+        .minimum = copy_text(at, from->minimum),
+        .reason = copy_text(at, from->reason),
     };
     for (size_t i = 0; i < from->rule_count; i++) {
         *(*rules)++ = copy_text(at, from->rules[i]);
@@ -129,7 +135,7 @@ void session_forget_views(struct wf_session *session) {
 static enum wf_status add_view(struct wf_session *session, struct bytes_view number,
                                const struct account *account, struct account_view **out,
                                struct wf_error *err) {
-    struct account_view *view = calloc(1, sizeof(*view) + number.size);
+    struct account_view *view = calloc(1, sizeof(*view) + number.size + 1);
     bool ok =
         view != NULL && table_reserve(&session->views) && table_reserve(&session->view.accounts);
     if (ok && account != NULL) {
@@ -191,6 +197,9 @@ static enum wf_status see_all_named(struct wf_session *session, const struct com
         session->looked_at_references |= operation_looks_at_references(operation);
         status = see_named(session, operation->to, &other, err);
         if (status == WF_OK) {
+            status = see_named(session, operation->account, &other, err);
+        }
+        if (status == WF_OK) {
             status = see_named(session, operation->from, &view, err);
         }
         const struct account_hold *hold =
@@ -224,6 +233,31 @@ static void end_hold(struct account *account, struct bytes_view name) {
     }
 }
 
+/* One that the transaction opens; no record has it yet. */
+static struct account *open_account(const struct decision *decision, const struct event *event) {
+    size_t touch = event->as.account_opened.account;
+    struct bytes_view type = event->as.account_opened.type;
+    struct account *account = account_create(ENTITY_ACCOUNT, decision->touches[touch].name);
+    if (account != NULL) {
+        account->currency = decision->lines[touch].currency;
+        account->minimum = event->as.account_opened.minimum;
+        account->opened_ms = account->changed_ms = decision->time_ms;
+        memcpy(account->type, type.data, type.size);
+    }
+    return account;
+}
+
+/* The event by which the decision opens the account; NULL: it was there. */
+static const struct event *opening_of(const struct decision *decision, size_t touch) {
+    for (size_t i = 0; i < decision->event_count; i++) {
+        const struct event *event = &decision->events[i];
+        if (event->kind == EVENT_ACCOUNT_OPENED && event->as.account_opened.account == touch) {
+            return event;
+        }
+    }
+    return NULL;
+}
+
 /* The account as the decision leaves it; NULL: no memory. */
 static struct account *copy_with_writes(const struct account *base, const struct decision *decision,
                                         size_t touch) {
@@ -232,15 +266,18 @@ static struct account *copy_with_writes(const struct account *base, const struct
         placed += decision->events[i].kind == EVENT_HOLD_PLACED &&
                   decision->events[i].as.hold_placed.account == touch;
     }
-    struct account *own = account_copy(base, placed);
-    if (own == NULL) {
+    struct account *own = base != NULL ? account_copy(base, placed)
+                                       : open_account(decision, opening_of(decision, touch));
+    if (own == NULL || !account_reserve_holds(own, placed)) {
+        account_destroy(own);
         return NULL;
     }
     own->balance = decision->touches[touch].balance;
+    own->status = decision->lines[touch].status;
     for (size_t i = 0; i < decision->event_count; i++) {
         const struct event *event = &decision->events[i];
         if (event->kind == EVENT_HOLD_PLACED && event->as.hold_placed.account == touch) {
-            place_hold(own, event, base->lsn);
+            place_hold(own, event, own->lsn);
         } else if (event->kind == EVENT_HOLD_ENDED && event->as.hold_ended.account == touch) {
             end_hold(own, event->as.hold_ended.name);
         }
@@ -257,7 +294,8 @@ static enum wf_status take_writes(struct wf_session *session, const struct decis
     session->stale = true;
     for (size_t i = 0; i < decision->touch_count; i++) {
         struct account_view *view = session_find_view(session, decision->touches[i].name);
-        if (view == NULL || view->base == NULL) {
+        if (view == NULL ||
+            (view->base == NULL && decision->touches[i].kind == ENTITY_INTERNAL_ACCOUNT)) {
             continue; /* one of the bank's own that nobody looked at */
         }
         view->own = copy_with_writes(view->base, decision, i);

@@ -133,7 +133,7 @@ enum wf_command_kind {
     WF_DEFINITION_ADD = 2,  /* text, text_name */
     WF_WORKFLOW_START = 3,  /* id, type, fields */
     WF_WORKFLOW_SUBMIT = 4, /* id, step, fields, [operations: they go with the stage's completion;
-                               see UNDOING MONEY] */
+                               see UNDOING MONEY; not those that open, freeze or close accounts] */
     WF_WORKFLOW_FAIL = 5,   /* id, stage, reason: an external verdict; its strategy is followed */
     WF_WORKFLOW_CANCEL = 6, /* id, reason, rollback */
     WF_CLOCK_ADVANCE = 7,   /* duration_ms; test-clock stores only: every deadline on the way fires,
@@ -164,7 +164,8 @@ enum wf_command_kind {
     /* lsn, reason, actor: new postings, the opposite of what the WF_ACCOUNT_TRANSACT of that record
      * put on each account; what is left of its holds is voided. Once: a second time is refused, and
      * names the record of the first. All or nothing, like the money of a stage (UNDOING MONEY). A
-     * reversal cannot be reversed, nor the money of a stage: that goes back with the stage. */
+     * reversal cannot be reversed, nor the money of a stage: that goes back with the stage. An
+     * account that the record opened stays open, and what it froze or closed stays so. */
     WF_ACCOUNT_REVERSE = 35,
     WF_RATE_SET = 36,       /* id: "USD_to_EUR"; fields: rate, source, time, max_age, band */
     WF_INSTRUMENT_SET = 37, /* id; fields: currency, calendar, status */
@@ -193,6 +194,10 @@ struct wf_field {
  *                                                          free again
  *   void                 account   (as held)  (as held)   hold; no amount
  *
+ *   account_open         account, account_type, currency, [amount: its balance, minimum], as
+ *                        WF_ACCOUNT_OPEN; operations after it may use it
+ *   account_freeze       account, [reason]; account_unfreeze, account_close likewise
+ *
  * MARKET, BANK and CASH need not be given, nor what is (as held): another one is refused. Accounts
  * must be active and in the operation's currency, and keep their minimum: that holds whatever the
  * rules. Rules that may be asked for besides: sufficient_funds, same_currency (said again),
@@ -210,7 +215,11 @@ struct wf_operation {
     const char *instrument;
     const char *fee_rule;
     const char *hold;
-    int64_t expires_in_ms; /* 0: never */
+    int64_t expires_in_ms;    /* 0: never */
+    const char *account;      /* that is opened, frozen, unfrozen or closed */
+    const char *account_type; /* of one that is opened */
+    const char *minimum;      /* likewise */
+    const char *reason;
 };
 
 /* One command; members that its kind does not name are ignored. Zero it first. All strings are
@@ -709,8 +718,9 @@ WF_API void wf_pool_tidy(struct wf_pool *pool);
  * amount was computed from a balance that is no longer so. Postings to the bank's own accounts only
  * add and do not conflict. Reference data (rates, …) that an operation uses has no old versions:
  * from SNAPSHOT on it must not have changed since the transaction began (SERIALIZABLE: nor what a
- * refused operation would have used). Accounts are opened, frozen and closed by their own commands,
- * which transactions see as they see other commits.
+ * refused operation would have used). An account that a transaction opens, freezes or closes is a
+ * write like any other: nobody else sees it before the commit, and of two that open the same number
+ * the second is told (READ_COMMITTED: WF_REFUSED; else WF_CONFLICT).
  *
  * What others change while a snapshot is open is kept in memory (wf_options.versions_max). */
 
@@ -734,8 +744,9 @@ WF_API enum wf_status wf_session_begin(struct wf_session *session, enum wf_isola
 WF_API enum wf_status wf_session_execute(struct wf_session *session,
                                          const struct wf_operation *operations, size_t count,
                                          struct wf_result *result, struct wf_error *err);
-/* An account as the transaction sees it; `version` and `lsn` are those of its last commit. Freed
- * with wf_account_free(). WF_NOT_FOUND: not there, which counts as a read too. */
+/* An account as the transaction sees it; `version` and `lsn` are those of its last commit, 0 of one
+ * that this transaction opened. Freed with wf_account_free(). WF_NOT_FOUND: not there, which counts
+ * as a read too. */
 WF_API enum wf_status wf_session_account(struct wf_session *session, const char *number,
                                          struct wf_account **out, struct wf_error *err);
 

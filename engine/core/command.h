@@ -84,8 +84,12 @@ struct operation {
     struct bytes_view rate;       /* of an exchange, as it was quoted; else the one in force */
     struct bytes_view instrument; /* of a purchase */
     struct bytes_view fee_rule;
-    struct bytes_view hold; /* name of the hold on `from` */
-    int64_t expires_in_ms;  /* of a new hold; 0: never */
+    struct bytes_view hold;         /* name of the hold on `from` */
+    int64_t expires_in_ms;          /* of a new hold; 0: never */
+    struct bytes_view account;      /* that is opened, frozen, unfrozen or closed */
+    struct bytes_view account_type; /* of one that is opened; `amount`: its balance */
+    struct bytes_view minimum;      /* likewise */
+    struct bytes_view reason;       /* why it is frozen, unfrozen or closed */
 };
 
 /* A segment that is dropped: what the archive knows of it. */

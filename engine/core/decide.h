@@ -19,6 +19,8 @@ struct ledger_line {
     const struct currency *currency;
     int64_t balance, held, minimum;
     size_t hold_count; /* in force */
+    enum account_status status;
+    bool is_loan;
 };
 
 /* Reused from command to command by its owner. Events borrow from it, from the command and from the

@@ -122,16 +122,34 @@ const char *operation_kind_name(enum operation_kind kind) {
         return "opening";
     case OPERATION_REVERSAL:
         return "reversal";
+    case OPERATION_ACCOUNT_OPEN:
+        return "account_open";
+    case OPERATION_ACCOUNT_FREEZE:
+        return "account_freeze";
+    case OPERATION_ACCOUNT_UNFREEZE:
+        return "account_unfreeze";
+    case OPERATION_ACCOUNT_CLOSE:
+        return "account_close";
     }
     return NULL;
 }
 
+bool operation_kind_posts(enum operation_kind kind) {
+    return kind >= OPERATION_TRANSFER && kind <= OPERATION_REVERSAL;
+}
+
+static bool is_word(struct bytes_view word, enum operation_kind kind) {
+    const char *name = operation_kind_name(kind);
+    return strlen(name) == word.size && memcmp(name, word.data, word.size) == 0;
+}
+
 enum operation_kind operation_kind_parse(struct bytes_view word) {
-    for (int i = OPERATION_TRANSFER; i <= OPERATION_REVERSAL; i++) {
-        const char *name = operation_kind_name((enum operation_kind)i);
-        if (strlen(name) == word.size && memcmp(name, word.data, word.size) == 0)
+    for (int i = OPERATION_TRANSFER; i <= OPERATION_REVERSAL; i++)
+        if (is_word(word, (enum operation_kind)i))
             return (enum operation_kind)i;
-    }
+    for (int i = OPERATION_ACCOUNT_OPEN; i <= OPERATION_ACCOUNT_CLOSE; i++)
+        if (is_word(word, (enum operation_kind)i))
+            return (enum operation_kind)i;
     return (enum operation_kind)0;
 }
 

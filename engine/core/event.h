@@ -76,7 +76,7 @@ enum event_kind {
 /* "stage_activated" and the like; NULL for an unknown value. */
 const char *event_kind_name(enum event_kind kind);
 
-/* What moved money. Values are on disk. */
+/* What moved money. Values below 100 are on disk. */
 enum operation_kind {
     OPERATION_TRANSFER = 1,
     OPERATION_CURRENCY_EXCHANGE = 2,
@@ -91,8 +91,15 @@ enum operation_kind {
     OPERATION_VOID = 11,    /* ends a hold; posts nothing */
     OPERATION_OPENING = 12, /* the balance at the beginning; not to be asked for */
     OPERATION_REVERSAL = 13,
+    /* May be asked for like these; a record has the event that each comes to. */
+    OPERATION_ACCOUNT_OPEN = 100,
+    OPERATION_ACCOUNT_FREEZE,
+    OPERATION_ACCOUNT_UNFREEZE,
+    OPERATION_ACCOUNT_CLOSE,
 };
 const char *operation_kind_name(enum operation_kind kind); /* "transfer", …; NULL: unknown */
+/* One that a record's postings may be of? */
+bool operation_kind_posts(enum operation_kind kind);
 enum operation_kind operation_kind_parse(struct bytes_view word); /* 0: unknown */
 
 enum account_status { ACCOUNT_ACTIVE = 1, ACCOUNT_FROZEN = 2, ACCOUNT_CLOSED = 3 };

@@ -28,7 +28,7 @@ void ledger_decide_open(const struct state *state, const struct command *command
 void ledger_decide_transact(const struct state *state, const struct command *command,
                             struct decision *decision);
 /* The operations, as a part of what a command comes to: all of them or none. False: refused, and
- * `decision` says so. */
+ * `decision` says so. Those that belong to a stage go back with it, so they only move money. */
 bool ledger_decide_operations(const struct state *state, const struct operation *operations,
                               size_t count, struct decision *decision);
 void ledger_decide_reverse(const struct state *state, const struct command *command,
@@ -61,6 +61,11 @@ int ledger_line(struct ledger_work *work, struct bytes_view number);
 /* The bank's own of this name and currency; opened where there is none yet. */
 int ledger_internal_line(struct ledger_work *work, const char *name,
                          const struct currency *currency);
+/* Of an account that this record opens, with its event. */
+int ledger_open_line(struct ledger_work *work, enum entity_kind kind, struct bytes_view number,
+                     struct bytes_view type, const struct currency *currency, int64_t minimum);
+/* Is there an account of this number, or was it opened just now? It is in the record then. */
+bool ledger_meets(struct ledger_work *work, struct bytes_view number);
 /* Any account that is there, one of the bank's own too. */
 int ledger_any_line(struct ledger_work *work, struct bytes_view number);
 struct ledger_line *ledger_line_at(struct ledger_work *work, int line);
@@ -87,6 +92,11 @@ bool ledger_is_active(struct ledger_work *work, int line);
 bool ledger_can_pay(struct ledger_work *work, int line, int64_t amount);
 /* "ACC001" of a line. */
 struct bytes_view ledger_line_name(struct ledger_work *work, int line);
+
+/* --- operations on one account: ledger_account.c. False: refused. --- */
+
+bool ledger_decide_account_open(struct ledger_work *work);
+bool ledger_decide_account_status(struct ledger_work *work);
 
 /* --- the rules that look at reference data: ledger_rules.c. False: refused. --- */
 

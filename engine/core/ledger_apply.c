@@ -131,7 +131,7 @@ static enum wf_status reserve_posted(struct state *state, const struct record *r
                                      const struct event *event, struct wf_error *err) {
     struct currency_sum sums[SUMS_MAX];
     size_t sum_count = 0;
-    if (operation_kind_name(event->as.operation_posted.operation) == NULL)
+    if (!operation_kind_posts(event->as.operation_posted.operation))
         return damage(record, "holds an unknown operation", err);
     for (size_t i = 0; i < event->as.operation_posted.posting_count; i++) {
         const struct posting *posting = &event->as.operation_posted.postings[i];
@@ -172,7 +172,9 @@ static enum wf_status reserve_hold(struct state *state, const struct record *rec
         all_placed += e->kind == EVENT_HOLD_PLACED;
     if (!account_reserve_holds(account, placed) || !timers_reserve_many(&state->holds, all_placed))
         return error_set(err, WF_NO_MEMORY, "no memory for a hold");
-    if (!is_new(account))
+    if (is_new(account))
+        account->entity.bytes = account_bytes(account);
+    else
         state_resize(state, &account->entity, account_bytes(account));
     return WF_OK;
 }

@@ -64,6 +64,10 @@ static const struct operation_terms {
     [OPERATION_VOID] = {END_CUSTOMER, END_CUSTOMER, 0},
     [OPERATION_OPENING] = {END_CASH, END_CASH, 0}, /* not to be asked for, nor the next */
     [OPERATION_REVERSAL] = {END_CASH, END_CASH, 0},
+    [OPERATION_ACCOUNT_OPEN] = {END_CUSTOMER, END_CUSTOMER, 0},
+    [OPERATION_ACCOUNT_FREEZE] = {END_CUSTOMER, END_CUSTOMER, 0},
+    [OPERATION_ACCOUNT_UNFREEZE] = {END_CUSTOMER, END_CUSTOMER, 0},
+    [OPERATION_ACCOUNT_CLOSE] = {END_CUSTOMER, END_CUSTOMER, 0},
 };
 
 /* --- the ends --- */
@@ -93,14 +97,15 @@ static int customer_line(struct ledger_work *work, struct bytes_view number, enu
     int line = ledger_line(work, number);
     if (line == LEDGER_NONE || !ledger_is_active(work, line))
         return LEDGER_NONE;
-    const struct account *account = ledger_line_at(work, line)->account;
-    if (account_is_loan(account) != (end == END_LOAN)) {
-        ledger_refuse(work, "account %s is %s loan", account->number, end == END_LOAN ? "no" : "a");
+    const struct ledger_line *at = ledger_line_at(work, line);
+    if (at->is_loan != (end == END_LOAN)) {
+        ledger_refuse(work, "account %.*s is %s loan", TEXT_ARGS(number),
+                      end == END_LOAN ? "no" : "a");
         return LEDGER_NONE;
     }
-    if (account->currency != currency) {
-        ledger_refuse(work, "same_currency: account %s is in %s, not in %s", account->number,
-                      account->currency->code, currency->code);
+    if (at->currency != currency) {
+        ledger_refuse(work, "same_currency: account %.*s is in %s, not in %s", TEXT_ARGS(number),
+                      at->currency->code, currency->code);
         return LEDGER_NONE;
     }
     return line;
@@ -133,10 +138,11 @@ static const struct currency *read_currency(struct ledger_work *work, struct byt
 /* A loan takes payments up to what is owed. */
 static bool check_payee(struct ledger_work *work, int to, int64_t amount) {
     const struct ledger_line *line = ledger_line_at(work, to);
-    if (line->account == NULL || !account_is_loan(line->account) || line->balance + amount <= 0)
+    if (!line->is_loan || line->balance + amount <= 0)
         return true;
     char owed[MONEY_TEXT_SIZE];
-    return ledger_refuse(work, "loan %s owes %s %s, and not more", line->account->number,
+    return ledger_refuse(work, "loan %.*s owes %s %s, and not more",
+                         TEXT_ARGS(ledger_line_name(work, to)),
                          money_print(owed, -line->balance, line->currency), line->currency->code);
 }
 
@@ -241,14 +247,14 @@ static bool is_ended_here(const struct ledger_work *work, int line, struct bytes
 static const struct account_hold *find_hold(struct ledger_work *work, int line) {
     const struct account *account = ledger_line_at(work, line)->account;
     struct bytes_view name = work->operation->hold;
-    const struct account_hold *hold = account_find_hold(account, name);
+    const struct account_hold *hold = account == NULL ? NULL : account_find_hold(account, name);
     if (hold != NULL && !account_hold_is_expired(hold, work->decision->time_ms) &&
         !is_ended_here(work, line, name))
         return hold;
     ledger_refuse(work,
-                  "account %s has no hold \"%.*s\": it was never placed, or it was posted, voided "
-                  "or expired",
-                  account->number, (int)(name.size < 64 ? name.size : 64),
+                  "account %.*s has no hold \"%.*s\": it was never placed, or it was posted, "
+                  "voided or expired",
+                  TEXT_ARGS(ledger_line_name(work, line)), (int)(name.size < 64 ? name.size : 64),
                   name.size > 0 ? (const char *)name.data : "");
     return NULL;
 }
@@ -271,15 +277,16 @@ static bool is_as_placed(struct ledger_work *work, int from, const struct accoun
 static bool name_is_free(struct ledger_work *work, int line) {
     const struct account *account = ledger_line_at(work, line)->account;
     struct bytes_view name = work->operation->hold;
-    bool used = account_find_hold(account, name) != NULL && !is_ended_here(work, line, name);
+    bool used = account != NULL && account_find_hold(account, name) != NULL &&
+                !is_ended_here(work, line, name);
     for (size_t i = 0; !used && i < work->decision->event_count; i++) {
         const struct event *event = &work->decision->events[i];
         used = event->kind == EVENT_HOLD_PLACED &&
                event->as.hold_placed.account == (uint32_t)line &&
                text_same(event->as.hold_placed.name, name);
     }
-    return !used || ledger_refuse(work, "account %s has a hold \"%.*s\" already", account->number,
-                                  TEXT_ARGS(name));
+    return !used || ledger_refuse(work, "account %.*s has a hold \"%.*s\" already",
+                                  TEXT_ARGS(ledger_line_name(work, line)), TEXT_ARGS(name));
 }
 
 static bool decide_hold(struct ledger_work *work) {
@@ -369,8 +376,11 @@ static bool decide_operation(struct ledger_work *work, const struct operation *o
     work->operation = operation;
     work->kind = operation_kind_parse(operation->type);
     work->rules = 0;
-    if (work->kind == 0 || work->kind >= OPERATION_OPENING)
+    if (work->kind == 0 || work->kind == OPERATION_OPENING || work->kind == OPERATION_REVERSAL)
         return ledger_refuse(work, "there is no operation of this type");
+    if (work->kind >= OPERATION_ACCOUNT_OPEN && work->decision->workflow != NULL)
+        return ledger_refuse(work, "it does not go with a stage, for what a stage did to accounts "
+                                   "must be able to go back with it");
     if (!read_rules(work))
         return false;
     switch (work->kind) {
@@ -390,6 +400,12 @@ static bool decide_operation(struct ledger_work *work, const struct operation *o
     case OPERATION_LOAN_DISBURSEMENT:
     case OPERATION_LOAN_PAYMENT:
         return decide_move(work);
+    case OPERATION_ACCOUNT_OPEN:
+        return ledger_decide_account_open(work);
+    case OPERATION_ACCOUNT_FREEZE:
+    case OPERATION_ACCOUNT_UNFREEZE:
+    case OPERATION_ACCOUNT_CLOSE:
+        return ledger_decide_account_status(work);
     case OPERATION_OPENING:
     case OPERATION_REVERSAL:
         break;
@@ -423,162 +439,4 @@ void ledger_decide_transact(const struct state *state, const struct command *com
         ledger_decide_operations(state, command->as.account_transact.operations,
                                  command->as.account_transact.count, decision))
         (void)isolation_holds_after(command, decision);
-}
-
-/* --- one account --- */
-
-static bool read_amount(struct decision *decision, const char *what, struct bytes_view text,
-                        const struct currency *currency, int64_t *amount) {
-    enum decimal_problem problem = decimal_parse(text, currency->scale, amount);
-    if (problem == DECIMAL_OK)
-        return true;
-    decision_fail(decision, WF_USAGE, "the %s \"%.*s\" %s in %s", what,
-                  (int)(text.size < 64 ? text.size : 64), (const char *)text.data,
-                  decimal_problem_words(problem), currency->code);
-    return false;
-}
-
-static bool check_opening(const struct command *command, struct decision *decision) {
-    struct bytes_view number = command->subject, type = command->as.account_open.type;
-    if (!account_number_is_good(number)) {
-        decision_fail(decision, WF_USAGE,
-                      "the number of an account must have 1 to %d bytes of UTF-8 without control "
-                      "characters and without \"/\"",
-                      ACCOUNT_NUMBER_MAX);
-        return false;
-    }
-    if (!text_is_name(type, ACCOUNT_TYPE_MAX) || text_equal(type, "internal")) {
-        decision_fail(decision, WF_USAGE,
-                      "the type of an account must be a word such as checking, savings, investment "
-                      "or loan, of at most %d bytes",
-                      ACCOUNT_TYPE_MAX);
-        return false;
-    }
-    if (currency_find(command->as.account_open.currency) == NULL) {
-        decision_fail(decision, WF_USAGE, "\"%.*s\" is no currency such as USD",
-                      (int)(command->as.account_open.currency.size < 32
-                                ? command->as.account_open.currency.size
-                                : 32),
-                      (const char *)command->as.account_open.currency.data);
-        return false;
-    }
-    return true;
-}
-
-static bool read_opening(const struct command *command, struct decision *decision,
-                         const struct currency *currency, int64_t *balance, int64_t *minimum) {
-    bool loan = text_equal(command->as.account_open.type, "loan");
-    struct bytes_view amount = command->as.account_open.balance,
-                      least = command->as.account_open.minimum;
-    *balance = 0;
-    *minimum = loan ? ACCOUNT_NO_MINIMUM : 0;
-    if ((amount.size > 0 && !read_amount(decision, "balance", amount, currency, balance)) ||
-        (least.size > 0 && !read_amount(decision, "minimum", least, currency, minimum)))
-        return false;
-    if (loan ? *balance > 0 : *balance < 0) {
-        decision_fail(decision, WF_USAGE, "the balance of %s may not be %s zero",
-                      loan ? "a loan" : "an account at its beginning", loan ? "above" : "below");
-        return false;
-    }
-    if (*minimum != ACCOUNT_NO_MINIMUM && *balance < *minimum) {
-        decision_refuse(decision, "the balance is below the minimum");
-        return false;
-    }
-    return true;
-}
-
-/* The balance at the beginning comes from somewhere too. */
-static bool post_opening(struct ledger_work *work, int line, int64_t balance) {
-    if (balance == 0)
-        return true;
-    int other = ledger_internal_line(work, "OPENING", ledger_line_at(work, line)->currency);
-    ledger_posting_begin(work, OPERATION_OPENING);
-    return ledger_post(work, other, -balance) && ledger_post(work, line, balance);
-}
-
-void ledger_decide_open(const struct state *state, const struct command *command,
-                        struct decision *decision) {
-    struct ledger_work work;
-    ledger_begin(&work, state, decision);
-    if (!check_opening(command, decision))
-        return;
-    if (state_account(state, command->subject) != NULL) {
-        (void)ledger_line(&work, command->subject);
-        decision_refuse(decision, "account \"%.*s\" is there already", TEXT_ARGS(command->subject));
-        ledger_drop_new(decision);
-        return;
-    }
-    const struct currency *currency = currency_find(command->as.account_open.currency);
-    int64_t balance, minimum;
-    if (!read_opening(command, decision, currency, &balance, &minimum))
-        return;
-    decision->touches[0] = (struct record_touch){
-        .kind = ENTITY_ACCOUNT, .name = command->subject, .currency = currency_code(currency)};
-    decision->lines[0] = (struct ledger_line){.currency = currency, .minimum = minimum};
-    decision->touch_count = 1;
-    struct event *event = decision_add(decision, EVENT_ACCOUNT_OPENED);
-    event->as.account_opened.account = 0;
-    event->as.account_opened.type = command->as.account_open.type;
-    event->as.account_opened.currency = currency_code(currency);
-    event->as.account_opened.minimum = minimum;
-    if (post_opening(&work, 0, balance))
-        ledger_finish(&work);
-    else
-        ledger_drop_new(decision);
-}
-
-static bool may_close(struct ledger_work *work, const struct account *account) {
-    char balance[MONEY_TEXT_SIZE];
-    const struct ledger_line *line = ledger_line_at(work, 0);
-    if (line->balance != 0)
-        return ledger_refuse(
-            work, "account %s holds %s %s: it must be empty to be closed", account->number,
-            money_print(balance, line->balance, account->currency), account->currency->code);
-    if (line->hold_count > 0)
-        return ledger_refuse(work, "account %s has %zu holds: post or void them first",
-                             account->number, line->hold_count);
-    return true;
-}
-
-void ledger_decide_status(const struct state *state, const struct command *command,
-                          struct decision *decision) {
-    static const struct {
-        enum account_status from, to;
-    } changes[] = {{ACCOUNT_ACTIVE, ACCOUNT_FROZEN}, /* freeze, unfreeze, close */
-                   {ACCOUNT_FROZEN, ACCOUNT_ACTIVE},
-                   {ACCOUNT_ACTIVE, ACCOUNT_CLOSED}};
-    struct ledger_work work;
-    ledger_begin(&work, state, decision);
-    const struct account *account = state_account(state, command->subject);
-    if (account == NULL || account_is_internal(account)) {
-        decision_fail(decision, WF_NOT_FOUND, "there is no account \"%.*s\"",
-                      TEXT_ARGS(command->subject));
-        return;
-    }
-    (void)ledger_line(&work, command->subject);
-    enum account_status from = changes[command->kind - COMMAND_ACCOUNT_FREEZE].from,
-                        to = changes[command->kind - COMMAND_ACCOUNT_FREEZE].to;
-    if (account->status != from) {
-        ledger_refuse(&work, "account %s is %s", account->number,
-                      account_status_name(account->status));
-    } else if (to != ACCOUNT_CLOSED || may_close(&work, account)) {
-        struct event *event = decision_add(decision, EVENT_ACCOUNT_STATUS_SET);
-        event->as.account_status_set.account = 0;
-        event->as.account_status_set.status = to;
-        event->as.account_status_set.reason = command->as.account_status.reason;
-    }
-    ledger_finish(&work);
-}
-
-void ledger_decide_expire(const struct state *state, const struct command *command,
-                          struct decision *decision) {
-    struct ledger_work work;
-    ledger_begin(&work, state, decision);
-    (void)ledger_line(&work, command->subject); /* whoever meets an account tells what expired */
-    if (decision->event_count == 0 || decision->status != WF_OK) {
-        decision_fail(decision, WF_REFUSED, "no hold of account %.*s has expired",
-                      TEXT_ARGS(command->subject));
-        return;
-    }
-    ledger_finish(&work);
 }

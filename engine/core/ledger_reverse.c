@@ -46,7 +46,6 @@ static bool end_hold(struct ledger_work *work, const struct stage_money *money,
 
 static bool check_entry(struct ledger_work *work, int line, int64_t amount) {
     const struct ledger_line *at = ledger_line_at(work, line);
-    const struct account *account = at->account;
     int64_t balance;
     if (!ledger_is_active(work, line))
         return false;
@@ -56,8 +55,9 @@ static bool check_entry(struct ledger_work *work, int line, int64_t amount) {
     if (amount > 0)
         return ledger_can_pay(work, line, amount);
     char owed[MONEY_TEXT_SIZE];
-    if (account != NULL && account_is_loan(account) && balance > 0)
-        return ledger_refuse(work, "loan %s owes %s %s, and not more", account->number,
+    if (at->is_loan && balance > 0)
+        return ledger_refuse(work, "loan %.*s owes %s %s, and not more",
+                             TEXT_ARGS(ledger_line_name(work, line)),
                              money_print(owed, -at->balance, at->currency), at->currency->code);
     return true;
 }

@@ -71,7 +71,8 @@ static int find_line(const struct decision *decision, struct bytes_view name) {
 static int add_line(struct decision *decision, enum entity_kind kind, struct bytes_view name) {
     size_t touch = decision->touch_count++;
     decision->touches[touch] = (struct record_touch){.kind = kind, .name = name};
-    decision->lines[touch] = (struct ledger_line){.minimum = ACCOUNT_NO_MINIMUM};
+    decision->lines[touch] =
+        (struct ledger_line){.minimum = ACCOUNT_NO_MINIMUM, .status = ACCOUNT_ACTIVE};
     if (touch == FEW_TOUCHES) {
         memset(decision->slots, 0, sizeof decision->slots);
         for (size_t i = 0; i < touch; i++)
@@ -114,6 +115,8 @@ static int add_account(struct ledger_work *work, const struct account *account) 
         .held = account->hold_count == 0 ? 0 : account_held(account, decision->time_ms),
         .minimum = account->minimum,
         .hold_count = account->hold_count,
+        .status = account->status,
+        .is_loan = account_is_loan(account),
     };
     if (account->hold_count > 0)
         tell_expired(work, line, account);
@@ -136,21 +139,30 @@ int ledger_line(struct ledger_work *work, struct bytes_view number) {
     return LEDGER_NONE;
 }
 
+int ledger_open_line(struct ledger_work *work, enum entity_kind kind, struct bytes_view number,
+                     struct bytes_view type, const struct currency *currency, int64_t minimum) {
+    struct decision *decision = work->decision;
+    int line = add_line(decision, kind, number);
+    decision->lines[line].currency = currency;
+    decision->lines[line].minimum = minimum;
+    decision->lines[line].is_loan = text_equal(type, "loan");
+    decision->touches[line].currency = currency_code(currency);
+    struct event *event = decision_add(decision, EVENT_ACCOUNT_OPENED);
+    event->as.account_opened.account = (uint32_t)line;
+    event->as.account_opened.type = type;
+    event->as.account_opened.currency = currency_code(currency);
+    event->as.account_opened.minimum = minimum;
+    return line;
+}
+
 static int open_internal(struct ledger_work *work, const char *number,
                          const struct currency *currency) {
     struct decision *decision = work->decision;
     assert(decision->name_count < sizeof decision->names / sizeof decision->names[0]);
     char *name = decision->names[decision->name_count++];
     snprintf(name, sizeof decision->names[0], "%s", number);
-    int line = add_line(decision, ENTITY_INTERNAL_ACCOUNT, text_view(name));
-    decision->lines[line].currency = currency;
-    decision->touches[line].currency = currency_code(currency);
-    struct event *event = decision_add(decision, EVENT_ACCOUNT_OPENED);
-    event->as.account_opened.account = (uint32_t)line;
-    event->as.account_opened.type = text_view("internal");
-    event->as.account_opened.currency = currency_code(currency);
-    event->as.account_opened.minimum = ACCOUNT_NO_MINIMUM;
-    return line;
+    return ledger_open_line(work, ENTITY_INTERNAL_ACCOUNT, text_view(name), text_view("internal"),
+                            currency, ACCOUNT_NO_MINIMUM);
 }
 
 int ledger_internal_line(struct ledger_work *work, const char *name,
@@ -165,13 +177,22 @@ int ledger_internal_line(struct ledger_work *work, const char *name,
     return account != NULL ? add_account(work, account) : open_internal(work, number, currency);
 }
 
-int ledger_any_line(struct ledger_work *work, struct bytes_view number) {
+static int meet(struct ledger_work *work, struct bytes_view number) {
     int line = find_line(work->decision, number);
     if (line != LEDGER_NONE)
         return line;
     const struct account *account = state_account(work->state, number);
-    if (account != NULL)
-        return add_account(work, account);
+    return account == NULL ? LEDGER_NONE : add_account(work, account);
+}
+
+bool ledger_meets(struct ledger_work *work, struct bytes_view number) {
+    return meet(work, number) != LEDGER_NONE;
+}
+
+int ledger_any_line(struct ledger_work *work, struct bytes_view number) {
+    int line = meet(work, number);
+    if (line != LEDGER_NONE)
+        return line;
     ledger_refuse(work, "account %.*s is not there", TEXT_ARGS(number));
     return LEDGER_NONE;
 }
@@ -268,11 +289,10 @@ bool ledger_amount(struct ledger_work *work, struct bytes_view text,
 }
 
 bool ledger_is_active(struct ledger_work *work, int line) {
-    const struct account *account = ledger_line_at(work, line)->account;
-    if (account == NULL || account->status == ACCOUNT_ACTIVE)
-        return true;
-    return ledger_refuse(work, "account %s is %s", account->number,
-                         account_status_name(account->status));
+    enum account_status status = ledger_line_at(work, line)->status;
+    return status == ACCOUNT_ACTIVE ||
+           ledger_refuse(work, "account %.*s is %s", TEXT_ARGS(ledger_line_name(work, line)),
+                         account_status_name(status));
 }
 
 bool ledger_can_pay(struct ledger_work *work, int line, int64_t amount) {

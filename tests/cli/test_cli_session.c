@@ -97,6 +97,36 @@ static void test_cli_session_savepoints_and_rollback(void **state) {
     assert_null(json_object_get(at(answers, "14"), "lsn"));
 }
 
+#define ACCOUNT(what, number, members)                                                             \
+    "{\"type\":\"account_" what "\",\"account\":\"" number "\"" members "}"
+#define NEW ACCOUNT("open", "NEW", ",\"account_type\":\"savings\",\"currency\":\"USD\"")
+
+static void test_cli_session_opens_and_closes_accounts(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    json_t *answers = exec_lines(
+        fixture, 0,
+        BANK SESSION("open", "s") SESSION("begin", "s")
+            EXECUTE("s", NEW "," TRANSFER("ACC001", "NEW", "100.00"))
+                EXECUTE("s", ACCOUNT("close", "ACC001",
+                                     ",\"reason\":\"moved\"") "," ACCOUNT("freeze", "ACC002", ""))
+                    SESSION("list", "s") EXECUTE("s", TRANSFER("ACC002", "NEW", "1.00")) SESSION(
+                        "commit", "s") "{\"cmd\":\"account.list\"}\n"
+                                       "{\"cmd\":\"account.history\",\"number\":\"ACC001\"}\n");
+    assert_string_equal(text_at(answers, "4.result.balances.0.account"), "NEW");
+    assert_string_equal(text_at(answers, "6.result.accounts.0.status"), "closed");
+    assert_string_equal(text_at(answers, "6.result.accounts.2.number"), "NEW");
+    assert_string_equal(text_at(answers, "6.result.accounts.2.balance"), "100.00");
+    assert_code(at(answers, "7"), "refused");
+    assert_contains(text_at(answers, "7.error.message"), "operation 5 (transfer): account ACC002");
+    assert_int_equal(number_at(answers, "8.lsn"), number_at(answers, "1.lsn") + 1);
+    assert_string_equal(text_at(answers, "9.result.accounts.0.status"), "closed");
+    assert_string_equal(text_at(answers, "9.result.accounts.1.status"), "frozen");
+    assert_string_equal(text_at(answers, "9.result.accounts.2.type"), "savings");
+    assert_string_equal(text_at(answers, "10.result.events.5.event"), "account_status_set");
+    assert_string_equal(text_at(answers, "10.result.events.5.reason"), "moved");
+}
+
 static void test_cli_session_pool_is_bounded_and_counted(void **state) {
     struct fixture *fixture = *state;
     fixture_init(fixture);
@@ -170,6 +200,7 @@ int main(void) {
         TEST(test_cli_session_commits_as_one),
         TEST(test_cli_session_levels_see_what_they_should),
         TEST(test_cli_session_savepoints_and_rollback),
+        TEST(test_cli_session_opens_and_closes_accounts),
         TEST(test_cli_session_pool_is_bounded_and_counted),
         TEST(test_cli_session_transaction_times_out),
         TEST(test_cli_session_dies_with_its_process),

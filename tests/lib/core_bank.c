@@ -19,15 +19,19 @@ struct operation bank_parse(const char *text, struct bank_written *written) {
     for (char *word; (word = strtok_r(NULL, " ", &save)) != NULL;) {
         char *value = strchr(word, '=');
         *value++ = '\0';
-        struct bytes_view *to = strcmp(word, "from") == 0         ? &operation.from
-                                : strcmp(word, "to") == 0         ? &operation.to
-                                : strcmp(word, "amount") == 0     ? &operation.amount
-                                : strcmp(word, "currency") == 0   ? &operation.currency
-                                : strcmp(word, "rate") == 0       ? &operation.rate
-                                : strcmp(word, "instrument") == 0 ? &operation.instrument
-                                : strcmp(word, "fee_rule") == 0   ? &operation.fee_rule
-                                : strcmp(word, "hold") == 0       ? &operation.hold
-                                                                  : NULL;
+        struct bytes_view *to = strcmp(word, "from") == 0           ? &operation.from
+                                : strcmp(word, "to") == 0           ? &operation.to
+                                : strcmp(word, "amount") == 0       ? &operation.amount
+                                : strcmp(word, "currency") == 0     ? &operation.currency
+                                : strcmp(word, "rate") == 0         ? &operation.rate
+                                : strcmp(word, "instrument") == 0   ? &operation.instrument
+                                : strcmp(word, "fee_rule") == 0     ? &operation.fee_rule
+                                : strcmp(word, "hold") == 0         ? &operation.hold
+                                : strcmp(word, "account") == 0      ? &operation.account
+                                : strcmp(word, "account_type") == 0 ? &operation.account_type
+                                : strcmp(word, "minimum") == 0      ? &operation.minimum
+                                : strcmp(word, "reason") == 0       ? &operation.reason
+                                                                    : NULL;
         if (to != NULL)
             *to = core_view(value);
         if (strcmp(word, "expires_ms") == 0)

@@ -400,9 +400,11 @@ const struct verb cli_verbs[] = {
          "\"amount\":\"1000.00\",\n"
          "  \"currency\":\"USD\",\"rules\":[\"sufficient_funds\",\"same_currency\"]}]}\n"
          "Types: transfer, currency_exchange (currency USD_to_EUR), investment_purchase, "
-         "fee_deduction, deposit,\nwithdrawal, loan_disbursement, loan_payment, hold, post, void. "
-         "Rules: sufficient_funds, same_currency,\nexchange_rate_validation, market_hours, "
-         "instrument_available, service_fee_rules.",
+         "fee_deduction, deposit,\nwithdrawal, loan_disbursement, loan_payment, hold, post, void; "
+         "account_open (account, account_type,\ncurrency, amount, minimum), account_freeze, "
+         "account_unfreeze, account_close (account, reason).\nRules: sufficient_funds, "
+         "same_currency, exchange_rate_validation, market_hours,\ninstrument_available, "
+         "service_fee_rules.",
      .options = {&key_option, &actor_option}},
     {.noun = "account",
      .name = "reverse",

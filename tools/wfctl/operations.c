@@ -40,6 +40,10 @@ static const char **member_place(struct wf_operation *operation, const char *nam
         {"hold", &operation->hold},
         {"instrument", &operation->instrument},
         {"fee_rule", &operation->fee_rule},
+        {"account", &operation->account},
+        {"account_type", &operation->account_type},
+        {"minimum", &operation->minimum},
+        {"reason", &operation->reason},
     };
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
         if (strcmp(members[i].name, name) == 0)
