@@ -38,9 +38,10 @@ struct savepoint {
 
 /* An account as the transaction sees it. */
 struct account_view {
-    struct account_view *before; /* the one met before */
-    struct account *base;        /* as of the pin, in session->view; NULL: it was not there */
-    struct account *own;         /* with the transaction's own writes; NULL: none */
+    struct account_view *before;       /* the one met before */
+    struct account *base;              /* as of the pin, in session->view; NULL: it was not there */
+    struct account *own;               /* with the transaction's own writes; NULL: none */
+    struct account_view *next_written; /* customers' accounts with writes, in order of the first */
     uint8_t number_size;
     char number[]; /* terminated */
 };
@@ -65,6 +66,7 @@ struct wf_session {
     struct table views;       /* struct account_view by number */
     struct account_view *newest_view;
     size_t view_count;
+    struct account_view *first_written, *last_written;
     struct statement *statements; /* the last one first */
     struct wf_operation *operations;
     size_t operation_count, operation_capacity;

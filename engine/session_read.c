@@ -68,6 +68,44 @@ enum wf_status wf_session_account(struct wf_session *session, const char *number
     return durable == WF_OK ? status : durable;
 }
 
+/* --- what the transaction wrote --- */
+
+static void set_balance(const struct account *account, struct wf_balance *balance) {
+    memcpy(balance->account, account->number, account->number_size + 1U);
+    memcpy(balance->currency, account->currency->code, sizeof(balance->currency));
+    (void)money_print(balance->balance, account->balance, account->currency);
+}
+
+enum wf_status wf_session_balances(struct wf_session *session, wf_balance_fn on_balance, void *ctx,
+                                   struct wf_error *err) {
+    struct wf_engine *engine = session->engine;
+    pthread_mutex_lock(&engine->mutex);
+    enum wf_status status = session_check(session, err);
+    if (status == WF_OK) {
+        status = session_begin_call(session, err);
+        session_end_call(session);
+    }
+    struct wal_ticket ticket = session->ticket;
+    cache_trim(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    if (status == WF_OK) {
+        status = engine_wait_durable(engine, &ticket, err);
+    }
+    if (status != WF_OK) {
+        return status;
+    }
+    /* The copies are the session's own. */
+    for (const struct account_view *view = session->first_written; view != NULL;
+         view = view->next_written) {
+        struct wf_balance balance;
+        set_balance(view->own, &balance);
+        if (!on_balance(ctx, &balance)) {
+            break;
+        }
+    }
+    return WF_OK;
+}
+
 /* --- many --- */
 
 static enum wf_status take_word(const char *text, const char *what, char *to, size_t size_max,

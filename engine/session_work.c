@@ -130,6 +130,7 @@ void session_forget_views(struct wf_session *session) {
         free(view);
     }
     session->view_count = 0;
+    session->first_written = session->last_written = NULL;
 }
 
 static enum wf_status add_view(struct wf_session *session, struct bytes_view number,
@@ -285,12 +286,27 @@ static struct account *copy_with_writes(const struct account *base, const struct
     return own;
 }
 
-static enum wf_status take_writes(struct wf_session *session, const struct decision *decision,
-                                  struct wf_error *err) {
+static void forget_writes(struct wf_session *session) {
     for (struct account_view *view = session->newest_view; view != NULL; view = view->before) {
         account_destroy(view->own);
         view->own = NULL;
     }
+    session->first_written = session->last_written = NULL;
+}
+
+static void add_written(struct wf_session *session, struct account_view *view) {
+    view->next_written = NULL;
+    if (session->last_written == NULL) {
+        session->first_written = view;
+    } else {
+        session->last_written->next_written = view;
+    }
+    session->last_written = view;
+}
+
+static enum wf_status take_writes(struct wf_session *session, const struct decision *decision,
+                                  struct wf_error *err) {
+    forget_writes(session);
     session->stale = true;
     for (size_t i = 0; i < decision->touch_count; i++) {
         struct account_view *view = session_find_view(session, decision->touches[i].name);
@@ -301,6 +317,9 @@ static enum wf_status take_writes(struct wf_session *session, const struct decis
         view->own = copy_with_writes(view->base, decision, i);
         if (view->own == NULL) {
             return error_set(err, WF_NO_MEMORY, "no memory for what a transaction wrote");
+        }
+        if (!account_is_internal(view->own)) {
+            add_written(session, view);
         }
     }
     session->stale = false;
@@ -380,10 +399,7 @@ enum wf_status session_begin_call(struct wf_session *session, struct wf_error *e
         session->stale = true;
     }
     if (session->operation_count == 0) {
-        for (struct account_view *view = session->newest_view; view != NULL; view = view->before) {
-            account_destroy(view->own);
-            view->own = NULL;
-        }
+        forget_writes(session);
         session->stale = false;
     }
     return session_show_writes(session, err);

@@ -277,7 +277,8 @@ struct wf_result {
     size_t activated_count;
     size_t balance_count;
     size_t balances_total;                /* how many such accounts there are; beyond the ones below
-                                             wf_result_balances() tells them */
+                                             wf_result_balances() tells them, of a session's
+                                             transaction wf_session_balances() */
     uint64_t place;                       /* the engine's: where the record stands */
     const char *activated[WF_STAGES_MAX]; /* all stages that became active */
     struct wf_balance balances[WF_RESULT_BALANCES_MAX]; /* customers' accounts that it concerned */
@@ -736,7 +737,8 @@ WF_API enum wf_status wf_session_begin(struct wf_session *session, enum wf_isola
  * first call that meets it says so, and the session is free for another. */
 
 /* Do operations, all or none; those before stay done. They see what was done before them.
- * `result` (may be NULL) has the balances that the transaction sees, and no LSN. WF_REFUSED: a rule
+ * `result` (may be NULL) has the balances that the transaction sees, of all its operations so far
+ * (wf_session_balances()), and no LSN. WF_REFUSED: a rule
  * says no; the text names the operation, counted from the transaction's first, and the transaction
  * goes on without these. WF_CONFLICT: what was done before does not hold any more on what is
  * committed now (READ_COMMITTED), or reference data has changed: roll back. WF_USAGE: malformed, or
@@ -744,6 +746,12 @@ WF_API enum wf_status wf_session_begin(struct wf_session *session, enum wf_isola
 WF_API enum wf_status wf_session_execute(struct wf_session *session,
                                          const struct wf_operation *operations, size_t count,
                                          struct wf_result *result, struct wf_error *err);
+/* All customers' accounts that the transaction's operations concern so far, however many, in the
+ * order in which they came to, with the balances that it sees: all of those that a result of
+ * wf_session_execute() has the first WF_RESULT_BALANCES_MAX of. The callback must not call the
+ * session. */
+WF_API enum wf_status wf_session_balances(struct wf_session *session, wf_balance_fn on_balance,
+                                          void *ctx, struct wf_error *err);
 /* An account as the transaction sees it; `version` and `lsn` are those of its last commit, 0 of one
  * that this transaction opened. Freed with wf_account_free(). WF_NOT_FOUND: not there, which counts
  * as a read too. */

@@ -127,6 +127,28 @@ static void test_cli_session_opens_and_closes_accounts(void **state) {
     assert_string_equal(text_at(answers, "10.result.events.5.reason"), "moved");
 }
 
+static void test_cli_session_answers_with_all_balances(void **state) {
+    struct fixture *fixture = *state;
+    enum { ACCOUNTS = 30 };
+    char lines[8000];
+    size_t used = (size_t)snprintf(lines, sizeof lines, "%s",
+                                   BANK SESSION("open", "s") SESSION("begin", "s"));
+    used += (size_t)snprintf(lines + used, sizeof lines - used,
+                             "{\"cmd\":\"session.execute\",\"session\":\"s\",\"ops\":[%s",
+                             TRANSFER("ACC001", "ACC002", "1.00"));
+    for (int i = 0; i < ACCOUNTS; i++)
+        used += (size_t)snprintf(lines + used, sizeof lines - used,
+                                 ",{\"type\":\"account_open\",\"account\":\"N%02d\","
+                                 "\"account_type\":\"savings\",\"currency\":\"USD\"}",
+                                 i);
+    snprintf(lines + used, sizeof lines - used, "]}\n");
+    fixture_init(fixture);
+    json_t *answers = exec_lines(fixture, 0, lines);
+    assert_string_equal(text_at(answers, "4.result.outcome"), "posted");
+    assert_int_equal(json_array_size(at(answers, "4.result.balances")), ACCOUNTS + 2);
+    assert_string_equal(text_at(answers, "4.result.balances.31.account"), "N29");
+}
+
 static void test_cli_session_pool_is_bounded_and_counted(void **state) {
     struct fixture *fixture = *state;
     fixture_init(fixture);
@@ -201,6 +223,7 @@ int main(void) {
         TEST(test_cli_session_levels_see_what_they_should),
         TEST(test_cli_session_savepoints_and_rollback),
         TEST(test_cli_session_opens_and_closes_accounts),
+        TEST(test_cli_session_answers_with_all_balances),
         TEST(test_cli_session_pool_is_bounded_and_counted),
         TEST(test_cli_session_transaction_times_out),
         TEST(test_cli_session_dies_with_its_process),

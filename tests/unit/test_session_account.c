@@ -309,6 +309,49 @@ static void test_session_key_knows_the_account(void **state) {
     is(b, "D", "active 100.00");
 }
 
+struct told {
+    int count;
+    char first[120], last[120];
+};
+
+static bool note_balance(void *ctx, const struct wf_balance *balance) {
+    struct told *told = ctx;
+    snprintf(told->count == 0 ? told->first : told->last, sizeof told->last, "%s %s %s",
+             balance->account, balance->balance, balance->currency);
+    told->count++;
+    return told->count < 1000;
+}
+
+/* More than a result has room for. */
+static void test_session_tells_all_balances_that_it_wrote(void **state) {
+    struct bank *b = *state;
+    enum { ACCOUNTS = 40 };
+    for (int i = 0; i < LEVELS; i++) {
+        struct told told = {.count = 0};
+        struct wf_result result;
+        begin(b, 0, levels[i]);
+        must(&b->f, wf_session_balances(b->sessions[0], note_balance, &told, &b->f.err));
+        assert_int_equal(told.count, 0);
+        for (int j = 0; j < ACCOUNTS; j++) {
+            char number[8];
+            snprintf(number, sizeof number, "N%02d", j);
+            const struct wf_operation two[] = {opening(number, NULL),
+                                               transfer("B", number, "1.00")};
+            must(&b->f, wf_session_execute(b->sessions[0], two, 2, &result, &b->f.err));
+        }
+        assert_int_equal(result.balance_count, WF_RESULT_BALANCES_MAX);
+        assert_int_equal(result.balances_total, ACCOUNTS + 1);
+        must(&b->f, wf_session_balances(b->sessions[0], note_balance, &told, &b->f.err));
+        assert_int_equal(told.count, ACCOUNTS + 1);
+        assert_string_equal(told.first, "N00 1.00 USD");
+        assert_string_equal(told.last, "N39 1.00 USD");
+        roll_back(b, 0);
+    }
+    struct told told = {.count = 0};
+    assert_int_equal(wf_session_balances(b->sessions[0], note_balance, &told, &b->f.err),
+                     WF_REFUSED); /* no transaction is open */
+}
+
 /* --- two of them: true where it happened --- */
 
 static bool opening_seen_before_its_commit(struct bank *b, enum wf_isolation isolation) {
@@ -466,6 +509,7 @@ int main(void) {
         TEST(test_session_crash_leaves_no_account),
         TEST(test_session_opening_survives_a_snapshot_and_eviction),
         TEST(test_session_key_knows_the_account),
+        TEST(test_session_tells_all_balances_that_it_wrote),
         TEST(test_session_anomalies_with_accounts_are_as_documented),
         TEST(test_session_own_opening_hides_that_of_another),
     };

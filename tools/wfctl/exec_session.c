@@ -219,14 +219,21 @@ enum wf_status answer_session_begin(struct wf_engine *engine, const struct reque
 enum wf_status answer_session_execute(struct wf_engine *engine, const struct request *request,
                                       struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)lsn;
+    (void)engine;
     struct wf_session *session;
-    struct wf_result result;
     enum wf_status status = find(request, &session, err);
     if (status == WF_OK)
         status = wf_session_execute(session, request->operations.list, request->operations.count,
-                                    &result, err);
-    if (status == WF_OK)
-        view_result(json, engine, WF_ACCOUNT_TRANSACT, &result);
+                                    NULL, err);
+    if (status != WF_OK)
+        return status;
+    emit_open(json, '{');
+    emit_member(json, "outcome", "posted");
+    emit_key(json, "balances");
+    emit_open(json, '[');
+    status = wf_session_balances(session, view_balance, json, err);
+    emit_close(json, ']');
+    emit_close(json, '}');
     return status;
 }
 

@@ -447,7 +447,7 @@ void view_pool_members(struct emit *json, const struct wf_pool_stats *stats) {
     emit_member_uint(json, "create_failures", stats->create_failures);
 }
 
-static bool write_balance(void *ctx, const struct wf_balance *balance) {
+bool view_balance(void *ctx, const struct wf_balance *balance) {
     struct emit *json = ctx;
     emit_open(json, '{');
     emit_member(json, "account", balance->account);
@@ -492,7 +492,7 @@ void view_result(struct emit *json, struct wf_engine *engine, enum wf_command_ki
     if (result->balance_count > 0) {
         emit_key(json, "balances");
         emit_open(json, '[');
-        each_balance(engine, result, write_balance, json);
+        each_balance(engine, result, view_balance, json);
         emit_close(json, ']');
     }
     if (kind == WF_WORKFLOW_START || kind == WF_DEFINITION_ADD || kind == WF_WORKFLOW_MIGRATE)

@@ -36,6 +36,8 @@ void view_dropped_members(struct emit *json, const struct wf_archive_dropped *dr
 void view_segment_members(struct emit *json, const struct wf_segment *segment);
 void view_finding_members(struct emit *json, const struct wf_finding *finding);
 void view_log_report_members(struct emit *json, const struct wf_log_report *report);
+/* {"account":…,"balance":…,"currency":…}: a wf_balance_fn over a struct emit. */
+bool view_balance(void *json, const struct wf_balance *balance);
 /* The value of "result": {"outcome":…,"stage":…,"status":…,"activated":[…]}, of accounts
  * {"outcome":…,"balances":[…]}. */
 void view_result(struct emit *json, struct wf_engine *engine, enum wf_command_kind kind,
