@@ -43,7 +43,7 @@ run_program() {
         found=$(mktemp -d)
         seeds=$(mktemp -d)
         mkdir "$2"
-        FUZZ_SEEDS=$seeds "$1" -runs=0 >/dev/null 2>&1
+        FUZZ_SEEDS=$seeds "$1" -runs=0 || exit
         local corpus=("$found" "$seeds")
         [ -d "tests/fuzz/corpus/$name" ] && corpus+=("tests/fuzz/corpus/$name")
         [ "$fuzz_s" -gt 0 ] && limit=(-max_total_time="$fuzz_s")

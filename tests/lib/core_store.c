@@ -109,6 +109,8 @@ enum wf_status core_store_execute(struct core_store *store, const struct command
     if (store->decision.event_count == 0)
         return store->decision.status;
     struct record record = core_store_record(store, command);
+    if (store->on_record != NULL)
+        store->on_record(&record);
     require(apply_reserve(&store->state, &record, &store->err) == WF_OK, "reserve", &store->err);
     apply(&store->state, &record);
     store->lsn = record.lsn;

@@ -9,10 +9,11 @@
 
 struct core_store {
     struct state state;
-    struct decision decision; /* of the last command */
-    uint64_t lsn;             /* of the last record */
-    int64_t now_ms;           /* the clock of the next command */
-    uint64_t keys_max;        /* keys in force after a record; 0: no bound */
+    struct decision decision;                       /* of the last command */
+    uint64_t lsn;                                   /* of the last record */
+    int64_t now_ms;                                 /* the clock of the next command */
+    uint64_t keys_max;                              /* keys in force after a record; 0: no bound */
+    void (*on_record)(const struct record *record); /* each one, before it is applied; NULL: no */
     struct wf_error err;
 };
 

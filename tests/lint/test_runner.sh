@@ -44,6 +44,12 @@ expect 1 "0 passed, 1 failed" ./hang
 expect 1 "0 passed, 1 failed" ./missing
 expect 1 "0 passed, 0 failed"
 
+# A fuzz target that cannot make its seeds would look into little, and nobody would know.
+mkdir -p "$work/build/fuzz"
+# shellcheck disable=SC2016 # the target's own words
+program build/fuzz/seedless '[ -z "${FUZZ_SEEDS:-}" ]'
+expect 1 "0 passed, 1 failed" build/fuzz/seedless
+
 # Programs run at the same time, and each is told whole.
 program waits "echo here >$work/waits.here; until [ -e $work/comes.here ]; do sleep 0.01; done"
 program comes "echo here >$work/comes.here; until [ -e $work/waits.here ]; do sleep 0.01; done"
@@ -61,9 +67,9 @@ shows() {
 }
 
 # A fuzz target that gets on well, fails on an input, and says so far above its last lines.
-mkdir -p "$work/build/fuzz"
 # shellcheck disable=SC2016 # the target's own words
 program build/fuzz/target '
+[ -z "${FUZZ_SEEDS:-}" ] || exit 0
 for word; do case $word in -artifact_prefix=*) prefix=${word#*=} ;; esac; done
 [ -z "${prefix:-}" ] || echo "the input" >"${prefix}crash-1"
 echo "==1==ERROR: AddressSanitizer: heap-buffer-overflow"
