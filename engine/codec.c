@@ -171,7 +171,8 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.log_repaired.first_lsn = message->first_lsn;
         event->as.log_repaired.last_lsn = message->last_lsn;
         event->as.log_repaired.copy = message->text;
-        return WF_OK;
+        return fields_from_message(message, &event->as.log_repaired.fields,
+                                   &event->as.log_repaired.field_count, err);
     case EVENT_ROLLBACK_REQUESTED:
         event->as.rollback_requested.stage = message->stage;
         event->as.rollback_requested.reason = message->text;

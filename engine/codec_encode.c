@@ -102,6 +102,7 @@ static bool put_event(struct codec_arena *arena, const struct event *event,
         put_number(out, 9, (uint64_t)event->as.clock_advanced.to_ms);
         break;
     case EVENT_LOG_REPAIRED:
+        put_fields(out, event->as.log_repaired.fields, event->as.log_repaired.field_count);
         put_bytes(out, 8, event->as.log_repaired.copy);
         put_number(out, 12, event->as.log_repaired.first_lsn);
         put_number(out, 13, event->as.log_repaired.last_lsn);

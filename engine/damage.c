@@ -3,6 +3,7 @@
 
 #include "engine/core/state.h"
 #include "engine/engine.h"
+#include "engine/name_list.h"
 #include "engine/relay.h"
 #include "store/archive_state.h"
 #include "wal/directory.h"
@@ -14,7 +15,7 @@
 
 void damage_report_init(struct damage_report *report) {
     *report = (struct damage_report){0};
-    report->end = &report->findings;
+    report->end = report->archive_end = &report->findings;
     codec_arena_init(&report->arena);
 }
 
@@ -32,34 +33,8 @@ void damage_report_deinit(struct damage_report *report) {
     codec_arena_deinit(&report->arena);
 }
 
-static bool has_name(const char *names, struct bytes_view name) {
-    for (const char *at = names; *at != '\0';) {
-        size_t size = strcspn(at, ",");
-        if (size == name.size && memcmp(at, name.data, size) == 0) {
-            return true;
-        }
-        at += size + (at[size] == ',' ? 1 : 0);
-    }
-    return false;
-}
-
-/* Add a name once; where there is no more room the list ends in "…". */
 static void add_name(struct damage_finding *found, struct bytes_view name) {
-    size_t used = strlen(found->names);
-    if (name.size == 0 || has_name(found->names, name)) {
-        return;
-    }
-    if (used + name.size + 8 > sizeof(found->names)) {
-        if (used + 5 <= sizeof(found->names) && strstr(found->names, "…") == NULL) {
-            memcpy(found->names + used, ",…", sizeof(",…"));
-        }
-        return;
-    }
-    if (used > 0) {
-        found->names[used++] = ',';
-    }
-    memcpy(found->names + used, name.data, name.size);
-    found->names[used + name.size] = '\0';
+    name_list_add(found->names, sizeof(found->names), name);
 }
 
 static void concern(struct damage_report *report, uint64_t lsn, struct bytes_view name) {
@@ -86,9 +61,15 @@ static void concern_moved(struct damage_report *report, const struct wal_record 
     }
 }
 
+static enum wf_status lose_record(struct damage_report *report, const struct record *record,
+                                  struct wf_error *err) {
+    return report->aftermath == NULL ? WF_OK : aftermath_lose(report->aftermath, record, err);
+}
+
 enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
                                   struct wf_error *err) {
     struct damage_report *report = ctx;
+    enum wf_status status = WF_OK;
     struct damage_finding *found = calloc(1, sizeof(*found));
     if (found == NULL) {
         return error_set(err, WF_NO_MEMORY, "no memory for a finding");
@@ -105,9 +86,10 @@ enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
     if (finding->remains.size > 0 &&
         codec_decode(&report->arena, finding->remains, &record, NULL) == WF_OK) {
         add_name(found, record.subject);
+        status = lose_record(report, &record, err);
         codec_release(&record);
     }
-    return WF_OK;
+    return status;
 }
 
 static enum wf_status add_loss(struct damage_report *report, const struct wal_record *record,
@@ -138,7 +120,44 @@ static void see_repair(struct damage_report *report, const struct record *record
             loss->recorded |= event->as.log_repaired.first_lsn <= loss->first_lsn &&
                               loss->last_lsn <= event->as.log_repaired.last_lsn;
         }
+        if (event->kind == EVENT_LOG_REPAIRED) {
+            report->counted |= event->as.log_repaired.field_count > 0;
+            aftermath_add_fields(event->as.log_repaired.fields, event->as.log_repaired.field_count,
+                                 &report->told);
+        }
     }
+}
+
+/* It reads well, and is to go all the same. */
+static enum wf_status drop_record(struct damage_report *report, const struct wal_record *wal_record,
+                                  const struct record *record, struct wf_error *err) {
+    struct wal_finding finding = {.kind = WAL_FINDING_DAMAGE,
+                                  .offset = wal_record->offset,
+                                  .size = wal_record->payload.size,
+                                  .first_lsn = wal_record->lsn,
+                                  .last_lsn = wal_record->lsn};
+    (void)snprintf(finding.text, sizeof(finding.text),
+                   "LSN %" PRIu64 " reads well, and is dropped on command", wal_record->lsn);
+    report->dropped = true;
+    enum wf_status status = damage_add_finding(report, &finding, err);
+    if (status == WF_OK && record != NULL) {
+        concern(report, wal_record->lsn, record->subject);
+        status = lose_record(report, record, err);
+    }
+    return status;
+}
+
+static enum wf_status take_record(struct damage_report *report, const struct wal_record *wal_record,
+                                  struct record *record, struct wf_error *err) {
+    if (wal_record->lsn == report->drop_lsn) {
+        return drop_record(report, wal_record, record, err);
+    }
+    concern(report, record->previous.lsn, record->subject);
+    concern_moved(report, wal_record, record->subject);
+    see_repair(report, record);
+    record->lsn = wal_record->lsn;
+    record->offset = wal_record->offset;
+    return report->aftermath == NULL ? WF_OK : aftermath_see(report->aftermath, record, err);
 }
 
 static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
@@ -169,6 +188,9 @@ static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
     if (status == WF_NO_MEMORY) {
         return error_set(err, status, "LSN %" PRIu64 ": %s", wal_record->lsn, why.text);
     }
+    if (status != WF_OK && wal_record->lsn == report->drop_lsn) {
+        return drop_record(report, wal_record, NULL, err);
+    }
     if (status != WF_OK) {
         struct wal_finding finding = {.kind = WAL_FINDING_DAMAGE,
                                       .offset = wal_record->offset,
@@ -179,11 +201,9 @@ static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
                        why.text);
         return damage_add_finding(report, &finding, err);
     }
-    concern(report, record.previous.lsn, record.subject);
-    concern_moved(report, wal_record, record.subject);
-    see_repair(report, &record);
+    status = take_record(report, wal_record, &record, err);
     codec_release(&record);
-    return WF_OK;
+    return status;
 }
 
 /* --- what the snapshot knows: workflows whose last record is in the damaged range --- */
@@ -211,6 +231,9 @@ static enum wf_status see_pair(void *ctx, struct bytes_view key, struct bytes_vi
         concern(walk->report, workflow->history.lsn, id);
         concern(walk->report, workflow->lsn, id);
         state_evict(&walk->state, entity);
+    } else if (entity->kind == ENTITY_DEFINITION) {
+        const struct definition_entity *definition = (const struct definition_entity *)entity;
+        concern(walk->report, definition->added_lsn, engine_view(definition->definition->name));
     }
     return WF_OK;
 }
@@ -307,6 +330,9 @@ static enum wf_status read_archives(struct damage_report *report, struct archive
     if (status == WF_OK) {
         status = check_stand_in(report, archive, err);
     }
+    if (status == WF_OK && report->aftermath != NULL) {
+        status = aftermath_begin(report->aftermath, archive, err);
+    }
     if (status == WF_OK) {
         struct relay relay;
         relay_init(&relay, see_record, damage_add_finding, report);
@@ -400,7 +426,14 @@ enum wf_status damage_survey(struct io *io, const struct snapshot_provider *prov
         if (provider->open(provider, io, snapshot_dir, false, true, &snapshot, NULL) == WF_OK) {
             (void)snapshot->ops->meta(snapshot, &meta);
         }
+        uint64_t drop_lsn = report->drop_lsn;
+        report->drop_lsn = 0; /* nothing is dropped from an archive */
         status = damage_read_archives(io, dir, report, err);
+        report->drop_lsn = drop_lsn > report->passed_lsn ? drop_lsn : 0;
+        if (report->aftermath != NULL && report->damaged > 0) {
+            aftermath_give_up(report->aftermath); /* a repair leaves the archives' records alone */
+        }
+        report->archive_end = report->end;
         if (status == WF_OK) {
             status = survey_log(io, wal_dir, lock_path, meta.lsn, report, err);
         }
@@ -446,7 +479,27 @@ void damage_summary(const struct damage_report *from, struct wf_log_report *to) 
                                  .first_lsn = from->first_lsn,
                                  .last_lsn = from->last_lsn,
                                  .bytes = from->bytes,
-                                 .findings = from->count};
+                                 .findings = from->count,
+                                 .lost = from->told};
+    to->lost.unknown = from->losses != NULL && !from->counted; /* a repair of long ago */
+    for (const struct damage_loss *loss = from->losses; loss != NULL; loss = loss->next) {
+        to->lost.records += loss->last_lsn - loss->first_lsn + 1;
+    }
+}
+
+uint64_t damage_lost_records(const struct damage_report *report) {
+    uint64_t count = 0;
+    for (const struct damage_finding *found = *report->archive_end; found != NULL;
+         found = found->next) {
+        if (found->finding.kind != WAL_FINDING_TORN &&
+            found->finding.first_lsn <= found->finding.last_lsn) {
+            count += found->finding.last_lsn - found->finding.first_lsn + 1;
+        }
+    }
+    for (const struct damage_loss *loss = report->losses; loss != NULL; loss = loss->next) {
+        count += loss->recorded ? 0 : loss->last_lsn - loss->first_lsn + 1;
+    }
+    return count;
 }
 
 enum wf_status damage_first(const struct damage_report *report, uint64_t *first_lsn,

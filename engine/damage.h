@@ -3,6 +3,7 @@
 #ifndef ENGINE_DAMAGE_H
 #define ENGINE_DAMAGE_H
 
+#include "engine/aftermath.h"
 #include "engine/audit_tree.h"
 #include "engine/codec.h"
 #include "engine/wf.h"
@@ -32,6 +33,12 @@ struct damage_report {
     uint64_t records, first_lsn, last_lsn, bytes, count, damaged;
     uint64_t passed_lsn; /* up to here the records were seen already, in the archive */
     struct codec_arena arena;
+    struct wf_log_losses told;           /* what the records of earlier repairs say */
+    bool counted;                        /* one says what went with the records lost */
+    uint64_t drop_lsn;                   /* a record that would be dropped on command; 0: none */
+    bool dropped;                        /* it is there */
+    struct aftermath *aftermath;         /* NULL: nobody asks what would go with what is lost */
+    struct damage_finding **archive_end; /* the first finding of the live log */
     struct audit_tree *tree; /* NULL: none is wanted; else the records go into it, as long as they
                                 are dense and good */
 };
@@ -58,6 +65,9 @@ enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
 bool damage_tell(const struct damage_finding *found, wf_finding_fn on_finding, void *ctx);
 void damage_tell_all(const struct damage_report *report, wf_finding_fn on_finding, void *ctx);
 void damage_summary(const struct damage_report *report, struct wf_log_report *out);
+/* Of a survey: the records that a repair would drop from the live log, or that one which was cut
+ * short dropped and did not record. */
+uint64_t damage_lost_records(const struct damage_report *report);
 /* WF_DAMAGE where there is any: the text names the first, by LSN, and whom it concerns; `first_lsn`
  * (may be NULL) is that LSN. */
 enum wf_status damage_first(const struct damage_report *report, uint64_t *first_lsn,

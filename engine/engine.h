@@ -12,7 +12,9 @@
  *   as_of.c       a record by its time               definition_diff.c  two versions compared
  *   task.c        tasks claimed                    handler.c   callbacks, and a worker's turn
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
- *   maintain.c    log verify, repair, backup       status.c    status, metrics
+ *   maintain.c    backup, snapshots by hand        status.c    status, metrics
+ *   log_repair.c  log verify, repair               damage.c    who is concerned by damage
+ *   aftermath.c   … and what goes with a loss      name_list.c a few names as text
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
  *   audit_show.c  what stands in the trail
  *   archive.c     old segments, compressed         drop.c      … and dropped for good

@@ -296,6 +296,8 @@ static void set_members(struct codec_arena *arena, const struct record *record,
                        (unsigned long long)event->as.log_repaired.last_lsn);
         out->reason =
             copy_text(arena, (struct bytes_view){(const uint8_t *)text, strlen(text)}, failed);
+        set_data(arena, event->as.log_repaired.fields, event->as.log_repaired.field_count, out,
+                 failed);
         return;
     }
     case EVENT_ROLLBACK_REQUESTED:

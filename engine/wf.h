@@ -931,18 +931,39 @@ struct wf_finding {
     const char *entities; /* workflows concerned, comma-separated; "" where none can be told */
 };
 typedef bool (*wf_finding_fn)(void *ctx, const struct wf_finding *finding);
+/* What repairs took: the records that they dropped, and what rested on those. */
+enum { WF_LOST_DEFINITIONS_MAX = 256 };
+struct wf_log_losses {
+    uint64_t records; /* dropped */
+    bool unknown;     /* what rested on them was not counted: the members below are too small */
+    /* Later records that rest on dropped ones: they stay in the log, and the state is as if they
+     * were not there. */
+    uint64_t without_effect;
+    uint64_t workflows_gone;                   /* not in the state any more */
+    uint64_t workflows_behind;                 /* there, without some of what was answered */
+    uint64_t accounts;                         /* gone, or without some of their transactions */
+    char definitions[WF_LOST_DEFINITIONS_MAX]; /* gone: "order 1,loan_application 2" */
+};
 struct wf_log_report {
     uint64_t records, first_lsn, last_lsn, bytes, findings;
+    struct wf_log_losses lost; /* by repairs: see each function */
 };
 /* Check every byte of the log in `dir`; works beside a live owner. WF_DAMAGE where something
- * acknowledged cannot be read. */
+ * acknowledged cannot be read. `report->lost`: what all repairs took of which the log still tells.
+ */
 WF_API enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ctx,
                                     struct wf_log_report *report, struct wf_error *err);
 /* Make a damaged log usable again: damaged files are copied aside first, each LSN lost is told, and
  * a record of it is written. `skip_lsn` (0: none) also drops a record that reads well but cannot be
- * understood. */
+ * understood. Whatever rests on a lost record leaves the state with it: `report->lost` says what
+ * this repair took, and so does its record. */
 WF_API enum wf_status wf_log_repair(const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
                                     void *ctx, struct wf_log_report *report, struct wf_error *err);
+/* What wf_log_repair() would find and take. Changes nothing; works beside a live owner. Holds the
+ * whole state in memory. */
+WF_API enum wf_status wf_log_repair_plan(const char *dir, uint64_t skip_lsn,
+                                         wf_finding_fn on_finding, void *ctx,
+                                         struct wf_log_report *report, struct wf_error *err);
 
 struct wf_segment {
     const char *name;

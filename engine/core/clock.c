@@ -102,6 +102,8 @@ void clock_decide_repair(const struct command *command, struct decision *decisio
     event->as.log_repaired.first_lsn = command->as.log_repair.first_lsn;
     event->as.log_repaired.last_lsn = command->as.log_repair.last_lsn;
     event->as.log_repaired.copy = command->as.log_repair.copy;
+    event->as.log_repaired.fields = NULL;
+    event->as.log_repaired.field_count = 0;
 }
 
 void clock_apply(struct state *state, const struct event *event) {

@@ -216,6 +216,8 @@ struct event {
         struct {
             uint64_t first_lsn, last_lsn;
             struct bytes_view copy;
+            const struct field *fields; /* what went with them: engine/aftermath.h */
+            size_t field_count;
         } log_repaired;
         struct {
             uint64_t first_lsn, last_lsn;

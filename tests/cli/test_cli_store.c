@@ -190,6 +190,25 @@ static void test_damage_is_named_and_repaired(void **state) {
     assert_true(number_at(checks, "notes") >= 1); /* the copy that the repair kept */
 }
 
+static void test_a_repair_and_the_doctor_tell_what_went(void **state) {
+    struct fixture *fixture = *state;
+    one_loan(fixture); /* LSN 3 */
+    json_t *plan = ASK(fixture, 0, "wal", "repair", "--skip", "2", "--dry-run");
+    assert_string_equal(text_at(plan, "lost.definitions.0"), "loan_application 1");
+    assert_int_equal(number_at(plan, "lost.workflows_gone"), 1);
+    ASK(fixture, 0, "workflow", "show", "L1"); /* it was only a plan */
+    SAY(fixture, 0, "doctor");
+    assert_contains(fixture->out, "The store is well.");
+    SAY(fixture, 0, "wal", "repair", "--skip", "2");
+    assert_contains(fixture->out, "loan_application 1");
+    assert_contains(fixture->out, "1 workflow (gone)");
+    ASK(fixture, 3, "workflow", "show", "L1");
+    SAY(fixture, 0, "doctor");
+    assert_contains(fixture->out, "definition loan_application 1; 1 workflow (gone)");
+    assert_null(strstr(fixture->out, "The store is well"));
+    assert_int_equal(number_at(ASK(fixture, 0, "doctor"), "lost_records"), 1);
+}
+
 static void test_a_torn_tail_is_no_damage(void **state) {
     struct fixture *fixture = *state;
     one_loan(fixture);
@@ -335,6 +354,7 @@ int main(void) {
         TEST(test_a_file_in_place_of_the_folder),
         TEST(test_a_newer_format_is_refused_by_name),
         TEST(test_damage_is_named_and_repaired),
+        TEST(test_a_repair_and_the_doctor_tell_what_went),
         TEST(test_a_torn_tail_is_no_damage),
         TEST(test_a_bad_snapshot_is_rebuilt),
         TEST(test_readers_work_beside_an_owner_and_writers_exit_with_6),

@@ -355,6 +355,8 @@ static void assert_event(const struct event *a, const struct event *b) {
         assert_int_equal(a->as.log_repaired.first_lsn, b->as.log_repaired.first_lsn);
         assert_int_equal(a->as.log_repaired.last_lsn, b->as.log_repaired.last_lsn);
         assert_view(a->as.log_repaired.copy, b->as.log_repaired.copy);
+        assert_fields(a->as.log_repaired.fields, a->as.log_repaired.field_count,
+                      b->as.log_repaired.fields, b->as.log_repaired.field_count);
         return;
     case EVENT_ROLLBACK_REQUESTED:
         assert_int_equal(a->as.rollback_requested.stage, b->as.rollback_requested.stage);
@@ -543,6 +545,18 @@ static void test_record_with_many_events_survives(void **state) {
 static void test_bare_record_survives(void **state) {
     struct fixture *f = *state;
     struct record record = {.command = COMMAND_LOG_REPAIR, .time_ms = -1};
+    struct record back;
+    encode(f, &record);
+    must_decode(f, &back);
+    assert_record(&record, &back);
+}
+
+static void test_repair_says_what_went_with_the_loss(void **state) {
+    struct fixture *f = *state;
+    struct event event = event_of(EVENT_LOG_REPAIRED, NULL);
+    event.as.log_repaired.fields = fields;
+    event.as.log_repaired.field_count = 2;
+    struct record record = record_of(&event);
     struct record back;
     encode(f, &record);
     must_decode(f, &back);
@@ -1135,6 +1149,7 @@ int main(void) {
         TEST(test_every_kind_of_event_survives_the_way_there_and_back),
         TEST(test_record_with_many_events_survives),
         TEST(test_bare_record_survives),
+        TEST(test_repair_says_what_went_with_the_loss),
         TEST(test_record_beyond_the_limit_is_refused),
         TEST(test_wire_reads_what_protobuf_packs),
         TEST(test_protobuf_reads_what_we_encode),

@@ -223,6 +223,146 @@ static void test_repaired_store_works_and_shows_what_was_lost(void **state) {
     must(f, wf_log_verify(f->dir, NULL, NULL, &report, &f->err));
 }
 
+/* --- what goes with a lost record --- */
+
+static const char order[] = "workflow: order\n"
+                            "version: 1\n"
+                            "steps:\n"
+                            "  placed: {provides: [goods]}\n"
+                            "  paid: {completes: payment, requires: [amount]}\n"
+                            "stages:\n"
+                            "  - {name: payment, needs: [goods], outcome: payment_due}\n";
+
+/* The definition as LSN 3; two orders, one of them with a step; then a loan. */
+static void orders_and_a_loan(struct engine_fixture *f) {
+    struct wf_command add = {.kind = WF_DEFINITION_ADD, .text = order};
+    must(f, wf_execute(f->engine, &add, NULL, &f->err));
+    const struct wf_command orders[] = {
+        {.kind = WF_WORKFLOW_START, .id = "o-1", .type = "order"},
+        {.kind = WF_WORKFLOW_START, .id = "o-2", .type = "order"},
+        {.kind = WF_WORKFLOW_SUBMIT, .id = "o-2", .step = "placed"}};
+    for (size_t i = 0; i < 3; i++)
+        must(f, wf_execute(f->engine, &orders[i], NULL, &f->err));
+    fixture_loan(f, "alpha", 1);
+}
+
+static void assert_lost(const struct wf_log_losses *lost, uint64_t records, uint64_t without_effect,
+                        uint64_t gone, uint64_t behind, const char *definitions) {
+    assert_false(lost->unknown);
+    assert_int_equal(lost->records, records);
+    assert_int_equal(lost->without_effect, without_effect);
+    assert_int_equal(lost->workflows_gone, gone);
+    assert_int_equal(lost->workflows_behind, behind);
+    assert_string_equal(lost->definitions, definitions);
+}
+
+static void test_repair_tells_what_goes_with_a_definition(void **state) {
+    struct engine_fixture *f = *state;
+    orders_and_a_loan(f);
+    struct spot spot = spot_of(f, 3);
+    f->engine->options.snapshot_on_close = false;
+    fixture_close(f);
+    break_record(f, spot);
+    struct wf_log_report report;
+    struct found found = {0};
+    must(f, wf_log_repair_plan(f->dir, 0, find, &found, &report, &f->err));
+    assert_int_equal(found.first.first_lsn, 3);
+    assert_lost(&report.lost, 1, 3, 2, 0, "order 1");
+    assert_int_equal(fixture_try_open(f), WF_DAMAGE); /* the plan changed nothing */
+    must(f, wf_log_repair(f->dir, 0, NULL, NULL, &report, &f->err));
+    assert_lost(&report.lost, 1, 3, 2, 0, "order 1");
+    must(f, wf_log_verify(f->dir, NULL, NULL, &report, &f->err));
+    assert_lost(&report.lost, 1, 3, 2, 0, "order 1");
+    fixture_open(f);
+    struct wf_workflow *workflow = NULL;
+    assert_int_equal(wf_workflow_get(f->engine, "o-2", &workflow, &f->err), WF_NOT_FOUND);
+}
+
+/* Nobody can read who the lost record was about: the one behind it links to it. */
+static void test_repair_tells_who_is_behind_of_an_unreadable_record(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "alpha", 3);
+    fixture_loan(f, "beta", 3);
+    struct spot spot = spot_of(f, 5); /* alpha's second step */
+    fixture_close(f);
+    break_record(f, spot);
+    struct wf_log_report report;
+    must(f, wf_log_repair(f->dir, 0, NULL, NULL, &report, &f->err));
+    assert_lost(&report.lost, 1, 0, 0, 1, "");
+}
+
+/* What the record of a repair says, as "name=value …". */
+static bool hear_data(void *ctx, const struct wf_event *event) {
+    struct story *story = ctx;
+    for (size_t i = 0; strcmp(event->event, "log_repaired") == 0 && i < event->data_count; i++) {
+        size_t used = strlen(story->text);
+        (void)snprintf(story->text + used, sizeof story->text - used, "%s=%s ", event->data[i].name,
+                       event->data[i].value);
+    }
+    return true;
+}
+
+static void test_record_of_a_repair_says_what_went_with_the_loss(void **state) {
+    struct engine_fixture *f = *state;
+    orders_and_a_loan(f);
+    fixture_close(f);
+    struct wf_log_report report;
+    must(f, wf_log_repair(f->dir, 3, NULL, NULL, &report, &f->err));
+    fixture_open(f);
+    struct story story = {{0}, 0};
+    must(f, wf_replay(f->engine, 1, UINT64_MAX, NULL, hear_data, &story, &f->err));
+    assert_string_equal(story.text,
+                        "records_without_effect=3 workflows_gone=2 definitions=order 1 ");
+}
+
+/* A workflow that stays, without a step of its own; and one whose lost start is all that
+ * there was. A later repair tells only what it takes itself. */
+static void test_repair_tells_who_stays_behind_and_each_loss_once(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "alpha", 3); /* LSN 3 to 6 */
+    must(f, fixture_submit(f, "alpha", 3, NULL, NULL));
+    fixture_loan(f, "beta", 0); /* 8 */
+    fixture_close(f);
+    struct wf_log_report report;
+    must(f, wf_log_repair(f->dir, 5, NULL, NULL, &report, &f->err));
+    assert_lost(&report.lost, 1, 0, 0, 1, "");
+    must(f, wf_log_repair(f->dir, 8, NULL, NULL, &report, &f->err));
+    assert_lost(&report.lost, 1, 0, 1, 0, "");
+    must(f, wf_log_repair(f->dir, 0, NULL, NULL, &report, &f->err));
+    assert_lost(&report.lost, 0, 0, 0, 0, "");
+    must(f, wf_log_verify(f->dir, NULL, NULL, &report, &f->err));
+    assert_lost(&report.lost, 2, 0, 1, 1, "");
+}
+
+static void test_repair_tells_of_accounts(void **state) {
+    struct engine_fixture *f = *state;
+    const struct wf_operation pay[] = {
+        {.type = "transfer", .from = "A", .to = "B", .amount = "1.00", .currency = "USD"}};
+    const struct wf_command bank[] = {
+        {.kind = WF_ACCOUNT_OPEN,
+         .id = "A",
+         .type = "checking",
+         .currency = "USD",
+         .amount = "5.00"},
+        {.kind = WF_ACCOUNT_OPEN, .id = "B", .type = "checking", .currency = "USD"},
+        {.kind = WF_ACCOUNT_TRANSACT, .operations = pay, .operation_count = 1}};
+    for (size_t i = 0; i < 3; i++)
+        must(f, wf_execute(f->engine, &bank[i], NULL, &f->err));
+    fixture_close(f);
+    struct wf_log_report report;
+    must(f, wf_log_repair_plan(f->dir, 4, NULL, NULL, &report, &f->err)); /* B is opened */
+    assert_lost(&report.lost, 1, 1, 0, 0, "");
+    assert_int_equal(report.lost.accounts, 2);
+}
+
+static void test_plan_of_a_record_that_is_not_there(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_log_report report;
+    fixture_close(f);
+    assert_int_equal(wf_log_repair_plan(f->dir, 99, NULL, NULL, &report, &f->err), WF_NOT_FOUND);
+    assert_non_null(strstr(f->err.text, "LSN 99"));
+}
+
 /* A key answers as far as its own record is there, and is free where that was lost. */
 static void test_keys_after_a_repair(void **state) {
     struct engine_fixture *f = *state;
@@ -417,6 +557,12 @@ int main(void) {
         TEST(test_damage_is_named_by_open_and_verify),
         TEST(test_damage_to_a_last_record_is_named_from_the_snapshot),
         TEST(test_repaired_store_works_and_shows_what_was_lost),
+        TEST(test_repair_tells_what_goes_with_a_definition),
+        TEST(test_record_of_a_repair_says_what_went_with_the_loss),
+        TEST(test_repair_tells_who_stays_behind_and_each_loss_once),
+        TEST(test_repair_tells_who_is_behind_of_an_unreadable_record),
+        TEST(test_repair_tells_of_accounts),
+        TEST(test_plan_of_a_record_that_is_not_there),
         TEST(test_keys_after_a_repair),
         TEST(test_lost_first_record_leaves_the_clock),
         TEST(test_undecodable_record_is_refused_by_lsn_and_can_be_skipped),

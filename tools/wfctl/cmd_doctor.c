@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "tools/wfctl/format.h"
 #include "tools/wfctl/store.h"
+#include "tools/wfctl/view.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,6 +26,7 @@ struct doctor {
     enum wf_status worst; /* of the first bad check */
     char worst_text[WORDS_MAX];
     unsigned bad, notes;
+    uint64_t lost; /* records that repairs took */
 };
 
 static const char *path_of(const struct doctor *doctor, const char *name, char path[4200]) {
@@ -179,6 +181,7 @@ static void check_log(struct doctor *doctor) {
     struct cli *cli = doctor->cli;
     enum wf_status status = wf_log_verify(cli->dir, first_finding, &sum, &report, &cli->err);
     char size[FORMAT_SIZE_SIZE];
+    doctor->lost = report.lost.records;
     if (status != WF_OK)
         tell_failure(doctor, "log", status, advice_for(status));
     else if (sum.kind)
@@ -189,6 +192,13 @@ static void check_log(struct doctor *doctor) {
     else
         tell(doctor, "log", GOOD, NULL, "every byte of %" PRIu64 " records checks (%s)",
              report.records, format_size(size, report.bytes));
+    char losses[VIEW_LOSSES_SIZE];
+    if (doctor->lost > 0)
+        tell(doctor, "repaired", NOTE,
+             "a backup from before has more; 'wfctl audit show --event log_repaired' tells of each",
+             "repairs took %" PRIu64 " record%s from the log, and with %s: %s", doctor->lost,
+             doctor->lost == 1 ? "" : "s", doctor->lost == 1 ? "it" : "them",
+             view_losses(losses, &report.lost));
 }
 
 static bool check_open(struct doctor *doctor) {
@@ -293,6 +303,9 @@ static void conclude_text(struct doctor *doctor) {
     struct out *out = &doctor->cli->out;
     if (doctor->bad)
         out_styled(out, STYLE_BAD, "The store needs care: see above what to do.");
+    else if (doctor->lost)
+        out_styled(out, STYLE_BUSY,
+                   "The store is in order, but repairs took something from it: see the notes.");
     else
         out_styled(out, STYLE_GOOD,
                    doctor->notes ? "The store is well; see the notes." : "The store is well.");
@@ -316,6 +329,7 @@ static void conclude_json(struct doctor *doctor, struct bytes_buffer *checks) {
     }
     emit_member_uint(&out->json, "bad", doctor->bad);
     emit_member_uint(&out->json, "notes", doctor->notes);
+    emit_member_uint(&out->json, "lost_records", doctor->lost);
     out_object_close(out);
 }
 

@@ -143,10 +143,12 @@ static bool print_finding(void *ctx, const struct wf_finding *finding) {
     return out_item_close(out);
 }
 
+enum log_task { LOG_VERIFY, LOG_PLAN, LOG_REPAIR };
+
 /* The object begins with what only the end of the work can tell: so the findings are made first,
  * then put behind it. */
-static void tell_json(struct cli *cli, enum wf_status status, const struct wf_log_report *report,
-                      const struct bytes_buffer *findings) {
+static void tell_json(struct cli *cli, enum wf_status status, enum log_task task,
+                      const struct wf_log_report *report, const struct bytes_buffer *findings) {
     struct out *out = &cli->out;
     out->json.comma = false;
     emit_open(&out->json, '{');
@@ -154,7 +156,10 @@ static void tell_json(struct cli *cli, enum wf_status status, const struct wf_lo
         emit_member_bool(&out->json, "ok", true);
     else
         out_error_members(&out->json, status, cli->err.text);
+    if (task == LOG_PLAN)
+        emit_member_bool(&out->json, "dry_run", true);
     view_log_report_members(&out->json, report);
+    view_losses_member(&out->json, &report->lost);
     if (out->mode == OUT_JSON) {
         emit_key(&out->json, "findings");
         emit_open(&out->json, '[');
@@ -167,21 +172,46 @@ static void tell_json(struct cli *cli, enum wf_status status, const struct wf_lo
     cli->reported = true;
 }
 
-static void tell_text(struct cli *cli, enum wf_status status, const struct wf_log_report *report,
-                      bool repair) {
+/* Behind a sum that ends in ": ". */
+static void tell_verdict(struct out *out, enum wf_status status, enum log_task task,
+                         const struct wf_log_report *report) {
+    bool work = report->findings > 0 || report->lost.records > 0;
+    if (status != WF_OK)
+        out_styled(out, STYLE_BAD, "damaged");
+    else if (task == LOG_VERIFY)
+        out_styled(out, STYLE_GOOD, "good");
+    else if (!work)
+        out_styled(out, STYLE_GOOD, "nothing to repair");
+    else if (task == LOG_PLAN)
+        out_styled(out, STYLE_BUSY, "a repair would do what stands above; nothing was changed");
+    else
+        out_styled(out, STYLE_GOOD, "repaired; what was lost stands above and in the log");
+    out_printf(out, "\n");
+}
+
+/* What repairs took, or this one would. */
+static void tell_losses(struct out *out, enum log_task task, const struct wf_log_losses *lost) {
+    char text[VIEW_LOSSES_SIZE];
+    if (lost->records == 0)
+        return;
+    out_styled(out, STYLE_BAD, task == LOG_PLAN ? "would be lost" : "lost");
+    out_printf(out, "  %" PRIu64 " record%s%s, and with %s: ", lost->records,
+               lost->records == 1 ? "" : "s", task == LOG_VERIFY ? ", in repairs" : "",
+               lost->records == 1 ? "it" : "them");
+    out_text(out, view_losses(text, lost));
+    out_printf(out, "\n");
+}
+
+static void tell_text(struct cli *cli, enum wf_status status, enum log_task task,
+                      const struct wf_log_report *report) {
     struct out *out = &cli->out;
+    tell_losses(out, task, &report->lost);
     out_printf(out, "%" PRIu64 " records", report->records);
     if (report->records > 0)
         out_printf(out, " (LSN %" PRIu64 " to %" PRIu64 ")", report->first_lsn, report->last_lsn);
     char size[FORMAT_SIZE_SIZE];
     out_printf(out, ", %s: ", format_size(size, report->bytes));
-    if (status != WF_OK)
-        out_styled(out, STYLE_BAD, "damaged");
-    else if (repair && report->findings > 0)
-        out_styled(out, STYLE_GOOD, "repaired; what was lost stands above and in the log");
-    else
-        out_styled(out, STYLE_GOOD, repair ? "nothing to repair" : "good");
-    out_printf(out, "\n");
+    tell_verdict(out, status, task, report);
 }
 
 /* Does the status mean that the work was done, so that there is a report? */
@@ -189,16 +219,27 @@ static bool is_outcome(enum wf_status status) {
     return status == WF_OK || status == WF_DAMAGE;
 }
 
-static enum wf_status check_log(struct cli *cli, bool repair, uint64_t skip_lsn) {
+static enum wf_status do_task(struct cli *cli, enum log_task task, uint64_t skip_lsn,
+                              struct wf_log_report *report) {
+    switch (task) {
+    case LOG_VERIFY:
+        return wf_log_verify(cli->dir, print_finding, &cli->out, report, &cli->err);
+    case LOG_PLAN:
+        return wf_log_repair_plan(cli->dir, skip_lsn, print_finding, &cli->out, report, &cli->err);
+    case LOG_REPAIR:
+        return wf_log_repair(cli->dir, skip_lsn, print_finding, &cli->out, report, &cli->err);
+    }
+    return WF_USAGE;
+}
+
+static enum wf_status work_on_log(struct cli *cli, enum log_task task, uint64_t skip_lsn) {
     struct out *out = &cli->out;
     struct wf_log_report report = {0};
-    enum wf_status status =
-        repair ? wf_log_repair(cli->dir, skip_lsn, print_finding, out, &report, &cli->err)
-               : wf_log_verify(cli->dir, print_finding, out, &report, &cli->err);
+    enum wf_status status = do_task(cli, task, skip_lsn, &report);
     if (!is_outcome(status))
         return status;
     if (!out_is_json(out)) {
-        tell_text(cli, status, &report, repair);
+        tell_text(cli, status, task, &report);
         return status;
     }
     struct bytes_buffer findings;
@@ -207,17 +248,18 @@ static enum wf_status check_log(struct cli *cli, bool repair, uint64_t skip_lsn)
         findings = out->bytes;
         bytes_buffer_init(&out->bytes);
     }
-    tell_json(cli, status, &report, &findings);
+    tell_json(cli, status, task, &report, &findings);
     bytes_buffer_deinit(&findings);
     return status;
 }
 
 enum wf_status cmd_wal_verify(struct cli *cli) {
-    return check_log(cli, false, 0);
+    return work_on_log(cli, LOG_VERIFY, 0);
 }
 
 enum wf_status cmd_wal_repair(struct cli *cli) {
     uint64_t skip_lsn = 0;
     enum wf_status status = cli_option_uint(cli, "skip", &skip_lsn);
-    return status == WF_OK ? check_log(cli, true, skip_lsn) : status;
+    enum log_task task = cli_switch(cli, "dry-run") ? LOG_PLAN : LOG_REPAIR;
+    return status == WF_OK ? work_on_log(cli, task, skip_lsn) : status;
 }

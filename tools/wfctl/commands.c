@@ -78,6 +78,8 @@ static const struct option_spec verify_option = {
     "rebuild the state from the first record and compare it with the one that is kept", false};
 static const struct option_spec skip_option = {
     "skip", 0, "LSN", "also drop this record, which reads well but cannot be understood", false};
+static const struct option_spec repair_plan_option = {
+    "dry-run", 0, NULL, "say what would be lost, and write nothing", false};
 static const struct option_spec create_option = {"create", 'c', NULL,
                                                  "make the store where there is none", false};
 
@@ -625,10 +627,12 @@ const struct verb cli_verbs[] = {
      .summary = "make a damaged log usable, telling every loss",
      .details =
          "Damaged files are copied aside first. What was lost is recorded in the log.\n"
-         "With the record of a definition, or of a start, the workflows built on it leave the\n"
-         "state too: a backup has more.\n"
+         "What rests on a lost record leaves the state with it: with a definition, or a start,\n"
+         "the workflows built on it. --dry-run says beforehand what that would be; the repair "
+         "says\n"
+         "it again, and so does its record. A backup has more.\n"
          "A manifest of the archives that is damaged or lost is made anew from them.",
-     .options = {&skip_option}},
+     .options = {&skip_option, &repair_plan_option}},
 
     {.noun = "snapshot",
      .name = "create",

@@ -401,36 +401,6 @@ void view_dropped_members(struct emit *json, const struct wf_archive_dropped *dr
     emit_member_uint(json, "bytes", dropped->bytes);
 }
 
-void view_segment_members(struct emit *json, const struct wf_segment *segment) {
-    emit_member(json, "name", segment->name);
-    emit_member_uint(json, "first_lsn", segment->first_lsn);
-    emit_member_uint(json, "last_lsn", segment->last_lsn);
-    emit_member_uint(json, "size", segment->size);
-    emit_member_bool(json, "sealed", segment->sealed);
-    if (*segment->root)
-        emit_member(json, "root", segment->root);
-}
-
-void view_finding_members(struct emit *json, const struct wf_finding *finding) {
-    emit_member(json, "kind", finding->kind);
-    emit_member(json, "segment", finding->segment);
-    emit_member_uint(json, "offset", finding->offset);
-    emit_member_uint(json, "size", finding->size);
-    if (finding->first_lsn <= finding->last_lsn) {
-        emit_member_uint(json, "first_lsn", finding->first_lsn);
-        emit_member_uint(json, "last_lsn", finding->last_lsn);
-    }
-    emit_member(json, "text", finding->text);
-    emit_member(json, "entities", finding->entities);
-}
-
-void view_log_report_members(struct emit *json, const struct wf_log_report *report) {
-    emit_member_uint(json, "records", report->records);
-    emit_member_uint(json, "first_lsn", report->first_lsn);
-    emit_member_uint(json, "last_lsn", report->last_lsn);
-    emit_member_uint(json, "bytes", report->bytes);
-}
-
 void view_pool_members(struct emit *json, const struct wf_pool_stats *stats) {
     emit_member_uint(json, "min", stats->sessions_min);
     emit_member_uint(json, "max", stats->sessions_max);
@@ -799,27 +769,4 @@ void view_event_text(struct out *out, const struct wf_event *event) {
         out_printf(out, ": ");
         out_text(out, event->reason);
     }
-}
-
-static void finding_place(struct out *out, const struct wf_finding *finding) {
-    out_text(out, finding->segment);
-    out_printf(out, ", offset %" PRIu64 ", %" PRIu64 " bytes", finding->offset, finding->size);
-    if (finding->first_lsn < finding->last_lsn)
-        out_printf(out, ", LSN %" PRIu64 " to %" PRIu64, finding->first_lsn, finding->last_lsn);
-    else if (finding->first_lsn == finding->last_lsn)
-        out_printf(out, ", LSN %" PRIu64, finding->first_lsn);
-    out_printf(out, ": ");
-}
-
-void view_finding_text(struct out *out, const struct wf_finding *finding) {
-    out_styled(out, strcmp(finding->kind, "torn") == 0 ? STYLE_BUSY : STYLE_BAD, finding->kind);
-    out_printf(out, "  ");
-    if (!strstr(finding->text, finding->segment))
-        finding_place(out, finding);
-    out_text(out, finding->text);
-    if (*finding->entities) {
-        out_printf(out, "; concerns ");
-        out_text(out, finding->entities);
-    }
-    out_printf(out, "\n");
 }

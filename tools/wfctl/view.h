@@ -38,6 +38,8 @@ void view_finding_members(struct emit *json, const struct wf_finding *finding);
 void view_log_report_members(struct emit *json, const struct wf_log_report *report);
 /* {"account":…,"balance":…,"currency":…}: a wf_balance_fn over a struct emit. */
 bool view_balance(void *json, const struct wf_balance *balance);
+/* "lost": what repairs took. */
+void view_losses_member(struct emit *json, const struct wf_log_losses *lost);
 /* The value of "result": {"outcome":…,"stage":…,"status":…,"activated":[…]}, of accounts
  * {"outcome":…,"balances":[…]}. */
 void view_result(struct emit *json, struct wf_engine *engine, enum wf_command_kind kind,
@@ -58,5 +60,8 @@ void view_workflow_text(struct out *out, const struct wf_workflow *workflow);
 /* What the event says, as the rest of a line without its end. */
 void view_event_text(struct out *out, const struct wf_event *event);
 void view_finding_text(struct out *out, const struct wf_finding *finding);
+/* What went with records that were lost, as a part of a sentence. Returns `text`. */
+enum { VIEW_LOSSES_SIZE = 800 };
+const char *view_losses(char text[VIEW_LOSSES_SIZE], const struct wf_log_losses *lost);
 
 #endif
