@@ -31,6 +31,13 @@ struct archive_frames {
     uint32_t previous;  /* the chain before them */
     uint32_t chain;     /* … and behind */
     uint64_t size;      /* in the segment; more than bytes.size only behind a lost frame */
+    bool made;          /* from columns just now: chain and checksums hold */
+};
+
+/* What a body turned out to be. */
+struct archive_encoded {
+    size_t plain;              /* its first bytes that deflate would gain nothing on */
+    int64_t first_ms, last_ms; /* the times found; 0: none */
 };
 
 struct archive_tables; /* memory kept from block to block; one thread at a time */
@@ -38,12 +45,12 @@ struct archive_tables; /* memory kept from block to block; one thread at a time 
 struct archive_tables *archive_tables_create(void); /* NULL: no memory */
 void archive_tables_destroy(struct archive_tables *encoder);
 /* Append the body of a block: in columns where that gives back the same bytes, which is tried (with
- * the tables `checker`), else the frames as they are. `first_ms` and `last_ms` are the times found;
- * 0: none. WF_NO_MEMORY. */
+ * the tables `checker`), else the frames as they are, whose checksums have been checked.
+ * WF_NO_MEMORY. */
 enum wf_status archive_block_encode(struct archive_tables *tables, struct archive_tables *checker,
                                     const struct archive_hints *hints, uint32_t seed,
                                     const struct archive_frames *frames, struct bytes_buffer *body,
-                                    int64_t *first_ms, int64_t *last_ms, struct wf_error *err);
+                                    struct archive_encoded *encoded, struct wf_error *err);
 
 /* Append the frames of a body to `out` and describe them (`bytes` is what was appended). `seed` is
  * that of the store. WF_DAMAGE: the text says what is wrong. */

@@ -21,12 +21,11 @@ void archive_tables_destroy(struct archive_tables *tables) {
     if (tables == NULL)
         return;
     for (size_t i = 0; tables->columns != NULL && i < COLUMNS_MAX; i++) {
-        bytes_buffer_deinit(&tables->columns[i].numbers);
-        bytes_buffer_deinit(&tables->columns[i].text);
+        free(tables->columns[i].numbers);
+        free(tables->columns[i].texts);
     }
-    bytes_buffer_deinit(&tables->payload);
+    bytes_buffer_deinit(&tables->packed);
     bytes_buffer_deinit(&tables->check);
-    bytes_buffer_deinit(&tables->texts);
     free(tables->columns);
     free(tables->shapes);
     free(tables->steps);
@@ -34,18 +33,61 @@ void archive_tables_destroy(struct archive_tables *tables) {
     free(tables);
 }
 
+bool columns_grow_numbers(struct column *column, size_t count) {
+    size_t capacity = column->number_capacity * 2 + 64;
+    capacity = capacity < count ? count : capacity;
+    uint64_t *numbers = realloc(column->numbers, capacity * sizeof *numbers);
+    if (numbers == NULL)
+        return false;
+    column->numbers = numbers;
+    column->number_capacity = capacity;
+    return true;
+}
+
+bool columns_grow_texts(struct column *column) {
+    size_t capacity = column->text_capacity * 2 + 64;
+    struct bytes_view *texts = realloc(column->texts, capacity * sizeof *texts);
+    if (texts == NULL)
+        return false;
+    column->texts = texts;
+    column->text_capacity = capacity;
+    return true;
+}
+
+static void clear_column(struct column *column) {
+    column->constant = column->is_text = false;
+    column->number_count = 0;
+    column->text_count = 0;
+    column->text_bytes = 0;
+    column->form = FORM_PACKED;
+    column->expected = 0;
+    column->next = 0;
+}
+
+static void find_shared_tags(struct archive_tables *tables) {
+    for (unsigned tag = 0; tag < sizeof tables->which; tag++)
+        tables->which[tag] = (uint8_t)columns_which(&tables->hints, tag, false);
+}
+
 bool columns_begin(struct archive_tables *tables, const struct archive_hints *hints,
                    uint64_t first_lsn, uint64_t count) {
     tables->hints = *hints;
+    find_shared_tags(tables);
     tables->shape_count = 0;
+    tables->last_shape = 0;
     tables->step_count = 0;
     tables->column_count = 0;
     tables->member_count = 0;
     tables->first_lsn = first_lsn;
     tables->time_ms = 0;
     tables->first_ms = 0;
+    tables->durable_lsn = first_lsn - 1;
+    tables->loose_offset = 0;
     tables->key = (struct bytes_view){NULL, 0};
     tables->subject = (struct bytes_view){NULL, 0};
+    tables->failed = false;
+    for (size_t i = 0; i < COLUMN_SHARED; i++)
+        clear_column(columns_at(tables, i));
     if (count <= tables->member_capacity)
         return true;
     free(tables->members);
@@ -105,39 +147,42 @@ static bool add_step(struct archive_tables *tables, struct step step) {
     return true;
 }
 
+/* A step that writes the tag. */
+static struct step step_of(uint32_t tag) {
+    struct step step = {.kind = STEP_VALUE, .is_text = (tag & 7) != WIRE_VARINT};
+    for (; tag >= 0x80; tag >>= 7)
+        step.tag[step.tag_size++] = (uint8_t)(tag | 0x80);
+    step.tag[step.tag_size++] = (uint8_t)tag;
+    return step;
+}
+
 /* The steps of the tags at hand; `*own` of their values have no shared column. False: they are no
  * tags, or memory fails. */
 static bool add_steps(struct archive_tables *tables, size_t *own, bool *has_link) {
     struct bytes_reader tags = bytes_reader_make(tables->tags, tables->tags_size);
     bool nested = false;
     for (*own = 0, *has_link = false;;) {
-        uint64_t tag = bytes_read_varint(&tags);
-        struct step step = {.kind = STEP_VALUE, .tag = (uint32_t)tag};
-        if (!bytes_reader_ok(&tags) || tag > UINT32_MAX)
+        uint64_t read = bytes_read_varint(&tags);
+        uint32_t tag = (uint32_t)read;
+        if (!bytes_reader_ok(&tags) || read > UINT32_MAX)
             return false;
         if (tag == TAG_NONE && !nested)
             return bytes_reader_done(&tags) && *own <= TOKENS_MAX;
+        struct step step = step_of(tag);
         if (tag == TAG_NONE) {
             step.kind = STEP_CLOSE;
             nested = false;
-        } else if (!nested && columns_is_nested(&tables->hints, step.tag)) {
+        } else if (!nested && columns_is_nested(&tables->hints, tag)) {
             step.kind = STEP_OPEN;
             nested = true;
         } else {
-            step.which = columns_which(&tables->hints, step.tag, nested);
+            step.which = columns_which(&tables->hints, tag, nested);
             *own += step.which == COLUMN_SHARED;
             *has_link |= step.which == COLUMN_PREVIOUS_LSN;
         }
         if (!add_step(tables, step))
             return false;
     }
-}
-
-static void clear_column(struct column *column) {
-    bytes_buffer_clear(&column->numbers);
-    bytes_buffer_clear(&column->text);
-    column->count = 0;
-    column->constant = true;
 }
 
 struct shape *columns_add_shape(struct archive_tables *tables) {
@@ -147,26 +192,30 @@ struct shape *columns_add_shape(struct archive_tables *tables) {
     if (tables->shape_count == SHAPES_MAX || !add_steps(tables, &own, &has_link) ||
         tables->column_count + own > COLUMNS_MAX - COLUMN_SHARED)
         return NULL;
-    struct shape *shape = &tables->shapes[tables->shape_count++];
-    shape->hash = crc32c(0, tables->tags, tables->tags_size);
+    struct shape *shape = &tables->shapes[tables->shape_count];
+    tables->hashes[tables->shape_count++] = crc32c(0, tables->tags, tables->tags_size);
     shape->size = tables->tags_size;
     memcpy(shape->tags, tables->tags, shape->size);
     shape->first_step = first_step;
     shape->step_count = tables->step_count - first_step;
     shape->first_column = tables->column_count;
     shape->has_link = has_link;
+    shape->expected = 0;
+    shape->follower = (size_t)(shape - tables->shapes);
     for (size_t i = 0; i < own; i++)
         clear_column(&tables->columns[tables->column_count++]);
     return shape;
 }
 
+static bool has_tags(const struct archive_tables *tables, const struct shape *shape) {
+    return shape->size == tables->tags_size && memcmp(shape->tags, tables->tags, shape->size) == 0;
+}
+
 struct shape *columns_shape(struct archive_tables *tables) {
     uint32_t hash = crc32c(0, tables->tags, tables->tags_size);
     for (size_t i = 0; i < tables->shape_count; i++) {
-        struct shape *shape = &tables->shapes[i];
-        if (shape->hash == hash && shape->size == tables->tags_size &&
-            memcmp(shape->tags, tables->tags, shape->size) == 0)
-            return shape;
+        if (tables->hashes[i] == hash && has_tags(tables, &tables->shapes[i]))
+            return &tables->shapes[i];
     }
     return columns_add_shape(tables);
 }

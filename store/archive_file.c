@@ -247,6 +247,20 @@ enum wf_status archive_cursor_digest(struct archive_cursor *cursor, uint8_t sha2
     return status;
 }
 
+/* The frame at the start of the bytes; what is wrong, or NULL. */
+static const char *take_frame(const struct archive_frames *frames, const uint8_t *bytes,
+                              size_t left, uint32_t seed, struct wal_frame *frame) {
+    static const char cut[] = "the block ends within a frame";
+    if (frames->made)
+        return wal_frame_view(bytes, left, frame) ? NULL : cut;
+    if (left < WAL_FRAME_SIZE_MIN)
+        return cut;
+    const char *why = wal_frame_decode_header(bytes, seed, frame);
+    if (why == NULL && wal_frame_checked_size(frame) > left)
+        why = cut;
+    return why == NULL ? wal_frame_decode_body(bytes, frame) : why;
+}
+
 enum wf_status archive_frames_walk(const struct archive_frames *frames, uint32_t seed,
                                    archive_frame_fn on_frame, void *ctx, struct wf_error *err) {
     uint32_t previous = frames->previous;
@@ -254,13 +268,7 @@ enum wf_status archive_frames_walk(const struct archive_frames *frames, uint32_t
     for (size_t at = 0; at < frames->bytes.size;) {
         const uint8_t *bytes = frames->bytes.data + at;
         struct wal_frame frame;
-        size_t left = frames->bytes.size - at;
-        const char *why = left < WAL_FRAME_SIZE_MIN ? "the block ends within a frame"
-                                                    : wal_frame_decode_header(bytes, seed, &frame);
-        if (why == NULL && wal_frame_checked_size(&frame) > left)
-            why = "the block ends within a frame";
-        if (why == NULL)
-            why = wal_frame_decode_body(bytes, &frame);
+        const char *why = take_frame(frames, bytes, frames->bytes.size - at, seed, &frame);
         if (why == NULL && (frame.lsn != next_lsn || frame.previous != previous))
             why = "the frame does not continue the one before it";
         if (why != NULL)

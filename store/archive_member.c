@@ -3,8 +3,9 @@
 #include <libdeflate.h>
 #include <stdlib.h>
 
-/* Of libdeflate's levels: columns gain nothing above it but 9's half percent (store/FORMAT.md). */
-enum { LEVEL = 5, TAIL_SIZE = 8 };
+/* Of libdeflate's levels: above it columns gain nothing that would be worth its time
+ * (store/FORMAT.md). */
+enum { LEVEL = 2, TAIL_SIZE = 8, STORED_MAX = 65535, STORED_HEAD_SIZE = 5 };
 
 /* Magic, deflate, FEXTRA, no time, no hint, Unix; 12 bytes of extra field: "WF", 8 bytes. */
 static const uint8_t fixed[16] = {0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 12, 0, 'W', 'F', 8, 0};
@@ -51,23 +52,41 @@ void archive_inflater_destroy(struct archive_inflater *inflater) {
     free(inflater);
 }
 
+/* Stored blocks (RFC 1951, 3.2.4), none of them the last: bytes 0, size u16, its complement u16. */
+static uint8_t *store(uint8_t *at, struct bytes_view plain) {
+    while (plain.size > 0) {
+        size_t size = plain.size < STORED_MAX ? plain.size : (size_t)STORED_MAX;
+        *at = 0;
+        bytes_store_u16(at + 1, (uint16_t)size);
+        bytes_store_u16(at + 3, (uint16_t)~size);
+        memcpy(at + STORED_HEAD_SIZE, plain.data, size);
+        at += STORED_HEAD_SIZE + size;
+        plain = (struct bytes_view){plain.data + size, plain.size - size};
+    }
+    return at;
+}
+
 enum wf_status archive_member_write(struct archive_deflater *deflater, struct bytes_view text,
-                                    struct bytes_buffer *out, struct wf_error *err) {
+                                    size_t plain, struct bytes_buffer *out, struct wf_error *err) {
     size_t start = out->size;
-    size_t bound = libdeflate_deflate_compress_bound(deflater->compressor, text.size);
-    uint8_t *at = bytes_buffer_extend(out, ARCHIVE_MEMBER_HEAD_SIZE + bound + TAIL_SIZE);
+    size_t packable = text.size - plain;
+    size_t stored = plain + (plain / STORED_MAX + 1) * STORED_HEAD_SIZE;
+    size_t bound = libdeflate_deflate_compress_bound(deflater->compressor, packable);
+    uint8_t *at = bytes_buffer_extend(out, ARCHIVE_MEMBER_HEAD_SIZE + stored + bound + TAIL_SIZE);
     if (at == NULL)
         return error_set(err, WF_NO_MEMORY, "no memory to compress %zu bytes", text.size);
-    size_t packed = libdeflate_deflate_compress(deflater->compressor, text.data, text.size,
-                                                at + ARCHIVE_MEMBER_HEAD_SIZE, bound);
+    uint8_t *end = store(at + ARCHIVE_MEMBER_HEAD_SIZE, (struct bytes_view){text.data, plain});
+    size_t packed =
+        libdeflate_deflate_compress(deflater->compressor, text.data + plain, packable, end, bound);
     if (packed == 0)
         return error_set(err, WF_NO_MEMORY, "libdeflate cannot compress %zu bytes", text.size);
-    size_t size = ARCHIVE_MEMBER_HEAD_SIZE + packed + TAIL_SIZE;
+    end += packed;
+    size_t size = (size_t)(end - at) + TAIL_SIZE;
     memcpy(at, fixed, sizeof fixed);
     bytes_store_u32(at + 16, (uint32_t)size);
     bytes_store_u32(at + 20, (uint32_t)text.size);
-    bytes_store_u32(at + size - 8, libdeflate_crc32(0, text.data, text.size));
-    bytes_store_u32(at + size - 4, (uint32_t)text.size);
+    bytes_store_u32(end, libdeflate_crc32(0, text.data, text.size));
+    bytes_store_u32(end + 4, (uint32_t)text.size);
     out->size = start + size;
     return WF_OK;
 }

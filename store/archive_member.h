@@ -16,9 +16,9 @@ void archive_deflater_destroy(struct archive_deflater *deflater);
 struct archive_inflater *archive_inflater_create(void);
 void archive_inflater_destroy(struct archive_inflater *inflater);
 
-/* Append `text` as one member. */
+/* Append `text` as one member. Its first `plain` bytes are stored: they are known to be random. */
 enum wf_status archive_member_write(struct archive_deflater *deflater, struct bytes_view text,
-                                    struct bytes_buffer *out, struct wf_error *err);
+                                    size_t plain, struct bytes_buffer *out, struct wf_error *err);
 /* The sizes that the member's first ARCHIVE_MEMBER_HEAD_SIZE bytes announce. False: none of ours.
  */
 bool archive_member_sizes(const uint8_t *head, uint32_t *member_size, uint32_t *text_size);

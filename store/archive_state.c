@@ -42,7 +42,7 @@ static enum wf_status put_member(struct archive_state_writer *writer, const char
     if (!bytes_buffer_ok(&writer->text))
         return error_set(err, WF_NO_MEMORY, "no memory to write the state");
     struct bytes_view text = {writer->text.data, writer->text.size};
-    enum wf_status status = archive_member_write(writer->deflater, text, &writer->member, err);
+    enum wf_status status = archive_member_write(writer->deflater, text, 0, &writer->member, err);
     if (status == WF_OK)
         status = io_write_all(io, writer->file, writer->offset, writer->member.data,
                               writer->member.size, err);

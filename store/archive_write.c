@@ -53,11 +53,11 @@ struct job {
     struct archive_tables *tables, *checker;
     struct archive_deflater *deflater;
     struct wal_hasher *hasher;
-    struct bytes_buffer raw, text, member;
+    struct bytes_buffer raw, body, text, member;
     struct archive_frames frames;
     uint64_t number;
     enum wal_frame_kind kind; /* of its frames */
-    int64_t first_ms, last_ms;
+    struct archive_encoded encoded;
     uint8_t leaves[ARCHIVE_BLOCK_RECORDS][WAL_HASH_SIZE];
     struct wal_cover cover; /* of its records in the tree of all */
 };
@@ -121,8 +121,10 @@ static bool fits(const struct writing *writing, const struct job *job) {
 /* The frames of the next block; none at the end. */
 static enum wf_status read_block(struct writing *writing, struct job *job, struct wf_error *err) {
     bytes_buffer_clear(&job->raw);
-    job->frames = (struct archive_frames){
-        .first_lsn = writing->next_lsn, .previous = writing->previous, .chain = writing->previous};
+    job->frames = (struct archive_frames){.first_lsn = writing->next_lsn,
+                                          .previous = writing->previous,
+                                          .chain = writing->previous,
+                                          .made = true};
     enum wf_status status = look_ahead(writing, err);
     while (status == WF_OK && writing->has_step && fits(writing, job)) {
         if (job->raw.size == 0) {
@@ -161,7 +163,8 @@ static void write_block_line(struct job *job) {
                  "{\"block\":%" PRIu64 ",\"first_lsn\":%" PRIu64 ",\"last_lsn\":%" PRIu64
                  ",\"first_time\":\"%s\",\"last_time\":\"%s\",\"bytes\":%zu}\n",
                  job->number, job->frames.first_lsn, job->frames.first_lsn + job->frames.count - 1,
-                 time_text(job->first_ms, first), time_text(job->last_ms, last), job->raw.size);
+                 time_text(job->encoded.first_ms, first), time_text(job->encoded.last_ms, last),
+                 job->raw.size);
     bytes_write_run(&job->text, line, (size_t)size);
 }
 
@@ -202,23 +205,22 @@ static enum wf_status cover_block(struct job *job, struct wf_error *err) {
 
 static enum wf_status make_block(struct job *job, struct wf_error *err) {
     const struct writing *writing = job->writing;
-    struct bytes_buffer body;
-    bytes_buffer_init(&body);
+    bytes_buffer_clear(&job->body);
     bytes_buffer_clear(&job->text);
     bytes_buffer_clear(&job->member);
     enum wf_status status =
         archive_block_encode(job->tables, job->checker, &writing->options->hints, writing->seed,
-                             &job->frames, &body, &job->first_ms, &job->last_ms, err);
+                             &job->frames, &job->body, &job->encoded, err);
     if (status == WF_OK) {
         write_block_line(job);
-        bytes_write_run(&job->text, body.data, body.size);
+        size_t plain = job->encoded.plain == 0 ? 0 : job->text.size + job->encoded.plain;
+        bytes_write_run(&job->text, job->body.data, job->body.size);
         bytes_write_u8(&job->text, '\n');
         struct bytes_view text = {job->text.data, job->text.size};
         status = bytes_buffer_ok(&job->text)
-                     ? archive_member_write(job->deflater, text, &job->member, err)
+                     ? archive_member_write(job->deflater, text, plain, &job->member, err)
                      : error_set(err, WF_NO_MEMORY, "no memory to archive");
     }
-    bytes_buffer_deinit(&body);
     if (status == WF_OK)
         status = archive_frames_walk(&job->frames, writing->seed, hash_frame, job, err);
     return status == WF_OK ? cover_block(job, err) : status;
@@ -267,10 +269,10 @@ static enum wf_status put_block(struct writing *writing, const struct job *job,
         bytes_write_run(&writing->index, job->cover.hashes, job->cover.count * WAL_HASH_SIZE);
     if (!ok || !bytes_buffer_ok(&writing->index))
         return error_set(err, WF_NO_MEMORY, "no memory to archive");
-    if (job->first_ms > 0 && writing->entry->first_ms == 0)
-        writing->entry->first_ms = job->first_ms;
-    if (job->last_ms > 0)
-        writing->entry->last_ms = job->last_ms;
+    if (job->encoded.first_ms > 0 && writing->entry->first_ms == 0)
+        writing->entry->first_ms = job->encoded.first_ms;
+    if (job->encoded.last_ms > 0)
+        writing->entry->last_ms = job->encoded.last_ms;
     if (writing->options->on_progress != NULL)
         writing->options->on_progress(writing->options->ctx, frames->offset + frames->size);
     return put(writing, &job->member, err);
@@ -324,6 +326,7 @@ static void job_destroy(struct job *job) {
     wal_hasher_destroy(job->hasher);
     wal_cover_deinit(&job->cover);
     bytes_buffer_deinit(&job->raw);
+    bytes_buffer_deinit(&job->body);
     bytes_buffer_deinit(&job->text);
     bytes_buffer_deinit(&job->member);
     free(job);
@@ -335,6 +338,7 @@ static struct job *job_create(struct writing *writing) {
         return NULL;
     job->writing = writing;
     bytes_buffer_init(&job->raw);
+    bytes_buffer_init(&job->body);
     bytes_buffer_init(&job->text);
     bytes_buffer_init(&job->member);
     job->tables = archive_tables_create();
@@ -381,7 +385,7 @@ static enum wf_status put_text(struct writing *writing, const struct bytes_buffe
     enum wf_status status =
         bytes_buffer_ok(text)
             ? archive_member_write(writing->deflater, (struct bytes_view){text->data, text->size},
-                                   &member, err)
+                                   0, &member, err)
             : error_set(err, WF_NO_MEMORY, "no memory to archive");
     if (status == WF_OK)
         status = put(writing, &member, err);

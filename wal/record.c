@@ -47,7 +47,8 @@ void wal_frame_encode(uint8_t *at, uint32_t seed, struct wal_frame *frame) {
     bytes_store_u32(at + AT_HEADER_CRC, crc32c(frame->header_hash, at + AT_FRAME_CRC, 4));
     size_t stored = checked_payload(frame);
     size_t used = WAL_FRAME_HEADER_SIZE + stored;
-    memcpy(at + WAL_FRAME_HEADER_SIZE, frame->payload.data, stored);
+    if (frame->payload.data != at + WAL_FRAME_HEADER_SIZE)
+        memcpy(at + WAL_FRAME_HEADER_SIZE, frame->payload.data, stored);
     memset(at + used, 0, (size_t)wal_frame_checked_size(frame) - used);
 }
 
@@ -79,12 +80,7 @@ static const char *check_limits(const uint8_t *at, const struct wal_frame *frame
     return NULL;
 }
 
-const char *wal_frame_decode_header(const uint8_t *at, uint32_t seed, struct wal_frame *frame) {
-    if (bytes_load_u32(at + AT_MAGIC) != frame_magic)
-        return "no frame starts here";
-    uint32_t hash = crc32c(seed, at, AT_FRAME_CRC);
-    if (crc32c(hash, at + AT_FRAME_CRC, 4) != bytes_load_u32(at + AT_HEADER_CRC))
-        return "the frame header fails its checksum";
+static void load_header(const uint8_t *at, uint32_t hash, struct wal_frame *frame) {
     *frame = (struct wal_frame){
         .kind = (enum wal_frame_kind)at[AT_KIND],
         .previous = bytes_load_u32(at + AT_PREVIOUS),
@@ -95,6 +91,15 @@ const char *wal_frame_decode_header(const uint8_t *at, uint32_t seed, struct wal
         .payload = {NULL, bytes_load_u32(at + AT_SIZE)},
     };
     frame->size = wal_frame_size(frame->payload.size);
+}
+
+const char *wal_frame_decode_header(const uint8_t *at, uint32_t seed, struct wal_frame *frame) {
+    if (bytes_load_u32(at + AT_MAGIC) != frame_magic)
+        return "no frame starts here";
+    uint32_t hash = crc32c(seed, at, AT_FRAME_CRC);
+    if (crc32c(hash, at + AT_FRAME_CRC, 4) != bytes_load_u32(at + AT_HEADER_CRC))
+        return "the frame header fails its checksum";
+    load_header(at, hash, frame);
     return check_limits(at, frame);
 }
 
@@ -114,6 +119,14 @@ const char *wal_frame_decode_body(const uint8_t *at, struct wal_frame *frame) {
     }
     frame->payload.data = payload;
     return NULL;
+}
+
+bool wal_frame_view(const uint8_t *at, size_t left, struct wal_frame *frame) {
+    if (left < WAL_FRAME_SIZE_MIN)
+        return false;
+    load_header(at, 0, frame);
+    frame->payload.data = at + WAL_FRAME_HEADER_SIZE;
+    return wal_frame_checked_size(frame) <= left;
 }
 
 uint32_t wal_frame_chain(const struct wal_frame *frame) {

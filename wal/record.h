@@ -43,7 +43,8 @@ uint32_t wal_frame_seed(const uint8_t store_id[WAL_STORE_ID_SIZE]);
 uint64_t wal_frame_size(uint64_t payload_size);
 
 /* Write the frame at `at`, which has room for wal_frame_checked_size(frame) bytes: all of the
- * frame, but of a lost frame only what is ever read. Sets `crc` and `size`. */
+ * frame, but of a lost frame only what is ever read. The payload may stand in its place already.
+ * Sets `crc` and `size`. */
 void wal_frame_encode(uint8_t *at, uint32_t seed, struct wal_frame *frame);
 
 /* Read the header at `at` (WAL_FRAME_HEADER_SIZE bytes). Returns NULL where it holds, else what is
@@ -56,6 +57,10 @@ uint64_t wal_frame_checked_size(const struct wal_frame *frame);
 /* Check the body whose header was decoded from the same `at`, which holds checked_size() bytes, and
  * point `payload` into it. NULL where it holds, else what is wrong. */
 const char *wal_frame_decode_body(const uint8_t *at, struct wal_frame *frame);
+
+/* The frame at `at`, where its checksums have been checked before: they are not looked at. False:
+ * it takes more than `left` bytes. */
+bool wal_frame_view(const uint8_t *at, size_t left, struct wal_frame *frame);
 
 /* The frame CRC that the frame behind this one carries as `previous`. */
 uint32_t wal_frame_chain(const struct wal_frame *frame);

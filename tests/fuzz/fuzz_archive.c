@@ -189,7 +189,7 @@ static void put_members(struct io *io, const char *name, const uint8_t *data, si
     for (unsigned i = 0; i < TEXTS_MAX && size >= TEXT_HEAD; i++) {
         size_t text = data[0] + 256U * data[1];
         text = text < size - TEXT_HEAD ? text : size - TEXT_HEAD;
-        fuzz_require(archive_member_write(deflater, (struct bytes_view){data + TEXT_HEAD, text},
+        fuzz_require(archive_member_write(deflater, (struct bytes_view){data + TEXT_HEAD, text}, 0,
                                           &members, NULL) == WF_OK,
                      "a text is compressed");
         data += TEXT_HEAD + text;
@@ -228,8 +228,7 @@ static void try_body(const uint8_t *data, size_t size) {
     struct archive_frames second;
     uint32_t seed = wal_frame_seed(store_id);
     uint64_t count = 0;
-    int64_t first_ms;
-    int64_t last_ms;
+    struct archive_encoded encoded;
     bytes_buffer_init(&out);
     bytes_buffer_init(&body);
     bytes_buffer_init(&again);
@@ -238,8 +237,8 @@ static void try_body(const uint8_t *data, size_t size) {
     require_refusal(status);
     if (status == WF_OK && archive_frames_walk(&frames, seed, count_frame, &count, NULL) == WF_OK &&
         frames.count <= ARCHIVE_BLOCK_RECORDS) {
-        fuzz_require(archive_block_encode(tables, checker, &hints, seed, &frames, &body, &first_ms,
-                                          &last_ms, NULL) == WF_OK,
+        fuzz_require(archive_block_encode(tables, checker, &hints, seed, &frames, &body, &encoded,
+                                          NULL) == WF_OK,
                      "frames are encoded");
         fuzz_require(archive_block_decode(checker, (struct bytes_view){body.data, body.size}, seed,
                                           &again, &second, NULL) == WF_OK &&

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -85,17 +86,21 @@ static void made_add_record(struct made *made, unsigned number) {
     bytes_buffer_deinit(&payload);
 }
 
-static void encode(const struct made *made, struct bytes_buffer *body) {
+static void encode_as(const struct made *made, struct bytes_buffer *body,
+                      struct archive_encoded *encoded) {
     struct archive_tables *tables = archive_tables_create();
     struct archive_tables *checker = archive_tables_create();
-    int64_t first_ms;
-    int64_t last_ms;
     bytes_buffer_init(body);
     assert_int_equal(archive_block_encode(tables, checker, &hints, wal_frame_seed(store_id),
-                                          &made->frames, body, &first_ms, &last_ms, NULL),
+                                          &made->frames, body, encoded, NULL),
                      WF_OK);
     archive_tables_destroy(checker);
     archive_tables_destroy(tables);
+}
+
+static void encode(const struct made *made, struct bytes_buffer *body) {
+    struct archive_encoded encoded;
+    encode_as(made, body, &encoded);
 }
 
 static enum wf_status decode(struct bytes_view body, struct bytes_buffer *out,
@@ -131,7 +136,7 @@ static void test_archive_block_gives_back_records(void **state) {
     made_init(&made, 4711);
     for (unsigned i = 0; i < 60; i++)
         made_add_record(&made, i);
-    expect_back(&made, 2);
+    expect_back(&made, 3);
     bytes_buffer_deinit(&made.bytes);
 }
 
@@ -149,6 +154,95 @@ static void test_archive_block_keeps_what_is_no_protobuf_as_it_is(void **state) 
     bytes_buffer_deinit(&made.bytes);
 }
 
+/* Archives stay readable: the first layout of columns, as it was written once. */
+static void test_archive_block_of_the_first_layout_is_read(void **state) {
+    (void)state;
+    struct made made;
+    struct bytes_buffer body;
+    struct bytes_buffer out;
+    struct archive_frames back;
+    FILE *file = fopen("tests/golden/archive-1/block_columns_2.hex", "r");
+    unsigned byte;
+    assert_non_null(file); /* tests run in the project's root */
+    bytes_buffer_init(&body);
+    while (fscanf(file, "%2x", &byte) == 1)
+        bytes_write_u8(&body, (uint8_t)byte);
+    fclose(file);
+    assert_int_equal(body.data[0], 2);
+    made_init(&made, 4711);
+    for (unsigned i = 0; i < 24; i++)
+        made_add_record(&made, i);
+    bytes_buffer_init(&out);
+    assert_int_equal(decode((struct bytes_view){body.data, body.size}, &out, &back), WF_OK);
+    assert_int_equal(back.bytes.size, made.bytes.size);
+    assert_memory_equal(back.bytes.data, made.bytes.data, made.bytes.size);
+    bytes_buffer_deinit(&out);
+    bytes_buffer_deinit(&body);
+    bytes_buffer_deinit(&made.bytes);
+}
+
+static void test_archive_block_of_a_later_kind_is_refused_by_its_kind(void **state) {
+    (void)state;
+    struct archive_tables *tables = archive_tables_create();
+    struct bytes_buffer out;
+    struct archive_frames back;
+    struct wf_error err;
+    bytes_buffer_init(&out);
+    assert_int_equal(archive_block_decode(tables, (struct bytes_view){(const uint8_t *)"\x04", 1},
+                                          0, &out, &back, &err),
+                     WF_DAMAGE);
+    assert_non_null(strstr(err.text, "of kind 4"));
+    archive_tables_destroy(tables);
+    bytes_buffer_deinit(&out);
+}
+
+/* --- bytes that are random --- */
+
+enum { HASH_SIZE = 32 };
+
+/* A record with a text of one hash: each its own, or each twice. */
+static void made_add_hash(struct made *made, unsigned number, bool own) {
+    uint8_t payload[2 + HASH_SIZE + 2] = {7 << 3 | 2, HASH_SIZE};
+    uint64_t random = own ? number + 1 : number / 2 + 1;
+    for (size_t i = 0; i < HASH_SIZE; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        payload[2 + i] = (uint8_t)(random >> 56);
+    }
+    payload[2 + HASH_SIZE] = 2 << 3;
+    payload[3 + HASH_SIZE] = (uint8_t)(number % 100);
+    made_add(made, payload, sizeof payload);
+}
+
+/* Encode so many hashes; how many bytes of the body are to be stored. */
+static size_t plain_of(unsigned count, bool own) {
+    struct made made;
+    struct bytes_buffer body;
+    struct archive_encoded encoded;
+    made_init(&made, 4711);
+    for (unsigned i = 0; i < count; i++)
+        made_add_hash(&made, i, own);
+    encode_as(&made, &body, &encoded);
+    expect_back(&made, 3);
+    bytes_buffer_deinit(&body);
+    bytes_buffer_deinit(&made.bytes);
+    return encoded.plain;
+}
+
+static void test_archive_block_keeps_hashes_in_front_to_be_stored(void **state) {
+    (void)state;
+    assert_int_equal(plain_of(60, true), 3 + 60 * HASH_SIZE);
+}
+
+static void test_archive_block_packs_hashes_that_come_again(void **state) {
+    (void)state;
+    assert_int_equal(plain_of(60, false), 0);
+}
+
+static void test_archive_block_packs_what_is_too_little_to_tell(void **state) {
+    (void)state;
+    assert_int_equal(plain_of(10, true), 0);
+}
+
 static void test_archive_block_takes_no_changed_body_for_another(void **state) {
     (void)state;
     struct made made;
@@ -157,6 +251,8 @@ static void test_archive_block_takes_no_changed_body_for_another(void **state) {
     made_init(&made, 4711);
     for (unsigned i = 0; i < 20; i++)
         made_add_record(&made, i);
+    for (unsigned i = 20; i < 54; i++)
+        made_add_hash(&made, i, true);
     encode(&made, &body);
     bytes_buffer_init(&out);
     for (size_t i = 0; i < body.size * 8; i++) {
@@ -183,11 +279,12 @@ static void test_archive_block_takes_no_changed_body_for_another(void **state) {
 
 /* --- members --- */
 
-static void make_member(struct bytes_buffer *member, const char *text, size_t size) {
+static void make_member(struct bytes_buffer *member, const char *text, size_t size, size_t plain) {
     struct archive_deflater *deflater = archive_deflater_create();
     bytes_buffer_init(member);
-    assert_int_equal(archive_member_write(
-                         deflater, (struct bytes_view){(const uint8_t *)text, size}, member, NULL),
+    assert_int_equal(archive_member_write(deflater,
+                                          (struct bytes_view){(const uint8_t *)text, size}, plain,
+                                          member, NULL),
                      WF_OK);
     archive_deflater_destroy(deflater);
 }
@@ -202,25 +299,60 @@ static enum wf_status read_member(const struct bytes_buffer *member, size_t text
     return status;
 }
 
+/* Stored or packed, or both. */
 static void test_archive_member_holds_against_every_flipped_bit(void **state) {
     (void)state;
     static const char text[] = "forty-two, forty-two, forty-two and forty-three";
-    struct bytes_buffer member;
-    struct bytes_buffer out;
-    make_member(&member, text, sizeof text);
-    bytes_buffer_init(&out);
-    assert_int_equal(read_member(&member, sizeof text, &out), WF_OK);
-    assert_memory_equal(out.data, text, sizeof text);
-    for (size_t i = 0; i < member.size * 8; i++) {
-        member.data[i / 8] ^= (uint8_t)(1 << i % 8);
-        bytes_buffer_clear(&out);
-        /* Deflate has spare bits at its end; nothing else may pass, and nothing may differ. */
-        if (read_member(&member, sizeof text, &out) == WF_OK)
-            assert_memory_equal(out.data, text, sizeof text);
-        member.data[i / 8] ^= (uint8_t)(1 << i % 8);
+    for (size_t plain = 0; plain <= sizeof text; plain += sizeof text / 2) {
+        struct bytes_buffer member;
+        struct bytes_buffer out;
+        make_member(&member, text, sizeof text, plain);
+        bytes_buffer_init(&out);
+        assert_int_equal(read_member(&member, sizeof text, &out), WF_OK);
+        assert_memory_equal(out.data, text, sizeof text);
+        for (size_t i = 0; i < member.size * 8; i++) {
+            member.data[i / 8] ^= (uint8_t)(1 << i % 8);
+            bytes_buffer_clear(&out);
+            /* Deflate has spare bits at its end; nothing else may pass, and nothing may differ. */
+            if (read_member(&member, sizeof text, &out) == WF_OK)
+                assert_memory_equal(out.data, text, sizeof text);
+            member.data[i / 8] ^= (uint8_t)(1 << i % 8);
+        }
+        bytes_buffer_deinit(&out);
+        bytes_buffer_deinit(&member);
     }
-    bytes_buffer_deinit(&out);
+}
+
+/* More than one stored block, and packed bytes behind them. */
+static void test_archive_member_that_is_stored_in_part_is_read_by_zcat(void **state) {
+    (void)state;
+    enum { SIZE = 200000, PLAIN = 150000 };
+    char *text = malloc(SIZE);
+    char folder[] = "/tmp/wf-member-XXXXXX";
+    char line[200];
+    struct bytes_buffer member;
+    for (size_t i = 0; i < SIZE; i++)
+        text[i] = (char)('a' + i * i % 23);
+    make_member(&member, text, SIZE, PLAIN);
+    assert_true(member.size > PLAIN && member.size < PLAIN + (SIZE - PLAIN) / 2);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(line, sizeof line, "cd %s && zcat >text", folder);
+    FILE *zcat = popen(line, "w");
+    assert_non_null(zcat);
+    assert_int_equal(fwrite(member.data, 1, member.size, zcat), member.size);
+    assert_int_equal(pclose(zcat), 0);
+    (void)snprintf(line, sizeof line, "%s/text", folder);
+    FILE *file = fopen(line, "r");
+    char *back = malloc(SIZE + 1);
+    assert_non_null(file);
+    assert_int_equal(fread(back, 1, SIZE + 1, file), SIZE);
+    fclose(file);
+    assert_memory_equal(back, text, SIZE);
+    remove(line);
+    rmdir(folder);
     bytes_buffer_deinit(&member);
+    free(back);
+    free(text);
 }
 
 /* A member that inflates to far more than it announces, or announces more than it may. */
@@ -230,7 +362,7 @@ static void test_archive_member_is_no_bomb(void **state) {
     char *zeros = calloc(1, SIZE);
     struct bytes_buffer member;
     struct bytes_buffer out;
-    make_member(&member, zeros, SIZE);
+    make_member(&member, zeros, SIZE, 0);
     bytes_buffer_init(&out);
     assert_true(member.size < SIZE / 100);
     assert_int_equal(read_member(&member, SIZE - 1, &out), WF_DAMAGE);
@@ -283,8 +415,14 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_archive_block_gives_back_records),
         cmocka_unit_test(test_archive_block_keeps_what_is_no_protobuf_as_it_is),
+        cmocka_unit_test(test_archive_block_of_the_first_layout_is_read),
+        cmocka_unit_test(test_archive_block_of_a_later_kind_is_refused_by_its_kind),
+        cmocka_unit_test(test_archive_block_keeps_hashes_in_front_to_be_stored),
+        cmocka_unit_test(test_archive_block_packs_hashes_that_come_again),
+        cmocka_unit_test(test_archive_block_packs_what_is_too_little_to_tell),
         cmocka_unit_test(test_archive_block_takes_no_changed_body_for_another),
         cmocka_unit_test(test_archive_member_holds_against_every_flipped_bit),
+        cmocka_unit_test(test_archive_member_that_is_stored_in_part_is_read_by_zcat),
         cmocka_unit_test(test_archive_member_is_no_bomb),
         cmocka_unit_test(test_wal_cover_adds_up_to_the_tree),
     };
