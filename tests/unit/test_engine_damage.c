@@ -415,6 +415,29 @@ static void test_lost_first_record_leaves_the_clock(void **state) {
 
 /* --- a record that checks, and cannot be understood --- */
 
+/* Records behind the lost one are of a time that the test clock does not show any more. */
+static void test_lost_advance_of_a_test_clock_is_repaired(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "alpha", 0);
+    struct wf_command advance = {.kind = WF_CLOCK_ADVANCE, .duration_ms = 1000};
+    must(f, wf_execute(f->engine, &advance, NULL, &f->err)); /* LSN 4 */
+    fixture_loan(f, "beta", 0);
+    struct spot spot = spot_of(f, 4);
+    f->engine->options.snapshot_on_close = false;
+    fixture_close(f);
+    break_record(f, spot);
+    struct found found;
+    repair(f, &found);
+    fixture_open(f);
+    struct story story = {{0}, 0};
+    must(f, wf_replay(f->engine, 1, UINT64_MAX, NULL, hear, &story, &f->err));
+    assert_non_null(strstr(story.text, " 4:record_lost 5:"));
+    assert_non_null(strstr(story.text, ":log_repaired"));
+    must(f, wf_execute(f->engine, &advance, NULL, &f->err));
+    must(f, fixture_submit(f, "beta", 0, NULL, NULL));
+    fixture_verify(f);
+}
+
 static void test_undecodable_record_is_refused_by_lsn_and_can_be_skipped(void **state) {
     struct engine_fixture *f = *state;
     fixture_loan(f, "alpha", 1);
@@ -565,6 +588,7 @@ int main(void) {
         TEST(test_plan_of_a_record_that_is_not_there),
         TEST(test_keys_after_a_repair),
         TEST(test_lost_first_record_leaves_the_clock),
+        TEST(test_lost_advance_of_a_test_clock_is_repaired),
         TEST(test_undecodable_record_is_refused_by_lsn_and_can_be_skipped),
         SIMULATED(test_verify_finds_a_planted_divergence),
         SIMULATED(test_verify_finds_a_value_that_kept_its_digest),
