@@ -25,7 +25,7 @@ struct account *account_copy(const struct account *account, size_t holds_more) {
     memcpy(copy, account, sizeof *copy);
     copy->entity.next = copy->entity.previous = NULL;
     copy->timer_at = 0;
-    copy->holds = NULL;
+    copy->holds = copy->holds_left = NULL;
     copy->hold_capacity = account->hold_count + holds_more;
     if (copy->hold_capacity == 0)
         return copy;
@@ -42,6 +42,7 @@ struct account *account_copy(const struct account *account, size_t holds_more) {
 void account_destroy(struct account *account) {
     if (account == NULL)
         return;
+    free(account->holds_left);
     free(account->holds);
     free(account);
 }
@@ -100,6 +101,8 @@ void account_drop_ended_holds(struct account *account) {
         if (!account->holds[i].ended)
             account->holds[kept++] = account->holds[i];
     account->hold_count = kept;
+    free(account->holds_left);
+    account->holds_left = NULL;
 }
 
 int64_t account_held(const struct account *account, int64_t now_ms) {
@@ -126,9 +129,13 @@ bool account_reserve_holds(struct account *account, size_t count) {
     size_t needed = account->hold_count + count;
     if (needed <= account->hold_capacity)
         return true;
-    struct account_hold *grown = realloc(account->holds, needed * sizeof *grown);
+    struct account_hold *grown = calloc(needed, sizeof *grown);
     if (grown == NULL)
         return false;
+    if (account->hold_count > 0)
+        memcpy(grown, account->holds, account->hold_count * sizeof *grown);
+    free(account->holds_left);
+    account->holds_left = account->holds;
     account->holds = grown;
     account->hold_capacity = needed;
     return true;

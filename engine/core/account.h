@@ -43,7 +43,8 @@ struct account {
     int64_t balance; /* minor units */
     int64_t minimum; /* the balance less what is held never falls below it */
     enum account_status status;
-    struct account_hold *holds; /* in order of placement */
+    struct account_hold *holds;      /* in order of placement */
+    struct account_hold *holds_left; /* where they were before they moved; NULL: they did not */
     size_t hold_count, hold_capacity;
     char type[ACCOUNT_TYPE_MAX + 1];
     uint32_t timer_at;   /* its place among the state's holds that expire, from 1; 0: it has none */
@@ -79,7 +80,9 @@ void account_drop_ended_holds(struct account *account);
 int64_t account_held(const struct account *account, int64_t now_ms);
 /* What may leave the account: balance less held less minimum; INT64_MAX where nothing bounds it. */
 int64_t account_available(const struct account *account, int64_t now_ms);
-/* Room for `count` more holds. False: no memory. */
+/* Room for `count` more holds. Where they move to it, the bytes that they leave stay, until they
+ * move again or some are dropped: the events of the record under way may name holds by them. False:
+ * no memory. */
 bool account_reserve_holds(struct account *account, size_t count);
 
 #endif

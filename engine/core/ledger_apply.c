@@ -161,10 +161,10 @@ static enum wf_status reserve_hold(struct state *state, const struct record *rec
     if (event->as.hold_placed.name.size == 0 || event->as.hold_placed.name.size > HOLD_NAME_MAX ||
         event->as.hold_placed.to.size > ACCOUNT_NUMBER_MAX)
         return damage(record, "places a hold of a malformed name", err);
-    size_t placed = 0;
-    for (const struct event *e = record->events; e <= event; e++)
-        placed += e->kind == EVENT_HOLD_PLACED &&
-                  e->as.hold_placed.account == event->as.hold_placed.account;
+    size_t placed = 0; /* all of the record: its holds move once */
+    for (size_t i = 0; i < record->event_count; i++)
+        placed += record->events[i].kind == EVENT_HOLD_PLACED &&
+                  record->events[i].as.hold_placed.account == event->as.hold_placed.account;
     if (account->hold_count + placed > 2 * ACCOUNT_HOLDS_MAX)
         return damage(record, "places too many holds", err);
     size_t all_placed = 0; /* any of them may be the first of its account that expires */

@@ -5,6 +5,7 @@
 #include "engine/core/text.h"
 #include "tests/lib/core_bank.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,31 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+/* link: -Wl,--wrap=realloc,--wrap=free */
+
+/* What is given back is overwritten, and everything that may move does: nobody reads it unnoticed.
+ */
+void __real_free(void *memory);
+void __wrap_free(void *memory);
+void *__wrap_realloc(void *memory, size_t size);
+
+void __wrap_free(void *memory) {
+    if (memory != NULL)
+        memset(memory, 0x5a, malloc_usable_size(memory));
+    __real_free(memory);
+}
+
+void *__wrap_realloc(void *memory, size_t size) {
+    size_t before = memory == NULL ? 0 : malloc_usable_size(memory);
+    void *moved = malloc(size);
+    if (moved == NULL)
+        return NULL;
+    if (before > 0)
+        memcpy(moved, memory, before < size ? before : size);
+    __wrap_free(memory);
+    return moved;
+}
 
 static int close_bank(void **state) {
     core_store_close(*state);
@@ -599,6 +625,19 @@ static void test_ledger_several_holds_of_an_account_end_in_one_record(void **sta
     bank_holds(store, "ACC001", "4997.00");
 }
 
+/* The holds move to where there is room for the new one, and the events still name what ended. */
+static void test_ledger_hold_ends_beside_a_new_one_in_one_record(void **state) {
+    struct core_store *store = *state;
+    static const char *const both[] = {
+        "hold from=ACC001 to=ACC002 amount=2.00 currency=USD hold=h2", "void from=ACC001 hold=h1",
+        "hold from=ACC001 to=ACC002 amount=3.00 currency=USD hold=h3"};
+    assert_int_equal(bank_one(store, "hold from=ACC001 to=ACC002 amount=1.00 currency=USD hold=h1"),
+                     WF_OK);
+    assert_int_equal(bank_transact(store, both, 3), WF_OK);
+    assert_int_equal(bank_account(store, "ACC001")->hold_count, 2);
+    assert_string_equal(bank_account(store, "ACC001")->holds[0].name, "h2");
+}
+
 /* However many accounts are there: a record that opens several of the bank's own finds room. */
 static void test_ledger_opens_several_accounts_of_the_bank_in_one_record(void **state) {
     (void)state;
@@ -649,6 +688,7 @@ int main(void) {
         TEST(test_entity_accounts_and_reference_data_come_back_as_they_were),
         TEST(test_entity_account_survives_every_cut_and_flip),
         TEST(test_ledger_several_holds_of_an_account_end_in_one_record),
+        TEST(test_ledger_hold_ends_beside_a_new_one_in_one_record),
         cmocka_unit_test(test_ledger_opens_several_accounts_of_the_bank_in_one_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
