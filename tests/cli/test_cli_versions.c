@@ -55,8 +55,9 @@ static void test_diff_with_a_file_that_was_not_added(void **state) {
                     "+ stage audit\n");
     SAY(fixture, 0, "def", "diff", "loan_application", "1", "1");
     assert_string_equal(fixture->out, "no difference\n");
-    fixture_write(fixture, "other.yaml",
-                  "workflow: w\nversion: 1\nsteps: {s: {completes: a}}\nstages: [{name: a}]\n", 75);
+    static const char other[] =
+        "workflow: w\nversion: 1\nsteps: {s: {completes: a}}\nstages: [{name: a}]\n";
+    fixture_write(fixture, "other.yaml", other, strlen(other));
     assert_code(ASK(fixture, 2, "def", "diff", "loan_application", "1",
                     fixture_path(fixture, "other.yaml")),
                 "usage");

@@ -257,6 +257,8 @@ static void run_failed_snapshot(struct store_run *run) {
             run->hostile = true;
             store_run_checkpoint(run);
             run->hostile = false;
+            /* Where nothing was new since the last one, there was no commit to fail. */
+            sim_snapshot_fail_commit(model, 0, WF_OK);
         }
         commands(run, 1);
         if (!run->failed) {
