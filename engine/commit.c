@@ -103,6 +103,7 @@ static enum wf_status log_and_apply(struct wf_engine *engine, struct record *rec
     versions_publish(engine, ticket->lsn);
     engine->last = (struct record_link){ticket->lsn, ticket->offset};
     engine->log_bytes += engine->encoded.size;
+    sync_ahead_appended(engine, ticket->lsn, engine->encoded.size);
     return WF_OK;
 }
 

@@ -40,6 +40,7 @@
 #include "wal/wal.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 /* A checkpoint under way: the entities of one freeze, encoded. Guarded by the engine's mutex until
@@ -85,6 +86,15 @@ struct clock_watch {
     bool seen;
     int64_t now_ms;
     uint64_t monotonic_ns;
+};
+
+/* The thread of options.background_sync; see sync_ahead.c. */
+struct sync_ahead {
+    bool running;
+    uint64_t bytes; /* appended since it was last asked */
+    pthread_t thread;
+    sem_t wanted;
+    atomic_bool asked, stopping;
 };
 
 struct wf_engine {
@@ -134,6 +144,7 @@ struct wf_engine {
     pthread_t timers_thread;
     enum wf_status archive_status; /* of archiving by policy */
     char archive_problem[256];
+    struct sync_ahead sync_ahead;
 
     bool recovering; /* records are being replayed: all of them are durable, and the log may not be
                         open yet */
@@ -216,6 +227,13 @@ uint64_t cache_memory(const struct wf_engine *engine);
 bool cache_is_full(const struct wf_engine *engine);
 /* Are so many entities changed that a checkpoint should make them evictable? */
 bool cache_wants_checkpoint(const struct wf_engine *engine);
+
+/* --- sync_ahead.c --- */
+
+/* A record of so many bytes was appended: have it synced when it is time. The mutex is held. */
+void sync_ahead_appended(struct wf_engine *engine, uint64_t lsn, size_t size);
+enum wf_status sync_ahead_start_thread(struct wf_engine *engine, struct wf_error *err);
+void sync_ahead_stop_thread(struct wf_engine *engine);
 
 /* --- checkpoint.c --- */
 

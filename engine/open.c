@@ -616,7 +616,11 @@ enum wf_status engine_open(struct io *io, const struct snapshot_provider *provid
     if (status == WF_OK && engine->options.background_timers && !engine->options.read_only) {
         status = due_start_thread(engine, err);
     }
+    if (status == WF_OK && engine->options.background_sync && !engine->options.read_only) {
+        status = sync_ahead_start_thread(engine, err);
+    }
     if (status != WF_OK) {
+        due_stop_thread(engine);
         checkpoint_stop_thread(engine);
         (void)wal_close(engine->wal, NULL);
         destroy_engine(engine);
@@ -675,6 +679,7 @@ enum wf_status wf_close(struct wf_engine *engine, struct wf_error *err) {
     }
     due_stop_thread(engine);
     checkpoint_stop_thread(engine);
+    sync_ahead_stop_thread(engine);
     enum wf_status status = WF_OK;
     bool writes = !engine->options.read_only && !wal_halted(engine->wal) && !engine->stale;
     if (writes && engine->options.snapshot_on_close && engine->snapshot != NULL) {

@@ -111,6 +111,9 @@ struct wf_options {
     /* Bytes of what accounts were, kept for open transactions of sessions; beyond them the oldest
      * transaction is given up (WF_CONFLICT). Default 64 MiB. */
     uint64_t versions_max;
+    bool background_sync; /* a thread of the engine's own brings records to the disk before somebody
+                             waits for them, once some 48 KiB are pending: for hosts that
+                             wf_enqueue() many commands and then wait; the others lose nothing */
 };
 
 WF_API void wf_options_init(struct wf_options *options);

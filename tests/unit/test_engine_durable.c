@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -349,6 +350,71 @@ static void test_work_resumes_when_space_returns(void **state) {
     assert_int_equal(fixture_status(f).counts[1], done + 501);
 }
 
+/* --- synced ahead by the engine's own thread --- */
+
+enum {
+    PENDING_MANY = 3000,           /* together more than 100 KiB of the log … */
+    ONE_SEGMENT = 4 * 1024 * 1024, /* … which go into one segment: a seal is synced at once */
+};
+
+/* Start so many and wait for none; returns at the first that the log refuses. */
+static int enqueue_many(struct engine_fixture *f, struct wf_pending *pending) {
+    char id[16];
+    for (int i = 0; i < PENDING_MANY; i++) {
+        struct wf_command command = start(fixture_id(i, id));
+        if (wf_enqueue(f->engine, &command, &pending[i], &f->err) != WF_OK)
+            return i;
+    }
+    return PENDING_MANY;
+}
+
+/* Until the engine's thread has come to the first of them. */
+static void await_first(struct engine_fixture *f, const struct wf_pending *pending) {
+    const struct timespec moment = {.tv_nsec = 1000000};
+    for (int i = 0; i < 5000 && !wf_is_done(f->engine, &pending[0]); i++)
+        nanosleep(&moment, NULL);
+    assert_true(wf_is_done(f->engine, &pending[0]));
+}
+
+static void test_many_pending_are_synced_before_anybody_waits(void **state) {
+    struct engine_fixture *f = *state;
+    static struct wf_pending pending[PENDING_MANY];
+    f->options.background_sync = true;
+    f->options.segment_size = ONE_SEGMENT;
+    fixture_reopen(f, false);
+    assert_int_equal(enqueue_many(f, pending), PENDING_MANY);
+    await_first(f, pending);
+    assert_int_equal(wf_wait(f->engine, &pending[PENDING_MANY - 1], NULL, &f->err), WF_OK);
+    fixture_crash(f, 0);
+    fixture_open(f);
+    assert_int_equal(fixture_status(f).counts[1], PENDING_MANY + 1);
+    fixture_verify(f);
+}
+
+static void test_nothing_is_synced_ahead_where_nobody_asked_for_it(void **state) {
+    struct engine_fixture *f = *state;
+    static struct wf_pending pending[PENDING_MANY];
+    f->options.segment_size = ONE_SEGMENT;
+    fixture_reopen(f, false);
+    assert_int_equal(enqueue_many(f, pending), PENDING_MANY);
+    nanosleep(&(struct timespec){.tv_nsec = 20 * 1000000}, NULL);
+    assert_false(wf_is_done(f->engine, &pending[0]));
+}
+
+static void test_failed_sync_ahead_is_unknown_to_those_who_wait(void **state) {
+    struct engine_fixture *f = *state;
+    static struct wf_pending pending[PENDING_MANY];
+    f->options.background_sync = true;
+    f->options.segment_size = ONE_SEGMENT;
+    fixture_reopen(f, false);
+    fail_next_sync(f);
+    int count = enqueue_many(f, pending);
+    await_first(f, pending);
+    assert_true(fixture_status(f).halted);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(wf_wait(f->engine, &pending[i], NULL, &f->err), WF_UNKNOWN);
+}
+
 /* --- threads on a disk that fills up and empties --- */
 
 enum { THREADS = 4, EACH = 150 };
@@ -384,6 +450,8 @@ static void *work(void *ctx) {
 static void test_threads_on_a_disk_that_is_full_now_and_then(void **state) {
     struct engine_fixture *f = *state;
     static struct worker workers[THREADS];
+    f->options.background_sync = true;
+    fixture_reopen(f, false);
     for (uint64_t nth = 3; nth < 300; nth += 7) {
         const struct sim_fault fault = {
             .op = SIM_WRITE, .kind = SIM_FAULT_FULL, .path = ".seg", .nth = nth};
@@ -425,6 +493,9 @@ int main(void) {
         TEST(test_full_disk_takes_back_what_was_not_durable),
         TEST(test_full_disk_lets_queries_go_on),
         TEST(test_work_resumes_when_space_returns),
+        TEST(test_many_pending_are_synced_before_anybody_waits),
+        TEST(test_nothing_is_synced_ahead_where_nobody_asked_for_it),
+        TEST(test_failed_sync_ahead_is_unknown_to_those_who_wait),
         TEST(test_threads_on_a_disk_that_is_full_now_and_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

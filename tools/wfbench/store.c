@@ -30,6 +30,7 @@ static int64_t slow_now_ms(void *ctx) {
 void bench_options(struct wf_options *options) {
     wf_options_init(options);
     options->background_snapshots = true;
+    options->background_sync = true;
     options->clock = WF_CLOCK_HOST;
     options->now_ms = slow_now_ms;
 }

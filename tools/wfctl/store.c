@@ -54,6 +54,7 @@ enum wf_status store_open(struct cli *cli, enum access access, bool long_running
     options.read_only = access == ACCESS_READ;
     options.background_snapshots = long_running;
     options.background_timers = long_running;
+    options.background_sync = long_running;
     return hint_at_init(cli, wf_open(cli->dir, &options, &cli->engine, &cli->err));
 }
 
