@@ -186,6 +186,9 @@ enum wf_status session_check(struct wf_session *session, struct wf_error *err) {
 
 void session_end(struct wf_session *session) {
     versions_unpin(session->engine, &session->pin);
+    if (session->open && session->isolation == WF_READ_COMMITTED) {
+        versions_unwatch(&session->engine->versions);
+    }
     session_forget_views(session);
     session_drop_operations(session, 0);
     session->savepoint_count = session->match_count = 0;
@@ -227,7 +230,11 @@ enum wf_status wf_session_begin(struct wf_session *session, enum wf_isolation is
                                    ? 0
                                    : engine->io->ops->monotonic_ns(engine->io) +
                                          (uint64_t)session->transaction_timeout_ms * 1000000;
-        if (isolation != WF_READ_COMMITTED) {
+        session->forgotten = false;
+        session->same_until_ms = INT64_MAX;
+        if (isolation == WF_READ_COMMITTED) {
+            versions_watch(&engine->versions);
+        } else {
             versions_pin(engine, &session->pin);
             session->ticket = engine_last_ticket(engine);
         }
@@ -250,8 +257,8 @@ enum wf_status wf_session_rollback(struct wf_session *session, struct wf_error *
 /* --- commit --- */
 
 static bool must_be_as_seen(const struct wf_session *session, const struct account_view *view) {
-    return session->isolation == WF_SERIALIZABLE ||
-           (view->own != NULL && !account_is_internal(view->own));
+    return !view->unread && (session->isolation == WF_SERIALIZABLE ||
+                             (view->own != NULL && !account_is_internal(view->own)));
 }
 
 /* Into memory, if it is anywhere. Rebuilding the state, if need be, gives the transaction up. */
@@ -469,6 +476,7 @@ static enum wf_status to_savepoint(struct wf_session *session, const char *name,
                            name == NULL ? "" : name);
     }
     if (status == WF_OK && roll_back) {
+        session->stale |= session->operation_count > session->savepoints[at].operation_count;
         session_drop_operations(session, session->savepoints[at].operation_count);
         session->savepoint_count = (size_t)at + 1;
     } else if (status == WF_OK) {

@@ -2,13 +2,16 @@
  *
  *   session.c       made, begun, ended; savepoints
  *   session_work.c  operations on a private view of the accounts
+ *   session_write.c what they make of these accounts
  *   session_read.c  accounts, lists and counts, own writes included
  *
  * A transaction keeps the operations that it was given, and a view: copies of the accounts that it
- * met, as of its pin. What it sees of its own writes comes from deciding all its operations on that
- * view; each account that they change has a second copy with the changes. Under READ_COMMITTED each
- * call begins with a new pin and an empty view. A commit decides the same operations on the state
- * itself, as one command.
+ * met, as of its pin. Operations are decided on that view when they come; each account that they
+ * change has a second copy with the changes, on which the next ones are decided. All of them are
+ * decided anew, from the view as it was, only where they may come to something else: after a return
+ * to a savepoint, when time has brought something (`same_until_ms`), when reference data has
+ * changed, and under READ_COMMITTED, where each call begins with a new pin, when others changed an
+ * account of the view. A commit decides the same operations on the state itself, as one command.
  *
  * One thread at a time uses a session. `given_up` and the pin may be changed by any, under the
  * engine's mutex. */
@@ -42,6 +45,7 @@ struct account_view {
     struct account *base;              /* as of the pin, in session->view; NULL: it was not there */
     struct account *own;               /* with the transaction's own writes; NULL: none */
     struct account_view *next_written; /* customers' accounts with writes, in order of the first */
+    bool unread; /* one of the bank's own that only postings met: it need not be as it was */
     uint8_t number_size;
     char number[]; /* terminated */
 };
@@ -62,16 +66,20 @@ struct wf_session {
     uint64_t deadline_ns;     /* of the engine's monotonic clock; 0: none */
     enum wf_status given_up;  /* WF_OK: not */
     char given_up_words[256]; /* why */
-    struct state view;        /* accounts as of the pin; other tables are empty or borrowed */
+    struct state view;        /* accounts as it sees them; other tables are empty or borrowed */
     struct table views;       /* struct account_view by number */
     struct account_view *newest_view;
     size_t view_count;
     struct account_view *first_written, *last_written;
+    size_t written_count;
     struct statement *statements; /* the last one first */
     struct wf_operation *operations;
     size_t operation_count, operation_capacity;
     bool looked_at_references; /* an operation did, be it refused or undone */
     bool stale;                /* the copies with own writes do not show `operations` */
+    bool forgotten;            /* the state was rebuilt: nothing tells what changed in it */
+    int64_t same_until_ms;     /* see struct decision; of all of `operations` */
+    uint64_t decided_lsn;      /* the last record when some of them were decided */
     struct savepoint *savepoints;
     size_t savepoint_count, savepoint_capacity;
     struct account_match *matches;
@@ -110,11 +118,11 @@ enum wf_status session_before_commit(struct wf_session *session, struct command 
 
 /* Nothing is in the view. */
 void session_forget_views(struct wf_session *session);
+/* Nor the accounts that came behind this one, where only what is written must be kept. */
+void session_forget_read(struct wf_session *session, const struct account_view *newest);
 /* A call begins: under READ_COMMITTED with a new pin. Own writes are in the copies. WF_CONFLICT:
  * what it did before does not hold on what is committed now. */
 enum wf_status session_begin_call(struct wf_session *session, struct wf_error *err);
-/* Decide the operations again where the copies are stale. */
-enum wf_status session_show_writes(struct wf_session *session, struct wf_error *err);
 /* A call ends: under READ_COMMITTED nothing of the past is needed any more. */
 void session_end_call(struct wf_session *session);
 /* Bring the account into the view. `*view` lives as long as the view does. */
@@ -122,7 +130,21 @@ enum wf_status session_see(struct wf_session *session, struct bytes_view number,
                            struct account_view **view, struct wf_error *err);
 /* NULL: not in the view. */
 struct account_view *session_find_view(const struct wf_session *session, struct bytes_view number);
-/* Forget the operations from this one on. */
+/* Forget the operations from this one on; the copies may show them still. */
 void session_drop_operations(struct wf_session *session, size_t count);
+
+/* --- session_write.c --- */
+
+/* The account as the transaction sees it; NULL: it is not there. */
+const struct account *session_seen(const struct account_view *view);
+/* Add what a decision on the view changes, all or nothing. */
+enum wf_status session_take_writes(struct wf_session *session, const struct decision *decision,
+                                   struct wf_error *err);
+/* The view is as if nothing had been written. */
+void session_forget_writes(struct wf_session *session);
+/* Outcome and balances of the transaction so far. */
+void session_set_result(const struct wf_session *session, struct wf_result *result);
+/* False: the callback said that it has enough. */
+bool session_each_balance(const struct wf_session *session, wf_balance_fn on_balance, void *ctx);
 
 #endif

@@ -8,16 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct account *seen_as(const struct account_view *view) {
-    return view->own != NULL ? view->own : view->base;
-}
-
 /* --- one account --- */
 
-/* One of the bank's own was not in the view when the operations were decided. */
-static bool misses_writes(const struct wf_session *session, const struct account_view *view) {
-    return session->operation_count > 0 && view->own == NULL && view->base != NULL &&
-           account_is_internal(view->base);
+/* Others may have posted to one of the bank's own while nobody looked at it. */
+static enum wf_status look_at_unread(struct wf_session *session, struct bytes_view number,
+                                     struct wf_error *err) {
+    const struct account_view *view = session_find_view(session, number);
+    if (session->isolation != WF_READ_COMMITTED || view == NULL || !view->unread) {
+        return WF_OK;
+    }
+    session_forget_views(session);
+    session->stale = true;
+    return session_begin_call(session, err);
 }
 
 static enum wf_status see_account(struct wf_session *session, struct bytes_view number,
@@ -25,18 +27,20 @@ static enum wf_status see_account(struct wf_session *session, struct bytes_view 
     struct account_view *view = NULL;
     enum wf_status status = session_begin_call(session, err);
     if (status == WF_OK) {
+        status = look_at_unread(session, number, err);
+    }
+    const struct account_view *newest = session->newest_view;
+    if (status == WF_OK) {
         status = session_see(session, number, &view, err);
     }
-    if (status == WF_OK && misses_writes(session, view)) {
-        session->stale = true;
-        status = session_show_writes(session, err);
-    }
-    if (status == WF_OK && seen_as(view) == NULL) {
-        status = engine_account_not_found(err, number);
-    }
     if (status == WF_OK) {
+        view->unread = false;
+        const struct account *account = session_seen(view);
         status =
-            engine_copy_account(seen_as(view), engine_record_time_ms(session->engine), out, err);
+            account == NULL
+                ? engine_account_not_found(err, number)
+                : engine_copy_account(account, engine_record_time_ms(session->engine), out, err);
+        session_forget_read(session, newest);
     }
     session_end_call(session);
     return status;
@@ -70,12 +74,6 @@ enum wf_status wf_session_account(struct wf_session *session, const char *number
 
 /* --- what the transaction wrote --- */
 
-static void set_balance(const struct account *account, struct wf_balance *balance) {
-    memcpy(balance->account, account->number, account->number_size + 1U);
-    memcpy(balance->currency, account->currency->code, sizeof(balance->currency));
-    (void)money_print(balance->balance, account->balance, account->currency);
-}
-
 enum wf_status wf_session_balances(struct wf_session *session, wf_balance_fn on_balance, void *ctx,
                                    struct wf_error *err) {
     struct wf_engine *engine = session->engine;
@@ -94,15 +92,7 @@ enum wf_status wf_session_balances(struct wf_session *session, wf_balance_fn on_
     if (status != WF_OK) {
         return status;
     }
-    /* The copies are the session's own. */
-    for (const struct account_view *view = session->first_written; view != NULL;
-         view = view->next_written) {
-        struct wf_balance balance;
-        set_balance(view->own, &balance);
-        if (!on_balance(ctx, &balance)) {
-            break;
-        }
-    }
+    (void)session_each_balance(session, on_balance, ctx); /* the copies are the session's own */
     return WF_OK;
 }
 
@@ -232,7 +222,7 @@ static enum wf_status look_at(struct account_walk *walk, struct bytes_view numbe
         return status;
     }
     const struct account_view *view = session_find_view(session, number);
-    const struct account *account = view == NULL ? NULL : seen_as(view);
+    const struct account *account = view == NULL ? NULL : session_seen(view);
     if (view == NULL) {
         status = versions_find(session->engine, &session->pin, number, &account, err);
     }

@@ -1,5 +1,6 @@
 /* The work of a transaction: its operations, and the accounts as it sees them. */
 #include "engine/command_in.h"
+#include "engine/core/reference.h"
 #include "engine/result.h"
 #include "engine/session.h"
 
@@ -102,7 +103,6 @@ static enum wf_status keep_operations(struct wf_session *session,
 }
 
 void session_drop_operations(struct wf_session *session, size_t count) {
-    session->stale |= count != session->operation_count;
     while (session->statements != NULL && session->statements->first >= count) {
         struct statement *statement = session->statements;
         session->statements = statement->before;
@@ -117,20 +117,29 @@ struct account_view *session_find_view(const struct wf_session *session, struct 
     return table_find(&session->views, number.data, number.size);
 }
 
+static void forget_newest_view(struct wf_session *session) {
+    struct account_view *view = session->newest_view;
+    session->newest_view = view->before;
+    session->view_count--;
+    (void)table_remove(&session->views, view->number, view->number_size);
+    (void)table_remove(&session->view.accounts, view->number, view->number_size);
+    account_destroy(view->base);
+    account_destroy(view->own);
+    free(view);
+}
+
 void session_forget_views(struct wf_session *session) {
     while (session->newest_view != NULL) {
-        struct account_view *view = session->newest_view;
-        session->newest_view = view->before;
-        (void)table_remove(&session->views, view->number, view->number_size);
-        if (view->base != NULL) {
-            (void)table_remove(&session->view.accounts, view->number, view->number_size);
-        }
-        account_destroy(view->base);
-        account_destroy(view->own);
-        free(view);
+        forget_newest_view(session);
     }
-    session->view_count = 0;
     session->first_written = session->last_written = NULL;
+    session->written_count = 0;
+}
+
+void session_forget_read(struct wf_session *session, const struct account_view *newest) {
+    while (session->isolation == WF_READ_COMMITTED && session->newest_view != newest) {
+        forget_newest_view(session);
+    }
 }
 
 static enum wf_status add_view(struct wf_session *session, struct bytes_view number,
@@ -203,10 +212,10 @@ static enum wf_status see_all_named(struct wf_session *session, const struct com
         if (status == WF_OK) {
             status = see_named(session, operation->from, &view, err);
         }
-        const struct account_hold *hold =
-            view == NULL || view->base == NULL || operation->hold.size == 0
-                ? NULL
-                : account_find_hold(view->base, operation->hold);
+        const struct account *from = view == NULL ? NULL : session_seen(view);
+        const struct account_hold *hold = from == NULL || operation->hold.size == 0
+                                              ? NULL
+                                              : account_find_hold(from, operation->hold);
         if (status == WF_OK && hold != NULL) {
             status = see_named(session, engine_view(hold->to), &other, err);
         }
@@ -214,119 +223,9 @@ static enum wf_status see_all_named(struct wf_session *session, const struct com
     return status;
 }
 
-/* --- own writes --- */
+/* --- deciding on the view --- */
 
-static void place_hold(struct account *account, const struct event *event, uint64_t lsn) {
-    struct account_hold *hold = &account->holds[account->hold_count++];
-    *hold = (struct account_hold){.amount = event->as.hold_placed.amount,
-                                  .expires_ms = event->as.hold_placed.expires_ms,
-                                  .lsn = lsn};
-    memcpy(hold->name, event->as.hold_placed.name.data, event->as.hold_placed.name.size);
-    memcpy(hold->to, event->as.hold_placed.to.data, event->as.hold_placed.to.size);
-}
-
-static void end_hold(struct account *account, struct bytes_view name) {
-    struct account_hold *hold = account_find_hold(account, name);
-    if (hold != NULL) {
-        size_t index = (size_t)(hold - account->holds);
-        account->hold_count--;
-        memmove(hold, hold + 1, (account->hold_count - index) * sizeof(*hold));
-    }
-}
-
-/* One that the transaction opens; no record has it yet. */
-static struct account *open_account(const struct decision *decision, const struct event *event) {
-    size_t touch = event->as.account_opened.account;
-    struct bytes_view type = event->as.account_opened.type;
-    struct account *account = account_create(ENTITY_ACCOUNT, decision->touches[touch].name);
-    if (account != NULL) {
-        account->currency = decision->lines[touch].currency;
-        account->minimum = event->as.account_opened.minimum;
-        account->opened_ms = account->changed_ms = decision->time_ms;
-        memcpy(account->type, type.data, type.size);
-    }
-    return account;
-}
-
-/* The event by which the decision opens the account; NULL: it was there. */
-static const struct event *opening_of(const struct decision *decision, size_t touch) {
-    for (size_t i = 0; i < decision->event_count; i++) {
-        const struct event *event = &decision->events[i];
-        if (event->kind == EVENT_ACCOUNT_OPENED && event->as.account_opened.account == touch) {
-            return event;
-        }
-    }
-    return NULL;
-}
-
-/* The account as the decision leaves it; NULL: no memory. */
-static struct account *copy_with_writes(const struct account *base, const struct decision *decision,
-                                        size_t touch) {
-    size_t placed = 0;
-    for (size_t i = 0; i < decision->event_count; i++) {
-        placed += decision->events[i].kind == EVENT_HOLD_PLACED &&
-                  decision->events[i].as.hold_placed.account == touch;
-    }
-    struct account *own = base != NULL ? account_copy(base, placed)
-                                       : open_account(decision, opening_of(decision, touch));
-    if (own == NULL || !account_reserve_holds(own, placed)) {
-        account_destroy(own);
-        return NULL;
-    }
-    own->balance = decision->touches[touch].balance;
-    own->status = decision->lines[touch].status;
-    for (size_t i = 0; i < decision->event_count; i++) {
-        const struct event *event = &decision->events[i];
-        if (event->kind == EVENT_HOLD_PLACED && event->as.hold_placed.account == touch) {
-            place_hold(own, event, own->lsn);
-        } else if (event->kind == EVENT_HOLD_ENDED && event->as.hold_ended.account == touch) {
-            end_hold(own, event->as.hold_ended.name);
-        }
-    }
-    return own;
-}
-
-static void forget_writes(struct wf_session *session) {
-    for (struct account_view *view = session->newest_view; view != NULL; view = view->before) {
-        account_destroy(view->own);
-        view->own = NULL;
-    }
-    session->first_written = session->last_written = NULL;
-}
-
-static void add_written(struct wf_session *session, struct account_view *view) {
-    view->next_written = NULL;
-    if (session->last_written == NULL) {
-        session->first_written = view;
-    } else {
-        session->last_written->next_written = view;
-    }
-    session->last_written = view;
-}
-
-static enum wf_status take_writes(struct wf_session *session, const struct decision *decision,
-                                  struct wf_error *err) {
-    forget_writes(session);
-    session->stale = true;
-    for (size_t i = 0; i < decision->touch_count; i++) {
-        struct account_view *view = session_find_view(session, decision->touches[i].name);
-        if (view == NULL ||
-            (view->base == NULL && decision->touches[i].kind == ENTITY_INTERNAL_ACCOUNT)) {
-            continue; /* one of the bank's own that nobody looked at */
-        }
-        view->own = copy_with_writes(view->base, decision, i);
-        if (view->own == NULL) {
-            return error_set(err, WF_NO_MEMORY, "no memory for what a transaction wrote");
-        }
-        if (!account_is_internal(view->own)) {
-            add_written(session, view);
-        }
-    }
-    session->stale = false;
-    return WF_OK;
-}
-
-/* Decide all operations on the view. The decision is the engine's. */
+/* The decision is the engine's. What it changes is in the view afterwards. */
 static enum wf_status decide_command(struct wf_session *session, struct command *command,
                                      struct wf_error *err) {
     struct wf_engine *engine = session->engine;
@@ -347,39 +246,40 @@ static enum wf_status decide_command(struct wf_session *session, struct command 
     if (decision->status != WF_OK) {
         return error_set(err, decision->status, "%s", decision->message);
     }
-    return take_writes(session, decision, err);
+    return session_take_writes(session, decision, err);
 }
 
-/* `result` may be NULL. */
-static enum wf_status decide_all(struct wf_session *session, struct wf_result *result,
-                                 struct wf_error *err) {
+/* The operations from `before` on; the view shows those that came before. */
+static enum wf_status decide_from(struct wf_session *session, size_t before, struct wf_error *err) {
     const struct wf_command command = {.kind = WF_ACCOUNT_TRANSACT,
-                                       .operations = session->operations,
-                                       .operation_count = session->operation_count};
+                                       .operations = session->operations + before,
+                                       .operation_count = session->operation_count - before};
     struct command_in in;
     enum wf_status status = command_in_make(&in, &command, err);
     if (status != WF_OK) {
         return status;
     }
+    in.command.as.account_transact.before = before;
     status = decide_command(session, &in.command, err);
-    if (status == WF_OK && result != NULL) {
-        const struct decision *decision = &session->engine->decision;
-        const struct record record = {.command = COMMAND_ACCOUNT_TRANSACT,
-                                      .events = session->engine->decision.events,
-                                      .event_count = decision->event_count,
-                                      .touches = decision->touches,
-                                      .touch_count = decision->touch_count};
-        result_from_events(&session->engine->state, NULL, &record, result);
-    }
     command_in_deinit(&in);
+    if (status == WF_OK) {
+        session->decided_lsn = session->engine->last.lsn;
+        if (session->engine->decision.same_until_ms < session->same_until_ms) {
+            session->same_until_ms = session->engine->decision.same_until_ms;
+        }
+    }
     return status;
 }
 
-/* What was done before is done again: on what is committed now, or after a return to a savepoint.
- */
+/* What was done before is done again: on what is committed now, at another time, or after a return
+ * to a savepoint. */
 static enum wf_status decide_again(struct wf_session *session, struct wf_error *err) {
     struct wf_error why;
-    enum wf_status status = decide_all(session, NULL, &why);
+    session_forget_writes(session);
+    session->same_until_ms = INT64_MAX;
+    session->stale = true;
+    enum wf_status status = session->operation_count == 0 ? WF_OK : decide_from(session, 0, &why);
+    session->stale = status != WF_OK;
     if (status == WF_REFUSED) {
         return error_set(err, WF_CONFLICT,
                          "conflict: what this transaction did does not hold on what is committed "
@@ -389,23 +289,61 @@ static enum wf_status decide_again(struct wf_session *session, struct wf_error *
     return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
 }
 
-enum wf_status session_begin_call(struct wf_session *session, struct wf_error *err) {
-    struct wf_engine *engine = session->engine;
-    if (session->isolation == WF_READ_COMMITTED) {
-        versions_unpin(engine, &session->pin);
-        session_forget_views(session);
-        versions_pin(engine, &session->pin);
-        session->ticket = engine_last_ticket(engine);
-        session->stale = true;
+/* Did others change an account that is in the view, since it was pinned at `lsn`? One of the bank's
+ * own that nobody looked at does not count: postings to it only add. */
+static bool others_changed_view(const struct wf_session *session, uint64_t lsn) {
+    const struct versions *versions = &session->engine->versions;
+    const struct recent_change *change;
+    bool all;
+    uint64_t at = 0;
+    while ((change = versions_next_recent(versions, lsn, &at, &all)) != NULL) {
+        struct bytes_view number = {(const uint8_t *)change->number, change->number_size};
+        const struct account_view *view = session_find_view(session, number);
+        if (view != NULL && !view->unread) {
+            return true;
+        }
     }
-    if (session->operation_count == 0) {
-        forget_writes(session);
-        session->stale = false;
-    }
-    return session_show_writes(session, err);
+    return !all;
 }
 
-enum wf_status session_show_writes(struct wf_session *session, struct wf_error *err) {
+static bool references_changed(const struct wf_session *session) {
+    size_t at = 0;
+    const struct table *references = &session->engine->state.references;
+    for (const struct reference *reference; (reference = table_next(references, &at)) != NULL;) {
+        if (reference->lsn > session->decided_lsn) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Might what was done come to something else by now? */
+static bool is_outdated(const struct wf_session *session) {
+    return session->operation_count > 0 &&
+           (engine_record_time_ms(session->engine) >= session->same_until_ms ||
+            (session->looked_at_references && references_changed(session)));
+}
+
+/* READ_COMMITTED: what is committed now is what counts. Where nobody changed an account of the
+ * view, that is the view as it is. */
+static void renew_view(struct wf_session *session) {
+    struct wf_engine *engine = session->engine;
+    uint64_t lsn = session->pin.lsn;
+    versions_unpin(engine, &session->pin);
+    if (session->view_count > 0 && (session->forgotten || others_changed_view(session, lsn))) {
+        session_forget_views(session);
+        session->stale = true;
+    }
+    session->forgotten = false;
+    versions_pin(engine, &session->pin);
+    session->ticket = engine_last_ticket(engine);
+    session->stale |= is_outdated(session);
+}
+
+enum wf_status session_begin_call(struct wf_session *session, struct wf_error *err) {
+    if (session->isolation == WF_READ_COMMITTED) {
+        renew_view(session);
+    }
     return session->stale ? decide_again(session, err) : WF_OK;
 }
 
@@ -435,21 +373,35 @@ static enum wf_status check_operations(const struct wf_session *session,
     return status;
 }
 
-static enum wf_status execute(struct wf_session *session, const struct wf_operation *operations,
-                              size_t count, struct wf_result *result, struct wf_error *err) {
+/* Do these behind the others, or leave all as it was. */
+static enum wf_status add_operations(struct wf_session *session,
+                                     const struct wf_operation *operations, size_t count,
+                                     struct wf_error *err) {
     size_t before = session->operation_count;
-    enum wf_status status = session_begin_call(session, err);
-    if (status == WF_OK) {
-        status = check_operations(session, operations, count, err);
-    }
+    const struct account_view *newest = session->newest_view;
+    enum wf_status status = check_operations(session, operations, count, err);
     if (status == WF_OK) {
         status = keep_operations(session, operations, count, err);
     }
     if (status == WF_OK) {
-        status = decide_all(session, result, err);
+        status = decide_from(session, before, err);
     }
-    if (status != WF_OK && session->open && session->operation_count > before) {
+    if (status != WF_OK && session->open) {
         session_drop_operations(session, before);
+        session_forget_read(session, newest);
+    }
+    return status;
+}
+
+static enum wf_status execute(struct wf_session *session, const struct wf_operation *operations,
+                              size_t count, struct wf_result *result, struct wf_error *err) {
+    session->stale |= is_outdated(session);
+    enum wf_status status = session_begin_call(session, err);
+    if (status == WF_OK) {
+        status = add_operations(session, operations, count, err);
+    }
+    if (status == WF_OK && result != NULL) {
+        session_set_result(session, result);
     }
     session_end_call(session);
     return status;

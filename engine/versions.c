@@ -12,7 +12,7 @@ static struct table_key chain_key(const void *entry) {
 }
 
 void versions_init(struct versions *versions) {
-    *versions = (struct versions){0};
+    memset(versions, 0, sizeof(*versions));
     table_init(&versions->chains, chain_key);
 }
 
@@ -152,12 +152,28 @@ static bool prepare_image(struct versions *versions, const struct account *accou
     return true;
 }
 
+static void note_recent(struct versions *versions, const struct record *record) {
+    for (size_t i = 0; i < record->touch_count; i++) {
+        struct recent_change *change =
+            &versions->recent[versions->recent_count++ % RECENT_CHANGES_MAX];
+        change->lsn = record->lsn;
+        change->number_size = (uint8_t)record->touches[i].name.size;
+        memcpy(change->number, record->touches[i].name.data, record->touches[i].name.size);
+    }
+}
+
 enum wf_status versions_prepare(struct wf_engine *engine, const struct record *record,
                                 struct wf_error *err) {
     struct versions *versions = &engine->versions;
     const struct state_reserved *reserved = &engine->state.reserved;
     bool refused = record->event_count == 1 && record->events[0].kind == EVENT_COMMAND_REFUSED;
-    if (versions->last == NULL || refused || reserved->ignored) {
+    if (refused || reserved->ignored) {
+        return WF_OK;
+    }
+    if (versions->watchers > 0) {
+        note_recent(versions, record); /* that it may still fail makes nobody see anything wrong */
+    }
+    if (versions->last == NULL) {
         return WF_OK;
     }
     for (size_t i = 0; i < reserved->account_count; i++) {
@@ -253,7 +269,35 @@ const struct image *versions_next_change(const struct versions *versions, uint64
     return image;
 }
 
+void versions_watch(struct versions *versions) {
+    versions->watchers++;
+}
+
+void versions_unwatch(struct versions *versions) {
+    versions->watchers--;
+}
+
+const struct recent_change *versions_next_recent(const struct versions *versions, uint64_t lsn,
+                                                 uint64_t *at, bool *all) {
+    uint64_t left = versions->recent_count - *at;
+    *all = true;
+    if (left == 0) {
+        return NULL;
+    }
+    if (*at == RECENT_CHANGES_MAX) {
+        *all = false; /* the oldest one here was younger */
+        return NULL;
+    }
+    ++*at;
+    const struct recent_change *change = &versions->recent[(left - 1) % RECENT_CHANGES_MAX];
+    return change->lsn > lsn ? change : NULL;
+}
+
 void versions_forget(struct wf_engine *engine) {
+    engine->versions.recent_count = 0; /* LSNs may come again */
+    for (struct wf_session *session = engine->sessions; session != NULL; session = session->next) {
+        session->forgotten = true;
+    }
     while (engine->versions.first != NULL) {
         session_give_up(engine->versions.first->session, WF_CONFLICT,
                         "conflict: the state was rebuilt after a failed write, and the "

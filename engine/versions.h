@@ -40,12 +40,24 @@ struct image_chain {
     char number[];
 };
 
+/* An account that a record changed. */
+struct recent_change {
+    uint64_t lsn;
+    uint8_t number_size;
+    char number[ACCOUNT_NUMBER_MAX];
+};
+enum { RECENT_CHANGES_MAX = 1024 };
+
 struct versions {
     struct pin *first, *last; /* the oldest, the newest */
     struct table chains;      /* struct image_chain by number */
     struct image *oldest, *newest;
     struct image *prepared; /* of the record that is about to be appended; by `next` */
     size_t bytes;
+    /* The newest changes, for transactions that look at what is committed now. */
+    size_t watchers;
+    uint64_t recent_count; /* ever noted; the newest at (recent_count - 1) % RECENT_CHANGES_MAX */
+    struct recent_change recent[RECENT_CHANGES_MAX];
 };
 
 void versions_init(struct versions *versions);
@@ -74,7 +86,15 @@ enum wf_status versions_find(struct wf_engine *engine, const struct pin *pin,
 const struct image *versions_next_change(const struct versions *versions, uint64_t lsn,
                                          const struct image **at);
 
-/* The state was rebuilt: transactions that read the past are given up. */
+/* Somebody will ask for what changes from now on; nobody does any more. */
+void versions_watch(struct versions *versions);
+void versions_unwatch(struct versions *versions);
+/* The accounts that records after `lsn` changed, the newest first, some perhaps twice: start with
+ * `*at` 0; NULL at the end. `*all` false: there were more than are known here. */
+const struct recent_change *versions_next_recent(const struct versions *versions, uint64_t lsn,
+                                                 uint64_t *at, bool *all);
+
+/* The state was rebuilt: transactions that read the past are given up, others look anew. */
 void versions_forget(struct wf_engine *engine);
 
 #endif

@@ -24,7 +24,7 @@ enum { ACCOUNT_HOLDS_MAX = 64 };
 struct account_hold {
     int64_t amount;
     int64_t expires_ms; /* from then on it does not count; 0: never */
-    uint64_t lsn;       /* of the record that placed it */
+    uint64_t lsn;       /* of the record that placed it; 0: none has yet, a session's view has it */
     bool ended;         /* by the record that is being applied: it leaves when that is done */
     char name[HOLD_NAME_MAX + 1];
     char to[ACCOUNT_NUMBER_MAX + 1];

@@ -168,6 +168,7 @@ struct command {
         struct {
             const struct operation *operations;
             size_t count;
+            size_t before; /* operations of the same transaction that the state shows already */
             const struct transaction_terms *terms; /* of a session; isolation.h; NULL: none */
         } account_transact;
         struct {

@@ -35,6 +35,11 @@ static void append_words(struct decision *decision, const char *format, va_list 
     decision->message[text_whole_size(cut)] = '\0';
 }
 
+void decision_same_until(struct decision *decision, int64_t time_ms) {
+    if (time_ms < decision->same_until_ms)
+        decision->same_until_ms = time_ms;
+}
+
 void decision_append(struct decision *decision, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -198,6 +203,7 @@ void decide(const struct state *state, const struct command *command, struct dec
     decision->event_count = 0;
     decision->touch_count = 0;
     decision->time_ms = clock_record_time(state, command);
+    decision->same_until_ms = INT64_MAX;
     decision->message[0] = '\0';
     decision->state = state;
     decision->workflow = NULL;

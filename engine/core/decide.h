@@ -36,7 +36,9 @@ struct decision {
     const struct workflow *workflow; /* that the command is about, as it was before it; NULL: it is
                                         about none, or none is there */
     /* What every command uses stands together, before the long lists. */
-    int64_t time_ms; /* the record's time: max(seen, now), or the test clock */
+    int64_t time_ms;       /* the record's time: max(seen, now), or the test clock */
+    int64_t same_until_ms; /* before this time the same operations on the same accounts come to the
+                              same: no hold expires, no rate is too old, no market closes */
     size_t event_count, touch_count, posting_count, note_count, name_count;
     char message[DECISION_MESSAGE_MAX];
     char reason[DECISION_REASON_MAX]; /* of an end that nobody gave words for */

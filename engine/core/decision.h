@@ -14,6 +14,8 @@ void decision_fail(struct decision *decision, enum wf_status status, const char 
  * Drops events added before. */
 void decision_refuse(struct decision *decision, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* At this time the same would be decided otherwise, perhaps. */
+void decision_same_until(struct decision *decision, int64_t time_ms);
 /* More words; what does not fit is cut at a character. */
 void decision_append(struct decision *decision, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -28,9 +28,10 @@ void ledger_decide_open(const struct state *state, const struct command *command
 void ledger_decide_transact(const struct state *state, const struct command *command,
                             struct decision *decision);
 /* The operations, as a part of what a command comes to: all of them or none. False: refused, and
- * `decision` says so. Those that belong to a stage go back with it, so they only move money. */
+ * `decision` says so, counting from the first of the `before` ones that came before. Those that
+ * belong to a stage go back with it, so they only move money. */
 bool ledger_decide_operations(const struct state *state, const struct operation *operations,
-                              size_t count, struct decision *decision);
+                              size_t count, size_t before, struct decision *decision);
 void ledger_decide_reverse(const struct state *state, const struct command *command,
                            struct decision *decision);
 /* Holds of the account that have expired end. */
@@ -49,6 +50,7 @@ struct ledger_work {
     struct decision *decision;
     const struct operation *operation;  /* the one that is decided; NULL: none */
     const struct operation *operations; /* all of them */
+    size_t before;                      /* how many there were before these */
     enum operation_kind kind;
     uint32_t rules; /* asked for by it: bits 1 << enum rule */
     char what[160]; /* what is refused where it is no operation, with ": " at its end */

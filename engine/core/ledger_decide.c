@@ -248,7 +248,7 @@ static const struct account_hold *find_hold(struct ledger_work *work, int line) 
     const struct account *account = ledger_line_at(work, line)->account;
     struct bytes_view name = work->operation->hold;
     const struct account_hold *hold = account == NULL ? NULL : account_find_hold(account, name);
-    if (hold != NULL && !account_hold_is_expired(hold, work->decision->time_ms) &&
+    if (hold != NULL && hold->lsn != 0 && !account_hold_is_expired(hold, work->decision->time_ms) &&
         !is_ended_here(work, line, name))
         return hold;
     ledger_refuse(work,
@@ -314,6 +314,8 @@ static bool decide_hold(struct ledger_work *work) {
     event->as.hold_placed.amount = amount;
     event->as.hold_placed.expires_ms =
         operation->expires_in_ms > 0 ? work->decision->time_ms + operation->expires_in_ms : 0;
+    if (event->as.hold_placed.expires_ms != 0)
+        decision_same_until(work->decision, event->as.hold_placed.expires_ms);
     event->as.hold_placed.name = operation->hold;
     event->as.hold_placed.to = operation->to;
     return true;
@@ -414,10 +416,11 @@ static bool decide_operation(struct ledger_work *work, const struct operation *o
 }
 
 bool ledger_decide_operations(const struct state *state, const struct operation *operations,
-                              size_t count, struct decision *decision) {
+                              size_t count, size_t before, struct decision *decision) {
     struct ledger_work work;
     ledger_begin(&work, state, decision);
     work.operations = operations;
+    work.before = before;
     if (count == 0 || count > COMMAND_OPERATIONS_MAX) {
         decision_fail(decision, WF_USAGE, "a transaction has 1 to %d operations, not %zu",
                       COMMAND_OPERATIONS_MAX, count);
@@ -437,6 +440,7 @@ void ledger_decide_transact(const struct state *state, const struct command *com
                             struct decision *decision) {
     if (isolation_holds_before(state, command, decision) &&
         ledger_decide_operations(state, command->as.account_transact.operations,
-                                 command->as.account_transact.count, decision))
+                                 command->as.account_transact.count,
+                                 command->as.account_transact.before, decision))
         (void)isolation_holds_after(command, decision);
 }

@@ -1,5 +1,6 @@
 /* The rules that look at reference data. Each names itself in its refusal. */
 #include "engine/core/date.h"
+#include "engine/core/decision.h"
 #include "engine/core/ledger.h"
 #include "engine/core/reference.h"
 #include "engine/core/text.h"
@@ -14,8 +15,10 @@ static bool asks(const struct ledger_work *work, enum rule rule) {
 static bool check_fresh(struct ledger_work *work, const struct reference *reference) {
     const struct rate_terms *terms = &reference->as.rate;
     int64_t age_ms = work->decision->time_ms - terms->time_ms;
-    if (age_ms <= terms->max_age_ms)
+    if (age_ms <= terms->max_age_ms) {
+        decision_same_until(work->decision, terms->time_ms + terms->max_age_ms + 1);
         return true;
+    }
     char time[DATE_TIME_SIZE];
     return ledger_refuse(work,
                          "exchange_rate_validation: the rate %.*s is of %s, older than it "
@@ -73,8 +76,11 @@ static bool check_open(struct ledger_work *work, const struct reference *instrum
                              "market_hours: there is no calendar \"%.*s\"; enter it first "
                              "(calendar set)",
                              TEXT_ARGS(name));
-    if (calendar_is_open(calendar->as.calendar, work->decision->time_ms))
+    if (calendar_is_open(calendar->as.calendar, work->decision->time_ms)) {
+        decision_same_until(work->decision,
+                            calendar_closes_ms(calendar->as.calendar, work->decision->time_ms));
         return true;
+    }
     char time[DATE_TIME_SIZE];
     return ledger_refuse(work, "market_hours: %.*s is closed at %s", TEXT_ARGS(name),
                          date_time_print(time, work->decision->time_ms));

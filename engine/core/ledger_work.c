@@ -27,7 +27,7 @@ bool ledger_refuse(struct ledger_work *work, const char *format, ...) {
         decision_refuse(decision, "%s%s", work->what, words);
     else
         decision_refuse(decision, "operation %zu (%.*s): %s",
-                        (size_t)(work->operation - work->operations) + 1,
+                        work->before + (size_t)(work->operation - work->operations) + 1,
                         (int)(work->operation->type.size < 40 ? work->operation->type.size : 40),
                         (const char *)work->operation->type.data, words);
     return false;
@@ -89,8 +89,11 @@ static void tell_expired(struct ledger_work *work, int line, const struct accoun
     struct decision *decision = work->decision;
     for (size_t i = 0; i < account->hold_count; i++) {
         const struct account_hold *hold = &account->holds[i];
-        if (!account_hold_is_expired(hold, decision->time_ms))
+        if (!account_hold_is_expired(hold, decision->time_ms)) {
+            if (hold->expires_ms != 0)
+                decision_same_until(decision, hold->expires_ms);
             continue;
+        }
         if (decision->event_count + COMMAND_OPERATIONS_MAX * 2 + EVENTS_FOR_REST >=
             RECORD_EVENTS_MAX)
             return;

@@ -307,6 +307,10 @@ bool calendar_is_open(const struct calendar_terms *calendar, int64_t time_ms) {
     return minute >= calendar->open_minutes && minute < calendar->close_minutes;
 }
 
+int64_t calendar_closes_ms(const struct calendar_terms *calendar, int64_t time_ms) {
+    return time_ms / DATE_DAY_MS * DATE_DAY_MS + calendar->close_minutes * INT64_C(60000);
+}
+
 /* --- the command and its event --- */
 
 enum reference_kind reference_kind_of(enum command_kind kind) {

@@ -77,6 +77,8 @@ enum reference_kind reference_kind_of(enum command_kind kind);
 
 /* Is the market open? */
 bool calendar_is_open(const struct calendar_terms *calendar, int64_t time_ms);
+/* When it closes, of one that is open at that time. */
+int64_t calendar_closes_ms(const struct calendar_terms *calendar, int64_t time_ms);
 
 void reference_decide_set(const struct state *state, const struct command *command,
                           struct decision *decision);

@@ -311,7 +311,7 @@ static bool decide_money(const struct workflow *workflow, const struct definitio
         return false;
     }
     return ledger_decide_operations(decision->state, command->as.workflow_submit.operations, count,
-                                    decision);
+                                    0, decision);
 }
 
 /* Undoing the stage moves back what this record moved. */

@@ -1,6 +1,7 @@
 /* What a transaction of a session costs beside the same operation as one command, in the same run:
  * one thread that waits for each, and several, at each level; and what others pay for an open
- * snapshot. Medians of RUNS. Usage: bench_session [directory] */
+ * snapshot. And what a transaction of many calls costs, by their number. Medians of RUNS. Usage:
+ * bench_session [directory] */
 #include "engine/wf.h"
 #include "tests/lib/timing.h"
 
@@ -123,6 +124,51 @@ static double run_groups(struct bench *bench, bool with_snapshot) {
     return rate;
 }
 
+/* Milliseconds of one transaction of `calls` operations, each in a call of its own; `beside`: with
+ * a commit of somebody else before each, on accounts of which it uses none. */
+static double run_long(struct bench *bench, enum wf_isolation isolation, unsigned calls,
+                       bool beside) {
+    struct worker worker = {.bench = bench, .number = 0}, other = {.bench = bench, .number = 1};
+    struct wf_session *session;
+    struct wf_error err;
+    double spent = 0;
+    timing_must(wf_pool_acquire(bench->pool, &session, &err), &err);
+    timing_must(wf_session_begin(session, isolation, &err), &err);
+    for (unsigned i = 0; i < calls; i++) {
+        char from[16], to[16];
+        const struct wf_operation theirs = next_operation(&other, i, from, to);
+        const struct wf_command command = {
+            .kind = WF_ACCOUNT_TRANSACT, .operations = &theirs, .operation_count = 1};
+        if (beside)
+            timing_must(wf_execute(bench->engine, &command, NULL, &err), &err);
+        const struct wf_operation operation = next_operation(&worker, i, from, to);
+        double start = timing_now_s();
+        timing_must(wf_session_execute(session, &operation, 1, NULL, &err), &err);
+        spent += timing_now_s() - start;
+    }
+    double start = timing_now_s();
+    timing_must(wf_session_commit(session, NULL, NULL, NULL, &err), &err);
+    spent += timing_now_s() - start;
+    wf_session_release(session);
+    return spent * 1000;
+}
+
+static void show_long(struct bench *bench) {
+    for (int level = WF_READ_COMMITTED; level <= WF_SERIALIZABLE; level++) {
+        for (int beside = 0; beside < 2; beside++) {
+            printf("one transaction, %-15s %s", wf_isolation_name((enum wf_isolation)level),
+                   beside ? "beside commits" : "alone         ");
+            for (unsigned calls = 256; calls <= WF_OPERATIONS_MAX; calls *= 2) {
+                double ms[RUNS];
+                for (int i = 0; i < RUNS; i++)
+                    ms[i] = run_long(bench, (enum wf_isolation)level, calls, beside != 0);
+                printf("  %4u calls %7.2f ms", calls, timing_median(ms, RUNS));
+            }
+            printf("\n");
+        }
+    }
+}
+
 static void show(struct bench *bench, unsigned threads, unsigned count) {
     for (int level = 0; level <= WF_SERIALIZABLE; level++) {
         double rates[RUNS];
@@ -162,6 +208,7 @@ int main(int argc, char **argv) {
         printf("groups of %d, %s %9.0f a second\n", GROUP,
                with ? "beside a snapshot " : "nobody reads past", timing_median(rates, RUNS));
     }
+    show_long(&bench);
     timing_must(wf_pool_close(bench.pool, &err), &err);
     timing_must(wf_close(bench.engine, &err), &err);
     char command[640];
