@@ -60,6 +60,7 @@ struct job {
     struct archive_encoded encoded;
     uint8_t leaves[ARCHIVE_BLOCK_RECORDS][WAL_HASH_SIZE];
     struct wal_cover cover; /* of its records in the tree of all */
+    struct wal_cover own;   /* … and in that of the segment */
 };
 
 /* --- reading the segment: the mutex is held --- */
@@ -181,24 +182,27 @@ static enum wf_status hash_frame(void *ctx, const struct wal_frame *frame, uint6
 
 /* The hash of the i-th record of the block; of a lost frame they are made here, in `lost`. NULL:
  * libcrypto failed. */
-static const uint8_t *leaf_of(const struct job *job, struct wal_hasher *hasher, uint64_t i,
-                              uint8_t lost[WAL_HASH_SIZE]) {
+static const uint8_t *leaf_of(const struct job *job, uint64_t i, uint8_t lost[WAL_HASH_SIZE]) {
     if (job->kind == WAL_FRAME_RECORD)
         return job->leaves[i];
     struct bytes_view nothing = {NULL, 0};
-    return wal_merkle_leaf(hasher, job->frames.first_lsn + i, nothing, lost) ? lost : NULL;
+    return wal_merkle_leaf(job->hasher, job->frames.first_lsn + i, nothing, lost) ? lost : NULL;
 }
 
-/* The hashes that stand for the block. */
+/* The hashes that stand for the block in either tree. */
 static enum wf_status cover_block(struct job *job, struct wf_error *err) {
     const struct archive_frames *frames = &job->frames;
+    uint64_t all = frames->first_lsn - 1; /* index of the first leaf in the tree of all records */
+    uint64_t own = frames->first_lsn - job->writing->segment->first_lsn;
     wal_cover_deinit(&job->cover);
-    bool ok =
-        wal_cover_init(&job->cover, frames->first_lsn - 1, frames->first_lsn - 1 + frames->count);
+    wal_cover_deinit(&job->own);
+    bool ok = wal_cover_init(&job->cover, all, all + frames->count);
+    ok = wal_cover_init(&job->own, own, own + frames->count) && ok;
     for (uint64_t i = 0; ok && i < frames->count; i++) {
         uint8_t lost[WAL_HASH_SIZE];
-        const uint8_t *leaf = leaf_of(job, job->hasher, i, lost);
-        ok = leaf != NULL && wal_cover_add(&job->cover, job->hasher, 0, leaf);
+        const uint8_t *leaf = leaf_of(job, i, lost);
+        ok = leaf != NULL && wal_cover_add(&job->cover, job->hasher, 0, leaf) &&
+             wal_cover_add(&job->own, job->hasher, 0, leaf);
     }
     return ok ? WF_OK : error_set(err, WF_NO_MEMORY, "no memory to archive");
 }
@@ -238,20 +242,20 @@ static enum wf_status put(struct writing *writing, const struct bytes_buffer *me
     return status;
 }
 
-/* The block into the segment's own tree, leaf by leaf, and into the tree of all records by the
- * hashes that stand for it. */
+/* The block into the tree of all records and into the segment's, by the hashes that stand for it.
+ */
 static bool add_hashes(struct writing *writing, const struct job *job) {
-    const struct archive_frames *frames = &job->frames;
-    uint64_t at = frames->first_lsn - 1;
+    uint64_t at = job->cover.first;
     bool ok = true;
-    for (uint64_t i = 0; ok && i < frames->count; i++) {
-        uint8_t lost[WAL_HASH_SIZE];
-        const uint8_t *leaf = leaf_of(job, writing->hasher, i, lost);
-        ok = leaf != NULL && wal_frontier_add_subtree(&writing->root, writing->hasher, 0, leaf);
-    }
     for (size_t i = 0; ok && i < job->cover.count; i++) {
-        unsigned level = wal_cover_level(at, frames->first_lsn - 1 + frames->count);
+        unsigned level = wal_cover_level(at, job->cover.end);
         ok = wal_cover_add(&writing->cover, writing->hasher, level, job->cover.hashes[i]);
+        at += (uint64_t)1 << level;
+    }
+    at = job->own.first;
+    for (size_t i = 0; ok && i < job->own.count; i++) {
+        unsigned level = wal_cover_level(at, job->own.end);
+        ok = wal_frontier_add_subtree(&writing->root, writing->hasher, level, job->own.hashes[i]);
         at += (uint64_t)1 << level;
     }
     return ok;
@@ -325,6 +329,7 @@ static void job_destroy(struct job *job) {
     archive_deflater_destroy(job->deflater);
     wal_hasher_destroy(job->hasher);
     wal_cover_deinit(&job->cover);
+    wal_cover_deinit(&job->own);
     bytes_buffer_deinit(&job->raw);
     bytes_buffer_deinit(&job->body);
     bytes_buffer_deinit(&job->text);
