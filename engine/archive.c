@@ -121,6 +121,10 @@ static enum wf_status read_time(struct wf_engine *engine, uint64_t lsn, int64_t 
     return status;
 }
 
+static bool has_limits(const struct wf_archive_options *options) {
+    return options->keep_segments > 0 || options->older_than_ms > 0 || options->max_bytes > 0;
+}
+
 /* Does one of the limits that are given push the oldest segment out? Without any all go. */
 static enum wf_status is_pushed_out(struct wf_engine *engine,
                                     const struct wf_archive_options *options,
@@ -132,9 +136,8 @@ static enum wf_status is_pushed_out(struct wf_engine *engine,
     for (; wal_segment_at(engine->wal, count, &info); count++) {
         bytes += info.size;
     }
-    bool limited =
-        options->keep_segments > 0 || options->older_than_ms > 0 || options->max_bytes > 0;
-    *pushed = !limited || (options->keep_segments > 0 && count > options->keep_segments) ||
+    *pushed = !has_limits(options) ||
+              (options->keep_segments > 0 && count > options->keep_segments) ||
               (options->max_bytes > 0 && bytes > options->max_bytes);
     if (*pushed || options->older_than_ms == 0) {
         return WF_OK;
@@ -148,14 +151,19 @@ static enum wf_status is_pushed_out(struct wf_engine *engine,
     return status;
 }
 
-/* The oldest segment, where it may go: sealed, not the newest, and wholly behind the snapshot. */
-static bool next_segment(struct wf_engine *engine, struct wal_segment_info *info) {
-    if (wal_segment_count(engine->wal) < 2 || !wal_segment_at(engine->wal, 0, info) ||
-        !info->sealed) {
-        return false;
+/* The oldest segment from `first_lsn` on, where it may go: sealed, not the newest, and wholly
+ * behind the snapshot. Another thread may be removing the one before it. */
+static bool next_segment(struct wf_engine *engine, uint64_t first_lsn,
+                         struct wal_segment_info *info) {
+    size_t i = 0;
+    bool behind = false;
+    pthread_mutex_lock(&engine->mutex); /* as removing does */
+    while (wal_segment_at(engine->wal, i, info) && info->first_lsn < first_lsn) {
+        i++;
     }
-    pthread_mutex_lock(&engine->mutex);
-    bool behind = info->last_lsn <= engine->snapshot_lsn;
+    if (i + 1 < wal_segment_count(engine->wal)) {
+        behind = info->sealed && info->last_lsn <= engine->snapshot_lsn;
+    }
     pthread_mutex_unlock(&engine->mutex);
     return behind;
 }
@@ -194,6 +202,86 @@ static uint64_t sealed_bytes(struct wf_engine *engine) {
     return bytes;
 }
 
+/* --- segments, one behind the other --- */
+
+/* A segment that is compressed and on its way out of the log: synced, entered and removed by a
+ * thread of its own, so that the processors have the next one meanwhile. */
+struct leaving {
+    struct wf_engine *engine;
+    struct wf_archive_report *report;
+    struct wal_segment_info info;
+    struct archive_adding *adding; /* NULL: the manifest has it already */
+    pthread_t thread;
+    bool under_way, has_thread;
+    enum wf_status status;
+    struct wf_error err;
+};
+
+static void *leave(void *ctx) {
+    struct leaving *leaving = ctx;
+    struct wf_engine *engine = leaving->engine;
+    leaving->status = WF_OK;
+    if (leaving->adding != NULL) {
+        leaving->status = archive_add_finish(engine->archive, leaving->adding, &leaving->err);
+    }
+    if (leaving->status == WF_OK) {
+        leaving->status = remove_segment(engine, &leaving->info, &leaving->err);
+    }
+    return NULL;
+}
+
+/* Wait until it is gone. */
+static enum wf_status settle(struct leaving *leaving, struct wf_error *err) {
+    if (!leaving->under_way) {
+        return WF_OK;
+    }
+    leaving->under_way = false;
+    if (leaving->has_thread) {
+        (void)pthread_join(leaving->thread, NULL);
+    }
+    if (leaving->status != WF_OK) {
+        return error_set(err, leaving->status, "%s", leaving->err.text);
+    }
+    struct archive_entry entry;
+    struct archive *archive = leaving->engine->archive;
+    leaving->report->segments++;
+    leaving->report->bytes_before += leaving->info.size;
+    leaving->report->bytes_after +=
+        archive_at(archive, archive_count(archive) - 1, &entry) ? entry.size : 0;
+    return WF_OK;
+}
+
+static void let_leave(struct leaving *leaving, bool own_thread) {
+    leaving->under_way = true;
+    leaving->has_thread = own_thread && pthread_create(&leaving->thread, NULL, leave, leaving) == 0;
+    if (!leaving->has_thread) {
+        (void)leave(leaving);
+    }
+}
+
+/* Compress the segment, and let it leave when the one before has left. */
+static enum wf_status archive_segment(struct leaving *leaving, const struct wal_segment_info *info,
+                                      const struct archive_options *options, bool ahead,
+                                      struct wf_error *err) {
+    struct wf_engine *engine = leaving->engine;
+    struct archive_adding *adding = NULL;
+    struct wf_error why;
+    enum wf_status status =
+        archive_add_begin(engine->archive, engine->wal_dir, info, options, &adding, &why);
+    enum wf_status before = settle(leaving, err);
+    if (before != WF_OK) { /* the first failure is told */
+        archive_add_discard(engine->archive, adding);
+        return before;
+    }
+    if (status != WF_OK) {
+        return error_set(err, status, "%s", why.text);
+    }
+    leaving->info = *info;
+    leaving->adding = adding;
+    let_leave(leaving, ahead);
+    return ahead ? WF_OK : settle(leaving, err);
+}
+
 static enum wf_status archive_segments(struct wf_engine *engine,
                                        const struct wf_archive_options *options,
                                        struct wf_archive_report *report, struct wf_error *err) {
@@ -202,28 +290,24 @@ static enum wf_status archive_segments(struct wf_engine *engine,
                                                   .hints = engine_archive_hints,
                                                   .on_progress = tell_progress,
                                                   .ctx = &progress};
+    struct leaving leaving = {.engine = engine, .report = report};
     struct wal_segment_info info;
-    while (next_segment(engine, &info)) {
-        bool pushed = false;
-        enum wf_status status = is_pushed_out(engine, options, &info, &pushed, err);
+    /* What a limit pushes out is known when the one before is gone. */
+    bool ahead = store_options.threads > 1 && !has_limits(options);
+    uint64_t next_lsn = 0;
+    bool pushed = true;
+    enum wf_status status = WF_OK;
+    while (status == WF_OK && pushed && next_segment(engine, next_lsn, &info)) {
+        status = is_pushed_out(engine, options, &info, &pushed, err);
         if (status != WF_OK || !pushed) {
-            return status;
+            break;
         }
-        status = archive_add(engine->archive, engine->wal_dir, &info, &store_options, err);
-        if (status == WF_OK) {
-            status = remove_segment(engine, &info, err);
-        }
-        if (status != WF_OK) {
-            return status;
-        }
-        struct archive_entry entry;
-        size_t count = archive_count(engine->archive);
-        report->segments++;
-        report->bytes_before += info.size;
-        report->bytes_after += archive_at(engine->archive, count - 1, &entry) ? entry.size : 0;
+        status = archive_segment(&leaving, &info, &store_options, ahead, err);
         progress.before += info.size;
+        next_lsn = info.last_lsn + 1;
     }
-    return WF_OK;
+    enum wf_status last = settle(&leaving, status == WF_OK ? err : NULL);
+    return status == WF_OK ? last : status;
 }
 
 enum wf_status engine_refuse_archiving(const struct wf_engine *engine, struct wf_error *err) {

@@ -164,8 +164,10 @@ static enum wf_status enter(struct archive *archive, const struct archive_entry 
     struct archive_manifest next = {.entries = NULL};
     memcpy(next.store_id, archive->store_id, WAL_STORE_ID_SIZE);
     enum wf_status status = WF_OK;
+    pthread_mutex_lock(&archive->mutex); /* a reader may refresh it */
     for (size_t i = 0; status == WF_OK && i < archive->manifest.count; i++)
         status = archive_manifest_add(&next, &archive->manifest.entries[i], err);
+    pthread_mutex_unlock(&archive->mutex);
     if (status == WF_OK)
         status = archive_manifest_add(&next, entry, err);
     if (status == WF_OK)
@@ -179,25 +181,6 @@ static enum wf_status enter(struct archive *archive, const struct archive_entry 
     archive->manifest = next;
     pthread_mutex_unlock(&archive->mutex);
     return WF_OK;
-}
-
-static enum wf_status write_aside(struct archive *archive, const char *wal_dir,
-                                  const struct wal_segment_info *segment,
-                                  const struct archive_options *options, const char *work,
-                                  const char *path, struct archive_entry *entry,
-                                  struct wf_error *err) {
-    struct io *io = archive->io;
-    enum wf_status status = archive_file_write(io, wal_dir, segment, work, options, entry, err);
-    if (status != WF_OK)
-        return status;
-    (void)snprintf(entry->name, sizeof entry->name, "%s.gz", segment->name);
-    io_point(io, "archive.before_rename");
-    status = io->ops->rename(io, work, path, err);
-    if (status == WF_OK)
-        status = io->ops->sync_directory(io, archive->dir, err);
-    if (status == WF_OK)
-        io_point(io, "archive.after_rename");
-    return status == WF_OK ? read_back(archive, entry->name, entry, err) : status;
 }
 
 /* Does it continue what is archived? */
@@ -221,32 +204,85 @@ static enum wf_status check_follows(struct archive *archive, const struct archiv
                      entry->first_lsn, last->last_lsn);
 }
 
-enum wf_status archive_add(struct archive *archive, const char *wal_dir,
-                           const struct wal_segment_info *segment,
-                           const struct archive_options *options, struct wf_error *err) {
-    if (archive_manifest_find(&archive->manifest, segment->first_lsn) != NULL)
-        return WF_OK; /* killed between manifest and delete */
+struct archive_adding {
+    struct archive_entry entry;
+    struct io_file *file; /* the one that was written, until it is synced; its name is `work` */
+    char *work, *path;
+};
+
+void archive_add_discard(struct archive *archive, struct archive_adding *adding) {
+    if (adding == NULL)
+        return;
+    if (adding->file != NULL)
+        archive->io->ops->close(archive->io, adding->file);
+    free(adding->work);
+    free(adding->path);
+    free(adding);
+}
+
+enum wf_status archive_add_begin(struct archive *archive, const char *wal_dir,
+                                 const struct wal_segment_info *segment,
+                                 const struct archive_options *options, struct archive_adding **out,
+                                 struct wf_error *err) {
     char name[ARCHIVE_NAME_SIZE + 8];
     char work_name[ARCHIVE_NAME_SIZE + 16];
+    *out = NULL;
+    pthread_mutex_lock(&archive->mutex);
+    bool is_there = archive_manifest_find(&archive->manifest, segment->first_lsn) != NULL;
+    pthread_mutex_unlock(&archive->mutex);
+    if (is_there)
+        return WF_OK; /* killed between manifest and delete */
+    struct archive_adding *adding = calloc(1, sizeof *adding);
+    if (adding == NULL)
+        return error_set(err, WF_NO_MEMORY, "no memory to archive");
     (void)snprintf(name, sizeof name, "%s.gz", segment->name);
     (void)snprintf(work_name, sizeof work_name, "%s%s", name, working_suffix);
-    char *path = io_path_join(archive->dir, name);
-    char *work = io_path_join(archive->dir, work_name);
-    struct archive_entry *entry = malloc(sizeof *entry);
-    enum wf_status status = path == NULL || work == NULL || entry == NULL
+    adding->path = io_path_join(archive->dir, name);
+    adding->work = io_path_join(archive->dir, work_name);
+    enum wf_status status = adding->path == NULL || adding->work == NULL
                                 ? error_set(err, WF_NO_MEMORY, "no memory to archive")
                                 : make_folder(archive, err);
     if (status == WF_OK)
-        status = write_aside(archive, wal_dir, segment, options, work, path, entry, err);
+        status = archive_file_write(archive->io, wal_dir, segment, adding->work, options,
+                                    &adding->entry, &adding->file, err);
+    (void)snprintf(adding->entry.name, sizeof adding->entry.name, "%s", name);
     if (status == WF_OK)
-        status = check_follows(archive, entry, err);
+        *out = adding;
+    else
+        archive_add_discard(archive, adding);
+    return status;
+}
+
+/* Synced, and only then under its name. */
+static enum wf_status put_in_place(struct archive *archive, struct archive_adding *adding,
+                                   struct wf_error *err) {
+    struct io *io = archive->io;
+    enum wf_status status = io->ops->sync(io, adding->file, err);
+    io->ops->close(io, adding->file);
+    adding->file = NULL;
+    if (status != WF_OK)
+        return status;
+    io_point(io, "archive.before_rename");
+    status = io->ops->rename(io, adding->work, adding->path, err);
     if (status == WF_OK)
-        status = enter(archive, entry, err);
+        status = io->ops->sync_directory(io, archive->dir, err);
+    if (status == WF_OK)
+        io_point(io, "archive.after_rename");
+    return status;
+}
+
+enum wf_status archive_add_finish(struct archive *archive, struct archive_adding *adding,
+                                  struct wf_error *err) {
+    enum wf_status status = put_in_place(archive, adding, err);
+    if (status == WF_OK)
+        status = read_back(archive, adding->entry.name, &adding->entry, err);
+    if (status == WF_OK)
+        status = check_follows(archive, &adding->entry, err);
+    if (status == WF_OK)
+        status = enter(archive, &adding->entry, err);
     if (status == WF_OK)
         io_point(archive->io, "archive.after_manifest");
-    free(entry);
-    free(path);
-    free(work);
+    archive_add_discard(archive, adding);
     return status;
 }
 

@@ -3,7 +3,8 @@
  * for the hints that say which of their members compress well together. store/FORMAT.md has the
  * bytes.
  *
- * Reading is for any thread; adding and dropping are serialised by the caller. */
+ * Reading is for any thread; adding and dropping are serialised by the caller, but that a segment
+ * may be compressed while another is entered. */
 #ifndef STORE_ARCHIVE_H
 #define STORE_ARCHIVE_H
 
@@ -33,13 +34,22 @@ struct archive_options {
     void (*on_progress)(void *ctx, uint64_t bytes); /* of the segment, so far; may be NULL */
     void *ctx;
 };
-/* Compress the segment, which is sealed and follows what is archived, and enter it in the manifest:
- * written aside, synced, renamed, read back. The segment's file is left as it is. What a crash left
- * of an earlier attempt is written over. Does nothing where the manifest has it already. WF_DAMAGE:
- * the segment is damaged. */
-enum wf_status archive_add(struct archive *archive, const char *wal_dir,
-                           const struct wal_segment_info *segment,
-                           const struct archive_options *options, struct wf_error *err);
+/* An archive that is written aside and not entered yet. */
+struct archive_adding;
+/* Compress the segment, which is sealed, into a file aside. The segment's file is left as it is.
+ * What a crash left of an earlier attempt is written over. `*out` is NULL where the manifest has it
+ * already. Beside another's finish: a segment can be compressed while the one before it is entered.
+ * WF_DAMAGE: the segment is damaged. */
+enum wf_status archive_add_begin(struct archive *archive, const char *wal_dir,
+                                 const struct wal_segment_info *segment,
+                                 const struct archive_options *options, struct archive_adding **out,
+                                 struct wf_error *err);
+/* Sync it, rename it, read it back, and enter it in the manifest, whose last archive it follows.
+ * Frees `adding` in any case. */
+enum wf_status archive_add_finish(struct archive *archive, struct archive_adding *adding,
+                                  struct wf_error *err);
+/* Instead of finishing: its file is a stray now. Takes NULL. */
+void archive_add_discard(struct archive *archive, struct archive_adding *adding);
 /* Remove the remains of a crash: files that are not finished, that were dropped, or whose segment
  * is still in the log, which begins at `live_lsn`. An archive that the manifest does not name and
  * that nothing else has stays: perhaps it is the manifest that was lost. */

@@ -62,12 +62,13 @@ typedef enum wf_status (*archive_frame_fn)(void *ctx, const struct wal_frame *fr
 enum wf_status archive_frames_walk(const struct archive_frames *frames, uint32_t seed,
                                    archive_frame_fn on_frame, void *ctx, struct wf_error *err);
 
-/* Write the archive of a segment to `path`, synced, and describe it in `entry` (all but the name).
- */
+/* Write the archive of a segment to `path`, and describe it in `entry` (all but the name). `*file`
+ * is left open for the caller to sync and close; NULL where it fails. */
 enum wf_status archive_file_write(struct io *io, const char *wal_dir,
                                   const struct wal_segment_info *segment, const char *path,
                                   const struct archive_options *options,
-                                  struct archive_entry *entry, struct wf_error *err);
+                                  struct archive_entry *entry, struct io_file **file,
+                                  struct wf_error *err);
 
 /* SHA-256 in steps; NULL, and false, where libcrypto fails. */
 struct archive_digest;

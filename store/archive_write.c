@@ -459,8 +459,6 @@ static enum wf_status write_members(struct writing *writing, const uint8_t *head
         status = check_seal(writing, err);
     if (status == WF_OK)
         status = put_index(writing, err);
-    if (status == WF_OK)
-        status = writing->io->ops->sync(writing->io, writing->file, err);
     if (status == WF_OK && !archive_digest_end(writing->digest, writing->entry->sha256))
         status = error_set(err, WF_NO_MEMORY, "libcrypto cannot hash");
     writing->entry->size = writing->offset;
@@ -508,7 +506,8 @@ static void release(struct writing *writing) {
 enum wf_status archive_file_write(struct io *io, const char *wal_dir,
                                   const struct wal_segment_info *segment, const char *path,
                                   const struct archive_options *options,
-                                  struct archive_entry *entry, struct wf_error *err) {
+                                  struct archive_entry *entry, struct io_file **file,
+                                  struct wf_error *err) {
     *entry = (struct archive_entry){.first_lsn = segment->first_lsn,
                                     .last_lsn = segment->last_lsn,
                                     .segment_size = segment->size};
@@ -533,8 +532,11 @@ enum wf_status archive_file_write(struct io *io, const char *wal_dir,
         status = io->ops->truncate(io, writing.file, 0, err);
     if (status == WF_OK)
         status = write_members(&writing, header, err);
-    if (writing.file != NULL)
+    *file = writing.file;
+    if (status != WF_OK && writing.file != NULL) {
         io->ops->close(io, writing.file);
+        *file = NULL;
+    }
     if (segment_file != NULL)
         io->ops->close(io, segment_file);
     release(&writing);

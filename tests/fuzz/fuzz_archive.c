@@ -134,13 +134,15 @@ static void make_seeds(void) {
     struct wal *wal = NULL;
     struct archive *archive = NULL;
     struct wal_segment_info info;
+    struct archive_adding *adding = NULL;
     struct archive_state_writer *writer = NULL;
     char name[ARCHIVE_STATE_NAME_SIZE];
     const struct archive_options options = {.threads = 1, .hints = hints};
     make_log(io, &wal);
     fuzz_require(wal_segment_at(wal, 0, &info) &&
                      archive_open(io, dir, store_id, &archive, NULL) == WF_OK &&
-                     archive_add(archive, "wal", &info, &options, NULL) == WF_OK,
+                     archive_add_begin(archive, "wal", &info, &options, &adding, NULL) == WF_OK &&
+                     archive_add_finish(archive, adding, NULL) == WF_OK,
                  "and archived");
     seed_members(io, file_name, AS_FILE);
     seed_file(io, file_name, AS_RAW, 0);

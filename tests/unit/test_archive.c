@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { LOANS = 60, STEPS = 5 };
+enum { LOANS = 60, STEPS = 5, LOANS_OF_A_SEGMENT = 26 };
 
 /* Loans whose records fill a few of the smallest segments. */
 static void fill(struct engine_fixture *f, int loans) {
@@ -429,11 +429,11 @@ static size_t choice_of(enum loss loss, struct sim_io *sim) {
 
 /* The process dies, or the machine, before the `stop`-th change of the disk. False: it came to its
  * end before. */
-static bool archive_and_die(struct engine_fixture *f, uint64_t stop, enum loss loss,
-                            const struct past *before) {
+static bool archive_and_die(struct engine_fixture *f, unsigned threads, uint64_t stop,
+                            enum loss loss, const struct past *before) {
     sim_stop_at(f->sim, sim_boundaries(f->sim) + stop);
     struct wf_archive_report report;
-    enum wf_status status = try_archive(f, 1, false, &report);
+    enum wf_status status = try_archive(f, threads, false, &report);
     bool died = sim_is_dead(f->sim);
     assert_true(died || status == WF_OK);
     sim_stop_at(f->sim, 0);
@@ -447,17 +447,17 @@ static bool archive_and_die(struct engine_fixture *f, uint64_t stop, enum loss l
     return died;
 }
 
-static void sweep_crashes(enum loss loss) {
+static void sweep_crashes(unsigned threads, enum loss loss) {
     uint64_t deaths = 0;
     bool died = true;
     for (uint64_t stop = 1; died; stop++) {
         struct engine_fixture fixture;
         struct past before;
         fixture_init_sim(&fixture);
-        fill(&fixture, 26);
+        fill(&fixture, LOANS_OF_A_SEGMENT * (int)threads);
         must(&fixture, wf_snapshot(fixture.engine, &fixture.err));
         ask(&fixture, &before);
-        died = archive_and_die(&fixture, stop, loss, &before);
+        died = archive_and_die(&fixture, threads, stop, loss, &before);
         deaths += died;
         fixture_deinit(&fixture);
     }
@@ -466,45 +466,61 @@ static void sweep_crashes(enum loss loss) {
 
 static void test_archive_survives_a_kill_before_every_call(void **state) {
     (void)state;
-    sweep_crashes(LOSE_NOTHING);
+    sweep_crashes(1, LOSE_NOTHING);
 }
 
 static void test_archive_survives_a_power_cut_before_every_call(void **state) {
     (void)state;
-    sweep_crashes(LOSE_ALL);
+    sweep_crashes(1, LOSE_ALL);
+}
+
+/* One segment is compressed while another leaves the log: calls of the two in any order. */
+static void test_archive_survives_a_power_cut_while_two_segments_are_on_their_way(void **state) {
+    (void)state;
+    sweep_crashes(2, LOSE_ALL);
 }
 
 /* Names reach the disk in any order: the manifest's, say, before that of the archive it names. */
 static void test_archive_survives_a_power_cut_that_keeps_the_newest_first(void **state) {
     (void)state;
-    sweep_crashes(LOSE_THE_THIRD_NEWEST);
-    sweep_crashes(KEEP_THE_NEWEST);
+    sweep_crashes(1, LOSE_THE_THIRD_NEWEST);
+    sweep_crashes(1, KEEP_THE_NEWEST);
 }
 
 /* What was written is read again before the segment goes: where the two differ, the segment stays.
  */
-static void test_archive_that_reads_back_otherwise_costs_no_segment(void **state) {
-    (void)state;
+static void read_back_otherwise(unsigned threads) {
     struct engine_fixture fixture;
     struct past before;
     struct wf_archive_report report;
     fixture_init_sim(&fixture);
-    fill(&fixture, 26);
+    fill(&fixture, LOANS_OF_A_SEGMENT * (int)threads);
     must(&fixture, wf_snapshot(fixture.engine, &fixture.err));
     ask(&fixture, &before);
     size_t segments = wal_segment_count(fixture.engine->wal);
+    assert_true(segments > threads);
     struct sim_fault flip = {
         .op = SIM_READ, .kind = SIM_FAULT_FLIP, .path = ".seg.gz", .amount = 100};
     sim_fault_add(fixture.sim, &flip);
-    assert_int_equal(try_archive(&fixture, 1, false, &report), WF_IO);
+    assert_int_equal(try_archive(&fixture, threads, false, &report), WF_IO);
     assert_non_null(strstr(fixture.err.text, "reads back otherwise"));
+    assert_non_null(strstr(fixture.err.text, "00000000000000000001.seg.gz")); /* the first one */
     sim_fault_clear(fixture.sim);
+    assert_int_equal(report.segments, 0);
     assert_int_equal(wal_segment_count(fixture.engine->wal), segments);
     assert_int_equal(archive_count(fixture.engine->archive), 0);
-    must(&fixture, try_archive(&fixture, 1, false, &report));
+    must(&fixture, try_archive(&fixture, threads, false, &report));
+    assert_int_equal(report.segments, segments - 1);
     expect_tidy(&fixture);
     expect_same(&fixture, &before);
     fixture_deinit(&fixture);
+}
+
+/* Also while the next segment is compressed. */
+static void test_archive_that_reads_back_otherwise_costs_no_segment(void **state) {
+    (void)state;
+    read_back_otherwise(1);
+    read_back_otherwise(2);
 }
 
 static void test_archive_survives_a_full_disk(void **state) {
@@ -513,7 +529,7 @@ static void test_archive_survives_a_full_disk(void **state) {
     struct past before;
     struct wf_archive_report report;
     fixture_init_sim(&fixture);
-    fill(&fixture, 26);
+    fill(&fixture, LOANS_OF_A_SEGMENT);
     must(&fixture, wf_snapshot(fixture.engine, &fixture.err));
     ask(&fixture, &before);
     sim_set_free_bytes(fixture.sim, 500);
@@ -545,6 +561,7 @@ int main(void) {
         cmocka_unit_test(test_archive_survives_a_kill_before_every_call),
         cmocka_unit_test(test_archive_survives_a_power_cut_before_every_call),
         cmocka_unit_test(test_archive_that_reads_back_otherwise_costs_no_segment),
+        cmocka_unit_test(test_archive_survives_a_power_cut_while_two_segments_are_on_their_way),
         cmocka_unit_test(test_archive_survives_a_power_cut_that_keeps_the_newest_first),
         cmocka_unit_test(test_archive_survives_a_full_disk),
     };
