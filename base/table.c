@@ -49,13 +49,15 @@ void table_init(struct table *table, table_key_fn key_of) {
 void table_deinit(struct table *table) {
     free(table->now.slots);
     free(table->old.slots);
-    table_init(table, table->key_of);
+    *table = (struct table){.key_of = table->key_of, .fetch = table->fetch};
 }
 
 static bool is_match(const struct table *table, const struct table_slot *slot, uint64_t hash,
                      const void *key, size_t key_size) {
     if (slot->hash != hash)
         return false;
+    if (table->fetch != NULL)
+        table->fetch(slot->entry);
     struct table_key found = table->key_of(slot->entry);
     return found.size == key_size && (key_size == 0 || memcmp(found.data, key, key_size) == 0);
 }
@@ -99,6 +101,16 @@ void *table_find(const struct table *table, const void *key, size_t key_size) {
 void table_prefetch(const struct table *table, const void *key, size_t key_size) {
     if (table->now.slots != NULL)
         __builtin_prefetch(&table->now.slots[(size_t)table_hash(key, key_size) & table->now.mask]);
+}
+
+void table_prefetch_entry(const struct table *table, const void *key, size_t key_size) {
+    if (table->now.slots == NULL || table->fetch == NULL)
+        return;
+    uint64_t hash = table_hash(key, key_size);
+    const struct table_slot *slot = &table->now.slots[(size_t)hash & table->now.mask];
+    if (slot->entry != NULL &&
+        slot->hash == hash) /* else it is another one's: a hint is no search */
+        table->fetch(slot->entry);
 }
 
 /* Put into the first free slot from the home slot on. There is one: the array is never full. */

@@ -14,6 +14,8 @@ struct table_key {
     size_t size;
 };
 typedef struct table_key (*table_key_fn)(const void *entry);
+/* Have memory fetch what is going to be read of an entry, all of it at once. It reads nothing. */
+typedef void (*table_fetch_fn)(const void *entry);
 
 struct table_slot {
     uint64_t hash;
@@ -22,6 +24,8 @@ struct table_slot {
 
 struct table {
     table_key_fn key_of;
+    table_fetch_fn fetch; /* of an entry that is probably the one, before its key is compared; set
+                             after table_init(); NULL: nothing is fetched */
     struct table_slots {
         struct table_slot *slots;
         size_t mask; /* slots - 1; slots is a power of two */
@@ -39,6 +43,8 @@ void table_deinit(struct table *table); /* frees the slots, not the entries */
 void *table_find(const struct table *table, const void *key, size_t key_size); /* NULL: absent */
 /* A hint: the key will be looked for soon. */
 void table_prefetch(const struct table *table, const void *key, size_t key_size);
+/* The next hint, some time after that one: reads the slot and has the entry fetched. */
+void table_prefetch_entry(const struct table *table, const void *key, size_t key_size);
 /* Make sure that the next insert cannot fail. False: no memory. */
 bool table_reserve(struct table *table);
 /* The same for the next `count` inserts. */

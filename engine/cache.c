@@ -18,17 +18,6 @@ enum {
     CHANGED_SHARE = 12,
 };
 
-/* The command is going to read and write all of it, and its lines are rarely in a cache where many
- * workflows take turns: have them come in together. */
-static void prefetch_workflow(const struct workflow *workflow) {
-    enum { LINE = 64 };
-    const char *from = (const char *)workflow, *end = workflow->id;
-    for (const char *line = from; line < end; line += LINE) {
-        __builtin_prefetch(line, 1);
-    }
-    __builtin_prefetch(workflow->data, 1);
-}
-
 static struct entity *find_in_memory(const struct state *state, enum entity_kind kind,
                                      struct bytes_view name) {
     switch (kind) {
@@ -37,7 +26,7 @@ static struct entity *find_in_memory(const struct state *state, enum entity_kind
         if (workflow == NULL) {
             return NULL;
         }
-        prefetch_workflow(workflow);
+        __builtin_prefetch(workflow->data, 1);
         return &workflow->entity;
     }
     case ENTITY_KEY: {

@@ -299,6 +299,7 @@ enum wf_status engine_enqueue(struct wf_engine *engine, struct command *command,
     pending->status = WF_OK; /* its text is for another status only */
     result_clear(&pending->result);
     pthread_mutex_lock(&engine->mutex);
+    engine_prefetch_for_command(engine, command);
     enum wf_status status = engine_refuse_commands(engine, err);
     for (int attempt = 0; status == WF_OK; attempt++) {
         status = engine_ensure_state(engine, err);

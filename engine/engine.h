@@ -187,6 +187,9 @@ enum wf_status engine_load_origin(struct wf_engine *engine, struct wf_error *err
 uint64_t engine_begins_after(const struct wf_engine *engine);
 /* Set up an empty state whose frozen entities go to this engine's checkpoint. */
 enum wf_status engine_init_state(struct wf_engine *engine, struct wf_error *err);
+/* A hint, some time before engine_load_for_command(): have memory fetch the places where it is
+ * going to look. */
+void engine_prefetch_for_command(const struct wf_engine *engine, const struct command *command);
 /* What a command reads and changes, from the snapshot into memory. */
 enum wf_status engine_load_for_command(struct wf_engine *engine, const struct command *command,
                                        struct wf_error *err);

@@ -97,6 +97,17 @@ static enum wf_status load_for_reversal(struct wf_engine *engine, const struct c
                            : status;
 }
 
+void engine_prefetch_for_command(const struct wf_engine *engine, const struct command *command) {
+    if (command_is_about_workflow(command->kind)) {
+        state_workflow_prefetch(&engine->state, command->subject);
+    } else if (command->kind == COMMAND_ACCOUNT_TRANSACT &&
+               command->as.account_transact.count > 0) {
+        const struct operation *first = &command->as.account_transact.operations[0];
+        state_account_prefetch(&engine->state, first->from);
+        state_account_prefetch(&engine->state, first->to);
+    }
+}
+
 enum wf_status engine_load_for_command(struct wf_engine *engine, const struct command *command,
                                        struct wf_error *err) {
     enum wf_status status = WF_OK;

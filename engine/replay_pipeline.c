@@ -13,7 +13,8 @@ enum {
     BATCHES = 4,
     BATCH_RECORDS = 256,
     BATCH_BYTES = 1024 * 1024, /* of payload: a batch of huge records is handed on early */
-    PREFETCH_RECORDS = 4,      /* applied while the place of a later one's workflow is fetched */
+    PREFETCH_PLACE = 6,        /* so many records before one is applied the place of its … */
+    PREFETCH_RECORDS = 3,      /* … workflow is fetched; so many before, the workflow itself */
     GROWTH_BYTES = 120 * 1024, /* of the state in a batch, about; malloc gives a free block of
                                   128 KiB back to the system */
 };
@@ -61,16 +62,23 @@ static void grow_heap(void) {
     free(block);
 }
 
+/* Have memory fetch what later records of the batch change: first the place where their workflows
+ * are found, then these. */
+static void prefetch(const struct state *state, const struct batch *batch, size_t at) {
+    if (at + PREFETCH_PLACE < batch->count && !batch->lost[at + PREFETCH_PLACE]) {
+        state_workflow_prefetch(state, batch->records[at + PREFETCH_PLACE].subject);
+    }
+    if (at + PREFETCH_RECORDS < batch->count && !batch->lost[at + PREFETCH_RECORDS]) {
+        state_workflow_prefetch_all(state, batch->records[at + PREFETCH_RECORDS].subject);
+    }
+}
+
 static enum wf_status apply_batch(struct replayer *replayer, struct batch *batch, size_t *done,
                                   struct wf_error *err) {
     grow_heap();
-    const struct table *workflows = &replayer->state->workflows;
     for (*done = 0; *done < batch->count; (*done)++) {
         struct record *record = &batch->records[*done];
-        if (*done + PREFETCH_RECORDS < batch->count && !batch->lost[*done + PREFETCH_RECORDS]) {
-            struct bytes_view subject = record[PREFETCH_RECORDS].subject;
-            table_prefetch(workflows, subject.data, subject.size);
-        }
+        prefetch(replayer->state, batch, *done);
         if (batch->lost[*done]) {
             replayer->state->after_loss = true;
             replayer->last = (struct record_link){record->lsn, record->offset};

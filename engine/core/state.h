@@ -277,6 +277,10 @@ void state_deinit(struct state *state); /* frees all entities */
 /* NULL where it is not in memory (which need not mean that it does not exist). A deleted one is
  * returned too: check entity.deleted. */
 struct workflow *state_workflow(const struct state *state, struct bytes_view id);
+/* It will be looked for soon: have memory fetch the place where it would be found; some time later,
+ * itself. */
+void state_workflow_prefetch(const struct state *state, struct bytes_view id);
+void state_workflow_prefetch_all(const struct state *state, struct bytes_view id);
 struct idempotency_key *state_key(const struct state *state, struct bytes_view text);
 struct idempotency_key *state_key_at(const struct state *state, uint64_t sequence);
 /* version 0: the newest. */

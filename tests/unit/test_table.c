@@ -255,6 +255,43 @@ static void test_table_reserves_room_for_many(void **state) {
     free(items);
 }
 
+static const void *fetched;
+static size_t fetches;
+
+static void note_fetch(const void *entry) {
+    fetched = entry;
+    fetches++;
+}
+
+static void test_table_has_the_entry_fetched_that_is_looked_for(void **state) {
+    (void)state;
+    enum { COUNT = 100 };
+    struct item *items = make_items(COUNT + 1);
+    struct table table;
+    table_init(&table, item_key);
+    table.fetch = note_fetch;
+    size_t hinted = 0;
+    for (size_t i = 0; i < COUNT; i++)
+        insert(&table, &items[i]);
+    for (size_t i = 0; i < COUNT; i++) {
+        fetches = 0;
+        assert_ptr_equal(find(&table, &items[i]), &items[i]);
+        assert_int_equal(fetches, 1);
+        assert_ptr_equal(fetched, &items[i]);
+        fetched = NULL;
+        table_prefetch_entry(&table, items[i].key, items[i].key_size);
+        assert_true(fetched == NULL || fetched == &items[i]);
+        hinted += fetched != NULL;
+    }
+    assert_true(hinted > COUNT / 2); /* most stand in the first slot that is looked at */
+    fetches = 0;
+    assert_null(find(&table, &items[COUNT]));
+    table_prefetch_entry(&table, items[COUNT].key, items[COUNT].key_size);
+    assert_int_equal(fetches, 0);
+    table_deinit(&table);
+    free(items);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_hash_is_xxh3),
@@ -266,6 +303,7 @@ int main(void) {
         cmocka_unit_test(test_table_behaves_like_a_naive_model),
         cmocka_unit_test(test_table_growth_ends_before_the_next_begins),
         cmocka_unit_test(test_table_reserves_room_for_many),
+        cmocka_unit_test(test_table_has_the_entry_fetched_that_is_looked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
