@@ -167,7 +167,8 @@ static bool run(struct harness *harness, const char *root, uint64_t kills) {
             scratch_join(harness->dir, root, name);
             oracle_init(harness->oracle, choices_next(&harness->choices));
             harness->first = 0;
-            int status = wfctl_run(harness->wfctl, harness->dir, "init");
+            int status = wfctl_run(harness->wfctl, harness->dir, "init",
+                                   "--test-clock=2026-01-01T00:00:00Z"); /* no stage times out */
             if (status != 0)
                 return oracle_fail(harness->oracle, "wfctl init: exit status %d", status);
         }

@@ -5,7 +5,8 @@
  * time under load, while it recovers, or at the n-th of the engine's named instants. The oracle
  * lies in memory that child and parent share, and is written only after the engine said WF_OK.
  *
- * CRASH_KILLS (300; 10,000 in make test-long) kills; CRASH_SEED repeats the choices of a run,
+ * The clock is a test clock, so that no stage times out. CRASH_KILLS (300; 10,000 in make
+ * test-long; fewer under a sanitizer) kills; CRASH_SEED repeats the choices of a run,
  * though not the scheduler's. Fails where no command or no workflow was in flight at the kills:
  * such a test shows nothing. */
 #include "tests/crash/load.h"
@@ -27,10 +28,11 @@ enum {
     KILLS_PER_STORE = 25,
     VERIFY_EVERY = 5,       /* openings; a replay from the first record is read then */
     CLOSER_LOOKS = 40,      /* loans whose history and key are checked at each opening */
-    LOAD_US_MAX = 6000,     /* the kill comes that long after the load began, at most */
+    LOAD_US_MAX = 6000,     /* the kill comes that long after the load began, at most … */
     RECOVERY_US_MAX = 4000, /* the same for kills during recovery, since the child was made */
-    POINT_MAX = 80,         /* which named instant, counted from the opening */
-    POINT_US_MAX = 30000,   /* how long to wait for it */
+    /* … both times scratch_slowness(). */
+    POINT_MAX = 80,       /* which named instant, counted from the opening */
+    POINT_US_MAX = 30000, /* how long to wait for it */
     PATIENCE_US = 60 * 1000000,
 };
 
@@ -71,6 +73,8 @@ static void choose_options(struct choices *choices, struct shared *shared,
     static const uint64_t MEMORIES[] = {256 << 20, 256 << 20, 256 << 10};
     wf_options_init(options);
     options->create = true;
+    options->test_clock = true;
+    options->test_clock_ms = INT64_C(1767225600000);
     options->segment_size = SEGMENTS[choices_below(choices, 4)];
     options->snapshot_log_bytes = SNAPSHOTS[choices_below(choices, 4)];
     options->memory_max = MEMORIES[choices_below(choices, 3)];
@@ -168,7 +172,8 @@ static bool kill_once(struct shared *shared, struct store *store, struct choices
     bool verify = ++store->openings % VERIFY_EVERY == 0;
     bool in_recovery = choices_one_in(choices, 8);
     bool at_point = !in_recovery && choices_one_in(choices, 4);
-    uint64_t delay_us = choices_below(choices, in_recovery ? RECOVERY_US_MAX : LOAD_US_MAX);
+    uint64_t delay_us =
+        choices_below(choices, in_recovery ? RECOVERY_US_MAX : LOAD_US_MAX) * scratch_slowness();
     uint64_t seed = choices_next(choices);
     int64_t point = (int64_t)choices_below(choices, POINT_MAX);
     shared->points_left = at_point ? point : -1;
@@ -303,7 +308,8 @@ static bool judge(struct shared *shared, const struct totals *totals) {
 }
 
 int main(void) {
-    uint64_t kills = scratch_setting("CRASH_KILLS", scratch_is_long() ? KILLS_LONG : KILLS);
+    uint64_t kills = scratch_setting("CRASH_KILLS",
+                                     (scratch_is_long() ? KILLS_LONG : KILLS) / scratch_slowness());
     uint64_t seed = scratch_setting("CRASH_SEED", scratch_now_us() ^ (uint64_t)getpid() << 32);
     struct choices choices = {.state = seed};
     struct totals totals = {0};

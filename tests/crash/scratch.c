@@ -71,6 +71,12 @@ bool scratch_is_long(void) {
     return scratch_setting("WF_TEST_LONG", 0) != 0;
 }
 
+unsigned scratch_slowness(void) {
+    enum { UNDER_SANITIZER = 8 };
+    const char *sanitizer = getenv("SAN");
+    return sanitizer != NULL && sanitizer[0] != '\0' ? UNDER_SANITIZER : 1;
+}
+
 uint64_t scratch_now_us(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

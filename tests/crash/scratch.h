@@ -27,6 +27,8 @@ bool choices_one_in(struct choices *choices, unsigned n);
 uint64_t scratch_setting(const char *name, uint64_t otherwise);
 /* Does `make test-long` run this? */
 bool scratch_is_long(void);
+/* How many times slower a program of ours is: 1, and more under a sanitizer (SAN is set). */
+unsigned scratch_slowness(void);
 uint64_t scratch_now_us(void); /* CLOCK_MONOTONIC */
 
 #endif

@@ -38,8 +38,8 @@ static bool spawn(pid_t *pid, const char *const *args, int in, int out) {
     return good;
 }
 
-int wfctl_run(const char *wfctl, const char *dir, const char *verb) {
-    const char *const args[] = {wfctl, "-d", dir, verb, NULL};
+int wfctl_run(const char *wfctl, const char *dir, const char *verb, const char *option) {
+    const char *const args[] = {wfctl, "-d", dir, verb, option, NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     pid_t pid;
     int status = 0;

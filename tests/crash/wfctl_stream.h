@@ -18,9 +18,9 @@ struct wfctl_stream {
 
 /* $WFCTL, or the wfctl of the same build: beside this program's folder. False: there is none. */
 bool wfctl_find(char path[PATH_MAX], const char *program);
-/* Run `wfctl -d DIR VERB` to its end; returns the exit status, -1 where it was killed or is not
- * there. */
-int wfctl_run(const char *wfctl, const char *dir, const char *verb);
+/* Run `wfctl -d DIR VERB OPTION` (NULL: none) to its end; returns the exit status, -1 where it was
+ * killed or is not there. */
+int wfctl_run(const char *wfctl, const char *dir, const char *verb, const char *option);
 bool wfctl_stream_start(struct wfctl_stream *stream, const char *wfctl, const char *dir);
 /* The request of one command, with its newline, into `line`; returns its bytes. */
 size_t wfctl_request(const struct wf_command *command, const char *tag, char *line, size_t size);
