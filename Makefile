@@ -49,7 +49,7 @@ BUILD_PACKAGES := gcc libc6-dev binutils pkg-config liblmdb-dev libprotobuf-c-de
 	libdeflate-dev libyaml-dev libssl-dev libxxhash-dev libjansson-dev
 # wfbench measures the ledger beside SQLite; nothing else has to do with it.
 BUILD_PACKAGES += libsqlite3-dev
-TEST_PACKAGES := libcmocka-dev clang libclang-rt-14-dev strace
+TEST_PACKAGES := libcmocka-dev clang libclang-rt-14-dev strace $(if $(filter valgrind,$(MAKECMDGOALS)),valgrind)
 LINT_PACKAGES := clang clang-format clang-tidy shellcheck
 # Outside Debian 12 the sanitizer runtime comes with another name, or with clang itself.
 ifneq ($(shell . /etc/os-release 2>/dev/null && echo $$ID$$VERSION_ID),debian12)
@@ -60,8 +60,8 @@ endif
 GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
 NEEDS_LINT := $(filter lint format deps,$(GOALS))
 # lint reads the tests too, and they include cmocka.
-NEEDS_TEST := $(filter test test-long fuzz sim syscalls damage bench mutants check lint deps,$(GOALS))
-NEEDS_BUILD := $(filter demo test test-long fuzz sim syscalls damage bench mutants check lint deps,$(GOALS))
+NEEDS_TEST := $(filter test test-long fuzz sim valgrind syscalls damage bench mutants check lint deps,$(GOALS))
+NEEDS_BUILD := $(filter demo test test-long fuzz sim valgrind syscalls damage bench mutants check lint deps,$(GOALS))
 PACKAGES := $(sort $(if $(NEEDS_BUILD),$(BUILD_PACKAGES)) $(if $(NEEDS_TEST),$(TEST_PACKAGES)) \
 	$(if $(NEEDS_LINT),$(LINT_PACKAGES)))
 
@@ -111,7 +111,7 @@ WFCTL := $(if $(WFCTL_SOURCES),$B/wfctl)
 WFBENCH := $(if $(WFBENCH_SOURCES),$B/wfbench)
 LIBRARY := $B/libwf.a $B/libwf.so
 
-.PHONY: all help test test-long check fuzz sim syscalls damage bench mutants lint format demo install uninstall deps clean FORCE
+.PHONY: all help test test-long check fuzz sim valgrind syscalls damage bench mutants lint format demo install uninstall deps clean FORCE
 
 ## all: the library (libwf.a, libwf.so), wfctl and wfbench, below build/release/
 all: $(LIBRARY) $(WFCTL) $(WFBENCH) $(if $(WFCTL),build/wfctl) $(if $(WFBENCH),build/wfbench)
@@ -241,7 +241,11 @@ deps-present:
 
 # --- tests --------------------------------------------------------------------------------------
 
-QUICK := $(UNIT_PROGRAMS) $(SUITE_PROGRAMS) $(SCRIPTS) $(if $(SAN),,$(FUZZ_PROGRAMS))
+# Programs of one thread, which takes them minutes under a detector of races, and nothing to detect.
+ONE_THREAD := $(addprefix $B/tests/,crash/damage_log crash/damage_store sim/sim_rollback sim/test_history)
+# Fuzz targets have sanitizers of their own.
+QUICK := $(UNIT_PROGRAMS) $(filter-out $(if $(filter thread,$(SAN)),$(ONE_THREAD)),$(SUITE_PROGRAMS)) \
+	$(SCRIPTS) $(if $(SAN),,$(FUZZ_PROGRAMS))
 PICKED = $(if $(ONLY),$(foreach program,$1,$(if $(findstring $(ONLY),$(program)),$(program))),$1)
 TEST_ENV = BUILD="$(CURDIR)/$B" WFCTL="$(CURDIR)/$B/wfctl" CC="$(CC)" SAN="$(SAN)"
 
@@ -266,6 +270,11 @@ fuzz: $(call PICKED,$(FUZZ_PROGRAMS))
 SIM_PROGRAMS := $(filter $B/tests/sim/%,$(SUITE_PROGRAMS))
 sim: $(SIM_PROGRAMS)
 	@set -e; for program in $^; do SAN="$(SAN)" $$program; done
+
+## valgrind: the unit tests under memcheck; misuse of memory and leaks are failures (ONLY=part of a name)
+valgrind: $(call PICKED,$(UNIT_PROGRAMS))
+	@$(TEST_ENV) AUDIT_EDITS=100 WF_TEST_UNDER=tests/valgrind.sh WF_TEST_TIMEOUT=1800 \
+		tests/run.sh $(call PICKED,$(UNIT_PROGRAMS))
 
 ## syscalls: fail the system calls of a store at work one by one (strace); full disks (SYSCALL_RUNS=)
 syscalls: all $B/tests/crash/rotate_stream

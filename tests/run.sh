@@ -8,14 +8,19 @@
 # all is well: that counts as one test, unless its last lines hold an "N passed, N failed" of its own.
 # Output is shown only of what failed: of a fuzz target without the lines that tell how it gets on, but
 # with the input that it failed on (`base64 -d | gunzip` gives it back). A program that hangs is killed
-# after WF_TEST_TIMEOUT seconds (default 300, or 7200 with WF_TEST_LONG=1). A fuzz target runs its corpus
-# and then goes on for WF_FUZZ_SECONDS (0, or 300 with WF_TEST_LONG=1).
+# after WF_TEST_TIMEOUT seconds (default 300, 1800 under a sanitizer (SAN), 7200 with WF_TEST_LONG=1). A fuzz target runs its corpus
+# and then goes on for WF_FUZZ_SECONDS (0, or 300 with WF_TEST_LONG=1). WF_TEST_UNDER is a command under
+# which the others run.
 set -uo pipefail
 
 long=${WF_TEST_LONG:-}
-timeout_s=${WF_TEST_TIMEOUT:-$([ -n "$long" ] && echo 7200 || echo 300)}
+timeout_s=300
+[ -z "${SAN:-}" ] || timeout_s=1800
+[ -z "$long" ] || timeout_s=7200
+timeout_s=${WF_TEST_TIMEOUT:-$timeout_s}
 fuzz_s=${WF_FUZZ_SECONDS:-$([ -n "$long" ] && echo 300 || echo 0)}
 
+read -ra under <<<"${WF_TEST_UNDER:-}"
 jobs_max=${WF_TEST_JOBS:-$(nproc 2>/dev/null || echo 1)}
 
 work=$(mktemp -d) # of each program N: its output N.log, the lines about it N.said, its counts N.sum
@@ -50,7 +55,7 @@ run_program() {
         exec timeout -k 10 "$((fuzz_s + 120))" "$1" "${limit[@]}" -max_len=65536 -rss_limit_mb=2048 -timeout=20 \
             -print_final_stats=1 -artifact_prefix="$2/" "${corpus[@]}"
         ;;
-    *) exec timeout -k 10 "$timeout_s" "$1" ;;
+    *) exec timeout -k 10 "$timeout_s" "${under[@]}" "$1" ;;
     esac
 }
 

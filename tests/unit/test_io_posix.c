@@ -358,7 +358,7 @@ static void test_io_posix_file_above_the_limit_can_be_cut(void **state) {
 /* A file system of 64 KiB, seen by this child only. */
 static bool mount_small(unsigned long flags) {
     return mkdir("small", 0700) == 0 && unshare(CLONE_NEWNS) == 0 &&
-           mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("small", "small", "tmpfs", flags, "size=64k") == 0;
 }
 
