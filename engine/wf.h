@@ -181,7 +181,8 @@ struct wf_field {
     const char *value;
 };
 
-/* One operation of WF_ACCOUNT_TRANSACT. Amounts are decimal strings. NULL where it does not apply.
+/* One operation of WF_ACCOUNT_TRANSACT. Amounts are decimal strings. Members that do not apply are
+ * NULL or "", and 0: another value is refused, by the member's name.
  *
  *   type                 from      to         currency    more
  *   transfer             account   account    USD

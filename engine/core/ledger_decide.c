@@ -8,6 +8,7 @@
 #include "engine/core/text.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -356,6 +357,45 @@ static bool decide_void(struct ledger_work *work) {
     return true;
 }
 
+/* --- members that do not apply --- */
+
+/* One bit for each kind. */
+#define KIND(kind) (UINT32_C(1) << (OPERATION_##kind % 80))
+#define ON_ACCOUNTS (KIND(ACCOUNT_FREEZE) | KIND(ACCOUNT_UNFREEZE) | KIND(ACCOUNT_CLOSE))
+
+static const struct member {
+    const char *name;
+    size_t offset;
+    uint32_t kinds; /* that take it */
+} members[] = {
+    {"from", offsetof(struct operation, from), ~(ON_ACCOUNTS | KIND(ACCOUNT_OPEN))},
+    {"to", offsetof(struct operation, to), ~(ON_ACCOUNTS | KIND(ACCOUNT_OPEN))},
+    {"amount", offsetof(struct operation, amount), ~ON_ACCOUNTS},
+    {"currency", offsetof(struct operation, currency), ~ON_ACCOUNTS},
+    {"rate", offsetof(struct operation, rate), KIND(CURRENCY_EXCHANGE)},
+    {"instrument", offsetof(struct operation, instrument), KIND(INVESTMENT_PURCHASE)},
+    {"fee_rule", offsetof(struct operation, fee_rule), KIND(FEE_DEDUCTION)},
+    {"hold", offsetof(struct operation, hold), KIND(HOLD) | KIND(POST) | KIND(VOID)},
+    {"account", offsetof(struct operation, account), ON_ACCOUNTS | KIND(ACCOUNT_OPEN)},
+    {"account_type", offsetof(struct operation, account_type), KIND(ACCOUNT_OPEN)},
+    {"minimum", offsetof(struct operation, minimum), KIND(ACCOUNT_OPEN)},
+    {"reason", offsetof(struct operation, reason), ON_ACCOUNTS},
+};
+
+/* Who gives a member that nothing comes of meant something else. */
+static bool check_members(struct ledger_work *work) {
+    uint32_t kind = UINT32_C(1) << (work->kind % 80);
+    const char *unused =
+        work->operation->expires_in_ms != 0 && kind != KIND(HOLD) ? "expires_in" : NULL;
+    for (size_t i = 0; i < sizeof members / sizeof members[0] && unused == NULL; i++) {
+        const struct bytes_view *member =
+            (const void *)((const char *)work->operation + members[i].offset);
+        if (member->size > 0 && (members[i].kinds & kind) == 0)
+            unused = members[i].name;
+    }
+    return unused == NULL || ledger_refuse(work, "it takes no \"%s\"", unused);
+}
+
 /* --- a transaction --- */
 
 static bool read_rules(struct ledger_work *work) {
@@ -383,7 +423,7 @@ static bool decide_operation(struct ledger_work *work, const struct operation *o
     if (work->kind >= OPERATION_ACCOUNT_OPEN && work->decision->workflow != NULL)
         return ledger_refuse(work, "it does not go with a stage, for what a stage did to accounts "
                                    "must be able to go back with it");
-    if (!read_rules(work))
+    if (!read_rules(work) || !check_members(work))
         return false;
     switch (work->kind) {
     case OPERATION_CURRENCY_EXCHANGE:
