@@ -52,18 +52,19 @@ void table_deinit(struct table *table) {
     *table = (struct table){.key_of = table->key_of, .fetch = table->fetch};
 }
 
-static bool is_match(const struct table *table, const struct table_slot *slot, uint64_t hash,
-                     const void *key, size_t key_size) {
+static inline bool is_match(const struct table *table, const struct table_slot *slot, uint64_t hash,
+                            const void *key, size_t key_size, table_fetch_fn fetch) {
     if (slot->hash != hash)
         return false;
-    if (table->fetch != NULL)
-        table->fetch(slot->entry);
+    if (fetch != NULL)
+        fetch(slot->entry);
     struct table_key found = table->key_of(slot->entry);
     return found.size == key_size && (key_size == 0 || memcmp(found.data, key, key_size) == 0);
 }
 
-static struct table_slot *find_in_now(const struct table *table, uint64_t hash, const void *key,
-                                      size_t key_size) {
+static inline struct table_slot *find_in_now(const struct table *table, uint64_t hash,
+                                             const void *key, size_t key_size,
+                                             table_fetch_fn fetch) {
     const struct table_slots *now = &table->now;
     if (now->slots == NULL)
         return NULL;
@@ -71,7 +72,7 @@ static struct table_slot *find_in_now(const struct table *table, uint64_t hash, 
         struct table_slot *slot = &now->slots[i];
         if (slot->entry == NULL)
             return NULL; /* there is one: the array is never full */
-        if (is_match(table, slot, hash, key, key_size))
+        if (is_match(table, slot, hash, key, key_size, fetch))
             return slot;
     }
 }
@@ -82,20 +83,29 @@ static struct table_slot *find_in_old(const struct table *table, uint64_t hash, 
         struct table_slot *slot = &table->old.slots[i];
         if (slot->entry == NULL)
             return NULL;
-        if (is_match(table, slot, hash, key, key_size))
+        if (is_match(table, slot, hash, key, key_size, NULL))
             return slot;
     }
     return NULL;
 }
 
-void *table_find(const struct table *table, const void *key, size_t key_size) {
+static inline void *find(const struct table *table, const void *key, size_t key_size,
+                         table_fetch_fn fetch) {
     uint64_t hash = table_hash(key, key_size);
     if (table->old_left > 0) /* fetch the second array's line while the first is probed */
         __builtin_prefetch(&table->old.slots[(size_t)hash & table->old.mask]);
-    struct table_slot *slot = find_in_now(table, hash, key, key_size);
+    struct table_slot *slot = find_in_now(table, hash, key, key_size, fetch);
     if (slot == NULL)
         slot = find_in_old(table, hash, key, key_size);
     return slot != NULL ? slot->entry : NULL;
+}
+
+void *table_find(const struct table *table, const void *key, size_t key_size) {
+    return find(table, key, key_size, NULL);
+}
+
+void *table_find_cold(const struct table *table, const void *key, size_t key_size) {
+    return find(table, key, key_size, table->fetch);
 }
 
 void table_prefetch(const struct table *table, const void *key, size_t key_size) {
@@ -216,7 +226,7 @@ void *table_remove(struct table *table, const void *key, size_t key_size) {
     uint64_t hash = table_hash(key, key_size);
     struct table_slots *in = &table->now;
     size_t end = size_of(in);
-    struct table_slot *slot = find_in_now(table, hash, key, key_size);
+    struct table_slot *slot = find_in_now(table, hash, key, key_size, NULL);
     if (slot == NULL) {
         in = &table->old;
         end = table->old_left;

@@ -24,8 +24,7 @@ struct table_slot {
 
 struct table {
     table_key_fn key_of;
-    table_fetch_fn fetch; /* of an entry that is probably the one, before its key is compared; set
-                             after table_init(); NULL: nothing is fetched */
+    table_fetch_fn fetch; /* set after table_init(); NULL: nothing is fetched */
     struct table_slots {
         struct table_slot *slots;
         size_t mask; /* slots - 1; slots is a power of two */
@@ -41,6 +40,9 @@ uint64_t table_hash(const void *data, size_t size);
 void table_init(struct table *table, table_key_fn key_of);
 void table_deinit(struct table *table); /* frees the slots, not the entries */
 void *table_find(const struct table *table, const void *key, size_t key_size); /* NULL: absent */
+/* The same for an entry that nobody looked at for a while: it is fetched as soon as its hash
+ * agrees, before its key is compared. */
+void *table_find_cold(const struct table *table, const void *key, size_t key_size);
 /* A hint: the key will be looked for soon. */
 void table_prefetch(const struct table *table, const void *key, size_t key_size);
 /* The next hint, some time after that one: reads the slot and has the entry fetched. */

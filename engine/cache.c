@@ -22,7 +22,7 @@ static struct entity *find_in_memory(const struct state *state, enum entity_kind
                                      struct bytes_view name) {
     switch (kind) {
     case ENTITY_WORKFLOW: {
-        struct workflow *workflow = state_workflow(state, name);
+        struct workflow *workflow = table_find_cold(&state->workflows, name.data, name.size);
         if (workflow == NULL) {
             return NULL;
         }
@@ -34,7 +34,7 @@ static struct entity *find_in_memory(const struct state *state, enum entity_kind
         return key == NULL ? NULL : &key->entity;
     }
     case ENTITY_ACCOUNT: {
-        struct account *account = state_account(state, name);
+        struct account *account = table_find_cold(&state->accounts, name.data, name.size);
         return account == NULL ? NULL : &account->entity;
     }
     case ENTITY_REVERSAL: {

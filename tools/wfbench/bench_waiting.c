@@ -73,16 +73,33 @@ int bench_worker_raw(int argc, char **argv) {
     return 0;
 }
 
+/* Killed as soon as the last command was answered; or when all had been quiet for a while, as it is
+ * where loans wait for days: the background thread has written a snapshot by then. */
+struct waiting_case {
+    unsigned quiet_s;
+    const char *names[3], *titles[3];
+};
+static const struct waiting_case waiting_cases[] = {
+    {0,
+     {"waiting_first", "waiting_all", "waiting_disk"},
+     {"10,000 waiting, kill: first answer", "the same: all answered", "disk for a waiting loan"}},
+    {4,
+     {"quiet_first", "quiet_all", "quiet_disk"},
+     {"kill after 4 quiet seconds: first answer", "the same: all answered",
+      "disk for a waiting loan"}},
+};
+enum { CASES = sizeof waiting_cases / sizeof waiting_cases[0] };
+
 struct waiting_rows {
     struct bench_row *first, *all, *disk;
 };
 
-static struct waiting_rows add_rows(struct bench *bench) {
+static struct waiting_rows add_rows(struct bench *bench, const struct waiting_case *which) {
     struct waiting_rows rows;
     struct bench_row like = {
         .figure = "f",
-        .name = "waiting_first",
-        .title = "10,000 waiting, kill: first answer",
+        .name = which->names[0],
+        .title = which->titles[0],
         .unit = "ms",
         .baseline = "raw",
         .better = BENCH_LOWER,
@@ -91,12 +108,12 @@ static struct waiting_rows add_rows(struct bench *bench) {
         .note = "from before the process was made",
     };
     rows.first = bench_row_add(bench, &like);
-    like.name = "waiting_all";
-    like.title = "the same: all answered";
+    like.name = which->names[1];
+    like.title = which->titles[1];
     like.floor = 500;
     rows.all = bench_row_add(bench, &like);
-    like.name = "waiting_disk";
-    like.title = "disk for a waiting loan";
+    like.name = which->names[2];
+    like.title = which->titles[2];
     like.unit = "B";
     like.baseline = NULL;
     like.floor = 400;
@@ -104,7 +121,8 @@ static struct waiting_rows add_rows(struct bench *bench) {
     return rows;
 }
 
-static void run_once(struct bench *bench, const struct waiting_rows *rows, uint64_t waiting) {
+static void run_once(struct bench *bench, const struct waiting_rows *rows, unsigned quiet_s,
+                     uint64_t waiting) {
     char dir[PATH_MAX], loans[24], record[24];
     bench_path(dir, bench->dir, "waiting");
     snprintf(loans, sizeof loans, "%llu", (unsigned long long)waiting);
@@ -112,6 +130,7 @@ static void run_once(struct bench *bench, const struct waiting_rows *rows, uint6
     struct bench_worker worker;
     bench_worker_start(bench, &worker, "wait", (const char *const[]){dir, loans, NULL});
     bench_worker_ready(&worker);
+    sleep(quiet_s);
     bench_worker_kill(&worker);
     struct bench_disk disk = bench_disk_usage(dir);
 
@@ -144,9 +163,13 @@ static void run_once(struct bench *bench, const struct waiting_rows *rows, uint6
 }
 
 void bench_waiting(struct bench *bench) {
-    struct waiting_rows rows = add_rows(bench);
-    for (size_t i = 0; i < bench->runs; i++) {
-        bench_progress("waiting", i + 1, bench->runs);
-        run_once(bench, &rows, bench->quick ? WAITING_QUICK : WAITING);
+    struct waiting_rows rows[CASES];
+    for (size_t i = 0; i < CASES; i++)
+        rows[i] = add_rows(bench, &waiting_cases[i]);
+    for (size_t run = 0; run < bench->runs; run++) {
+        bench_progress("waiting", run + 1, bench->runs);
+        for (size_t i = 0; i < CASES; i++)
+            run_once(bench, &rows[i], bench->quick ? 0 : waiting_cases[i].quiet_s,
+                     bench->quick ? WAITING_QUICK : WAITING);
     }
 }
