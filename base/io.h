@@ -74,7 +74,8 @@ struct io_ops {
                                      struct wf_error *err); /* WF_REFUSED where it exists */
     enum wf_status (*rename)(struct io *io, const char *from, const char *to,
                              struct wf_error *err); /* replaces `to` */
-    enum wf_status (*remove)(struct io *io, const char *path, struct wf_error *err); /* a file */
+    enum wf_status (*remove)(struct io *io, const char *path,
+                             struct wf_error *err); /* a file, or a directory that is empty */
     /* fsync the directory, so that names made, renamed or removed in it survive a crash. */
     enum wf_status (*sync_directory)(struct io *io, const char *path, struct wf_error *err);
 

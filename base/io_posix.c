@@ -385,7 +385,11 @@ static enum wf_status posix_rename(struct io *io, const char *from, const char *
 
 static enum wf_status posix_remove(struct io *io, const char *path, struct wf_error *err) {
     (void)io;
-    return unlink(path) == 0 ? WF_OK : fail_path(err, "unlink", path, errno);
+    if (unlink(path) == 0)
+        return WF_OK;
+    if (errno != EISDIR)
+        return fail_path(err, "unlink", path, errno);
+    return rmdir(path) == 0 ? WF_OK : fail_path(err, "rmdir", path, errno);
 }
 
 static enum wf_status posix_sync_directory(struct io *io, const char *path, struct wf_error *err) {

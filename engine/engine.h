@@ -12,7 +12,8 @@
  *   as_of.c       a record by its time               definition_diff.c  two versions compared
  *   task.c        tasks claimed                    handler.c   callbacks, and a worker's turn
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
- *   maintain.c    backup, snapshots by hand        status.c    status, metrics
+ *   maintain.c    snapshots by hand, segments      status.c    status, metrics
+ *   backup.c      a verified copy of a store
  *   log_repair.c  log verify, repair               damage.c    who is concerned by damage
  *   aftermath.c   … and what goes with a loss      name_list.c a few names as text
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked

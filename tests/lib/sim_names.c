@@ -134,6 +134,15 @@ enum wf_status sim_call_rename(struct io *io, const char *from, const char *to,
     return sim_leave(&doing, status);
 }
 
+static bool has_entries(const struct sim_disk *disk, uint32_t directory) {
+    for (size_t i = 0; i < disk->cached.count; i++) {
+        if (disk->cached.all[i].directory == directory) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum wf_status sim_call_remove(struct io *io, const char *path, struct wf_error *err) {
     struct sim_doing doing = sim_on_path(io, SIM_REMOVE, path, err);
     struct sim_disk *disk = &doing.sim->disk;
@@ -142,8 +151,9 @@ enum wf_status sim_call_remove(struct io *io, const char *path, struct wf_error 
         return sim_leave(&doing, status);
     }
     const struct sim_entry *entry = find_entry(&doing, path, &status);
-    if (entry != NULL && disk->nodes[entry->node].kind != IO_REGULAR) {
-        status = sim_fail(&doing, WF_IO, "is a directory");
+    if (entry != NULL && disk->nodes[entry->node].kind == IO_DIRECTORY &&
+        has_entries(disk, entry->node)) {
+        status = sim_fail(&doing, WF_IO, "directory not empty");
     } else if (entry != NULL) {
         sim_disk_remove(disk, entry);
     }

@@ -98,14 +98,8 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* The store itself opens from its snapshot and does not look at its first records; the copy has no
- * snapshot and needs them. */
-static void test_backup_of_a_damaged_record_is_no_backup(void **state) {
-    struct backup *backup = *state;
-    struct engine_fixture *f = &backup->fixture;
+static void damage_first_record(struct engine_fixture *f) {
     char path[sizeof f->dir + 64];
-    struct stat info;
-    uint64_t lsn = 0;
     (void)snprintf(path, sizeof path, "%s/wal/%020d.seg", f->dir, 1);
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);
@@ -114,6 +108,16 @@ static void test_backup_of_a_damaged_record_is_no_backup(void **state) {
     assert_int_equal(fseek(file, 64 + 41, SEEK_SET), 0);
     assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
     assert_int_equal(fclose(file), 0);
+}
+
+/* The store itself opens from its snapshot and does not look at its first records; the copy has no
+ * snapshot and needs them. */
+static void test_backup_of_a_damaged_record_is_no_backup(void **state) {
+    struct backup *backup = *state;
+    struct engine_fixture *f = &backup->fixture;
+    struct stat info;
+    uint64_t lsn = 0;
+    damage_first_record(f);
     assert_int_equal(wf_backup(f->dir, backup->to, &lsn, &f->err), WF_DAMAGE);
     assert_int_not_equal(stat(backup->to, &info), 0);
 }
@@ -132,11 +136,93 @@ static void test_backup_is_on_the_disk_before_it_gets_its_name(void **state) {
     assert_true(call_count < CALLS_MAX);
 }
 
+static bool is_there(const struct backup *backup, const char *name) {
+    char path[sizeof backup->to + 100];
+    struct stat info;
+    (void)snprintf(path, sizeof path, "%s/%s", backup->fixture.root, name);
+    return lstat(path, &info) == 0;
+}
+
+static void put(const struct backup *backup, const char *name, bool folder) {
+    char path[sizeof backup->to + 100];
+    (void)snprintf(path, sizeof path, "%s/%s", backup->fixture.root, name);
+    if (folder) {
+        assert_int_equal(mkdir(path, 0700), 0);
+    } else {
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        assert_int_equal(fclose(file), 0);
+    }
+}
+
+static void test_backup_that_fails_leaves_nothing(void **state) {
+    struct backup *backup = *state;
+    struct engine_fixture *f = &backup->fixture;
+    damage_first_record(f);
+    assert_int_equal(wf_backup(f->dir, backup->to, NULL, &f->err), WF_DAMAGE);
+    assert_false(is_there(backup, "copy.partial"));
+}
+
+/* A segment that was archived since would make the copy another store. */
+static void test_backup_takes_away_what_a_killed_one_left(void **state) {
+    struct backup *backup = *state;
+    struct engine_fixture *f = &backup->fixture;
+    put(backup, "copy.partial", true);
+    put(backup, "copy.partial/wal", true);
+    put(backup, "copy.partial/wal/00000000000000000009.seg", false);
+    must(f, wf_backup(f->dir, backup->to, NULL, &f->err));
+    assert_false(is_there(backup, "copy.partial"));
+    assert_true(is_there(backup, "copy/wal/00000000000000000001.seg"));
+    assert_false(is_there(backup, "copy/wal/00000000000000000009.seg"));
+}
+
+static void test_backup_leaves_what_no_backup_left(void **state) {
+    struct backup *backup = *state;
+    struct engine_fixture *f = &backup->fixture;
+    put(backup, "copy.partial", true);
+    put(backup, "copy.partial/diary", false);
+    assert_int_equal(wf_backup(f->dir, backup->to, NULL, &f->err), WF_REFUSED);
+    assert_non_null(strstr(f->err.text, "diary"));
+    assert_true(is_there(backup, "copy.partial/diary"));
+}
+
+static void test_backup_into_the_store_is_refused(void **state) {
+    struct backup *backup = *state;
+    struct engine_fixture *f = &backup->fixture;
+    char link[sizeof backup->to];
+    char to[sizeof backup->to + 40];
+    static const char *const places[] = {"copy", "wal/copy", "copy/"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        (void)snprintf(to, sizeof to, "%s/%s", f->dir, places[i]);
+        assert_int_equal(wf_backup(f->dir, to, NULL, &f->err), WF_REFUSED);
+        assert_non_null(strstr(f->err.text, "inside a store"));
+    }
+    (void)snprintf(link, sizeof link, "%s/link", f->root);
+    (void)snprintf(to, sizeof to, "%s/wal", f->dir);
+    assert_int_equal(symlink(to, link), 0);
+    (void)snprintf(to, sizeof to, "%s/copy", link);
+    assert_int_equal(wf_backup(f->dir, to, NULL, &f->err), WF_REFUSED);
+}
+
+static void test_backup_to_a_name_with_a_slash(void **state) {
+    struct backup *backup = *state;
+    struct engine_fixture *f = &backup->fixture;
+    char to[sizeof backup->to + 40];
+    (void)snprintf(to, sizeof to, "%s//", backup->to);
+    must(f, wf_backup(f->dir, to, NULL, &f->err));
+    assert_true(is_there(backup, "copy/wal"));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_backup_of_a_damaged_record_is_no_backup),
         TEST(test_backup_is_on_the_disk_before_it_gets_its_name),
+        TEST(test_backup_that_fails_leaves_nothing),
+        TEST(test_backup_takes_away_what_a_killed_one_left),
+        TEST(test_backup_leaves_what_no_backup_left),
+        TEST(test_backup_into_the_store_is_refused),
+        TEST(test_backup_to_a_name_with_a_slash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

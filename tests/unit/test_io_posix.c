@@ -621,6 +621,11 @@ static void test_io_posix_makes_renames_and_removes(void **state) {
     assert_int_equal(io->ops->remove(io, "d/b", &err), WF_OK);
     assert_int_equal(io->ops->remove(io, "d/b", &err), WF_NOT_FOUND);
     assert_string_equal(err.text, "unlink d/b: No such file or directory");
+    assert_int_equal(io->ops->make_directory(io, "d/e", &err), WF_OK);
+    assert_int_equal(io->ops->remove(io, "d", &err), WF_IO);
+    assert_string_equal(err.text, "rmdir d: Directory not empty");
+    assert_int_equal(io->ops->remove(io, "d/e", &err), WF_OK);
+    assert_stat("d/e", IO_MISSING, 0);
     assert_int_equal(io->ops->sync_directory(io, "no", &err), WF_NOT_FOUND);
     assert_string_equal(err.text, "open directory no: No such file or directory");
 }

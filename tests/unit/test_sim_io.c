@@ -321,7 +321,9 @@ static void test_sim_names_are_checked_as_a_file_system_does(void **state) {
     assert_int_equal(io->ops->make_directory(io, "b", NULL), WF_OK);
     assert_int_equal(io->ops->make_directory(io, "/b/", NULL), WF_REFUSED);
     assert_int_equal(io->ops->open(io, "b", IO_READ, &file, NULL), WF_IO);
+    assert_int_equal(io->ops->make_directory(io, "b/d", NULL), WF_OK);
     assert_int_equal(io->ops->remove(io, "b", NULL), WF_IO);
+    assert_int_equal(io->ops->remove(io, "b/d", NULL), WF_OK);
     assert_int_equal(io->ops->remove(io, "b/none", NULL), WF_NOT_FOUND);
     assert_int_equal(io->ops->rename(io, "none", "b/c", NULL), WF_NOT_FOUND);
     assert_int_equal(io->ops->list(io, ".", count_name, &seen, NULL), WF_OK);
