@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-    FILE_MODE = 0644,
+    FILE_MODE = 0640, /* as every file of a store: base/io_posix.c */
     SET_ASIDE_MAX = 10000,
     NUMBER_DIGITS_MAX = 10,
 };

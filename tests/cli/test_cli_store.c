@@ -3,6 +3,7 @@
 #include "tests/cli/cli_run.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -154,6 +155,24 @@ static void test_a_newer_format_is_refused_by_name(void **state) {
     }
     write_version(path, 1);
     ASK(fixture, 0, "workflow", "show", "L1");
+}
+
+/* What stands in a store is for its owner, and for the group to read; nobody else. */
+static int check_mode(const char *path, const struct stat *info, int kind, struct FTW *where) {
+    (void)where;
+    mode_t wanted = kind == FTW_D ? 0750 : 0640;
+    if ((info->st_mode & 07777) != wanted)
+        fail_msg("%s has mode %o", path, info->st_mode & 07777);
+    return 0;
+}
+
+static void test_files_are_not_for_everybody(void **state) {
+    struct fixture *fixture = *state;
+    mode_t before = umask(022);
+    one_loan(fixture);
+    ASK(fixture, 0, "archive", "run", "--seal");
+    umask(before);
+    assert_int_equal(nftw(fixture->store, check_mode, 8, 0), 0);
 }
 
 /* --- damage --- */
@@ -353,6 +372,7 @@ int main(void) {
         TEST(test_a_foreign_folder_is_left_alone),
         TEST(test_a_file_in_place_of_the_folder),
         TEST(test_a_newer_format_is_refused_by_name),
+        TEST(test_files_are_not_for_everybody),
         TEST(test_damage_is_named_and_repaired),
         TEST(test_a_repair_and_the_doctor_tell_what_went),
         TEST(test_a_torn_tail_is_no_damage),
