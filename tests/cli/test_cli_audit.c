@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char private_pem[] =
     "-----BEGIN PRIVATE KEY-----\n"
@@ -77,6 +78,20 @@ static void test_audit_proof_holds_without_the_store(void **state) {
     ASK(fixture, 0, "workflow", "start", "loan_application", "--id", "L3");
     const char *other = KEEP(fixture, "other.json", "-o", "json", "audit", "root");
     assert_code(ASK(fixture, 4, "audit", "check", proof, "--root", other), "damage");
+}
+
+static void test_audit_says_why_a_file_cannot_be_read(void **state) {
+    struct fixture *fixture = *state;
+    char none[400];
+    char loop[400];
+    snprintf(none, sizeof none, "%s", fixture_path(fixture, "none"));
+    snprintf(loop, sizeof loop, "%s", fixture_path(fixture, "loop"));
+    assert_code(ASK(fixture, 3, "audit", "check", none, "--root", none), "not_found");
+    assert_contains(fixture->out, "none: No such file or directory");
+    ASK(fixture, 3, "audit", "verify", "--against", none);
+    assert_contains(fixture->out, "none: No such file or directory");
+    assert_int_equal(symlink("loop", loop), 0);
+    assert_code(ASK(fixture, 7, "audit", "check", loop, "--root", loop), "io");
 }
 
 static void test_audit_check_refuses_a_changed_record(void **state) {
@@ -157,6 +172,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_audit_show_as_csv_quotes_what_must_be, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(test_audit_proof_holds_without_the_store, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_audit_says_why_a_file_cannot_be_read, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(test_audit_check_refuses_a_changed_record, fixture_setup,
                                         fixture_teardown),

@@ -4,6 +4,7 @@
 #include "tools/wfctl/format.h"
 #include "tools/wfctl/store.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,7 +120,8 @@ static enum wf_status load(struct cli *cli, const char *path, struct reading *re
     json_error_t why;
     FILE *file = fopen(path, "re");
     if (!file)
-        return error_set(&cli->err, WF_NOT_FOUND, "cannot read %s", path);
+        return error_set(&cli->err, errno == ENOENT ? WF_NOT_FOUND : WF_IO, "cannot read %s: %s",
+                         path, strerror(errno));
     reading->json = json_loadf(file, JSON_REJECT_DUPLICATES, &why);
     fclose(file);
     if (!json_is_object(reading->json)) {
