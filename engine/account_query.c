@@ -342,8 +342,11 @@ enum wf_status wf_account_statement(struct wf_engine *engine, const char *number
     struct record_link *links = NULL;
     size_t count = 0;
     uint64_t lost_lsn = 0;
-    enum wf_status status = account_links(engine, statement.number, last_lsn, &statement.currency,
-                                          &links, &count, &lost_lsn, err);
+    enum wf_status status = engine_check_reached(engine, last_lsn, err);
+    if (status == WF_OK) {
+        status = account_links(engine, statement.number, last_lsn, &statement.currency, &links,
+                               &count, &lost_lsn, err);
+    }
     if (status == WF_OK && lost_lsn != 0) {
         char what[ACCOUNT_NUMBER_MAX + 64];
         (void)snprintf(what, sizeof(what), "the past of account \"%s\" cannot be added up", number);

@@ -1,8 +1,27 @@
-/* From a time to the record that was the last then. Times never go back from record to record, so
- * segments can be searched by halves; only one of them is read. */
+/* How far the log is; and from a time to the record that was the last then. Times never go back
+ * from record to record, so segments can be searched by halves; only one of them is read. */
 #include "engine/engine.h"
 
 #include <inttypes.h>
+#include <time.h>
+
+enum wf_status engine_check_reached(struct wf_engine *engine, uint64_t lsn, struct wf_error *err) {
+    pthread_mutex_lock(&engine->mutex);
+    uint64_t last = engine->last.lsn;
+    time_t last_s = (time_t)(engine->state.store.seen_ms / 1000);
+    pthread_mutex_unlock(&engine->mutex);
+    if (lsn <= last || lsn == UINT64_MAX) {
+        return WF_OK;
+    }
+    struct tm parts;
+    char text[64] = "";
+    if (gmtime_r(&last_s, &parts) != NULL) {
+        (void)strftime(text, sizeof(text), ", of %Y-%m-%dT%H:%M:%SZ", &parts);
+    }
+    return error_set(err, WF_NOT_FOUND,
+                     "record %" PRIu64 " is not there yet: the last one is %" PRIu64 "%s", lsn,
+                     last, text);
+}
 
 /* A walk along record times. */
 struct time_walk {

@@ -150,6 +150,7 @@ struct wf_engine {
     bool recovering; /* records are being replayed: all of them are durable, and the log may not be
                         open yet */
     uint64_t replayed;
+    uint64_t checked_from_lsn; /* opening read the log from here on */
     double replay_ms;
     uint64_t torn_bytes;
     char notes[512];
@@ -308,6 +309,8 @@ bool engine_dropped(struct wf_engine *engine, uint64_t lsn, struct archive_entry
 bool engine_tell_missing(struct wf_engine *engine, uint64_t lsn, wf_event_fn on_event, void *ctx);
 /* The same as an error: WF_NOT_FOUND where it was dropped, WF_DAMAGE where a repair lost it. `what`
  * cannot be had therefore. */
+/* as_of.c: WF_NOT_FOUND where the log has not come to the record yet; UINT64_MAX always has. */
+enum wf_status engine_check_reached(struct wf_engine *engine, uint64_t lsn, struct wf_error *err);
 enum wf_status engine_missing(struct wf_engine *engine, uint64_t lsn, const char *what,
                               struct wf_error *err);
 

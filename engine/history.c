@@ -305,8 +305,10 @@ enum wf_status wf_workflow_get_as_of(struct wf_engine *engine, const char *id, u
     *out = NULL;
     struct state state;
     struct workflow *workflow = NULL;
-    enum wf_status status =
-        engine_state_as_of(engine, engine_view(id), lsn, &state, &workflow, err);
+    enum wf_status status = engine_check_reached(engine, lsn, err);
+    if (status == WF_OK) {
+        status = engine_state_as_of(engine, engine_view(id), lsn, &state, &workflow, err);
+    }
     if (status != WF_OK) {
         return status;
     }

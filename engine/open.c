@@ -299,6 +299,7 @@ static enum wf_status open_log(struct wf_engine *engine, const struct wal_positi
     engine->recovering = false;
     engine->last = replayer.last;
     engine->replayed = replayer.records;
+    engine->checked_from_lsn = replayer.after_lsn + 1;
     engine->log_bytes = replayer.bytes; /* so that a snapshot becomes due, however short each run */
     engine->torn_bytes = report->torn_bytes;
     if (status == WF_OK) {

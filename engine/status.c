@@ -37,6 +37,8 @@ static enum wf_status fill_from_state(struct wf_engine *engine, bool with_hash,
     const struct state *state = &engine->state;
     out->snapshot_lsn = engine->snapshot_lsn;
     out->replayed = engine->replayed;
+    out->checked_from_lsn = engine->checked_from_lsn;
+    out->repairs = state->store.repairs;
     out->replay_ms = engine->replay_ms;
     out->torn_bytes = engine->torn_bytes;
     out->definitions = table_count(&state->definitions);

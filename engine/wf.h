@@ -423,11 +423,12 @@ struct wf_workflow {
 /* WF_NOT_FOUND: no workflow of that id. */
 WF_API enum wf_status wf_workflow_get(struct wf_engine *engine, const char *id,
                                       struct wf_workflow **out, struct wf_error *err);
-/* As it was after the record `lsn`. */
+/* As it was after the record `lsn` (UINT64_MAX: the last). WF_NOT_FOUND: it was not there yet, or
+ * there is no such record yet. */
 WF_API enum wf_status wf_workflow_get_as_of(struct wf_engine *engine, const char *id, uint64_t lsn,
                                             struct wf_workflow **out, struct wf_error *err);
 /* The LSN of the last record at or before `time_ms`, for wf_workflow_get_as_of() and wf_replay();
- * 0: the log has none. Reads the first record of a few segments, and one segment. */
+ * 0: the log has none. Of a time to come it is the last record. Reads the first record of a few segments, and one segment. */
 WF_API enum wf_status wf_lsn_at(struct wf_engine *engine, int64_t time_ms, uint64_t *lsn,
                                 struct wf_error *err);
 WF_API void wf_workflow_free(struct wf_workflow *workflow);
@@ -622,7 +623,8 @@ struct wf_statement_line {
 typedef bool (*wf_statement_fn)(void *ctx, const struct wf_statement_line *line);
 /* Every posting to the account up to the record `last_lsn` (UINT64_MAX: all), oldest first, added
  * up from the log along the account's links. `balance` (32 bytes, may be NULL) receives the sum.
- * WF_NOT_FOUND, WF_DAMAGE: a repair lost a part of it. */
+ * WF_NOT_FOUND: it was not there yet, or there is no such record yet. WF_DAMAGE: a repair lost a
+ * part of it. */
 WF_API enum wf_status wf_account_statement(struct wf_engine *engine, const char *number,
                                            uint64_t last_lsn, wf_statement_fn on_line, void *ctx,
                                            char balance[32], struct wf_error *err);
@@ -895,6 +897,11 @@ struct wf_store_status {
     uint64_t archive_bytes;
     uint64_t dropped_lsn; /* the records up to here were dropped from the archive; 0: none */
     uint64_t drop_lsn;    /* of the record that says so */
+    /* The records from this one on were read and checked at this open, or written since. Of those
+     * before it stands the outcome in the snapshot, and they were not looked at:
+     * wf_log_verify(). */
+    uint64_t checked_from_lsn;
+    uint64_t repairs; /* times that one took records from the log */
 };
 /* `with_hash` false leaves state_hash empty and costs nothing. */
 WF_API enum wf_status wf_status_get(struct wf_engine *engine, bool with_hash,

@@ -104,6 +104,21 @@ static void test_status_has_the_shape_of_the_contract(void **state) {
     assert_int_equal(number_at(status, "workflows.running"), 2);
     assert_true(null_at(status, "schema_version"));
     assert_true(false_at(status, "halted"));
+    assert_int_equal(number_at(status, "repairs"), 0);
+}
+
+/* Status is fast since it reads no record behind the snapshot: it says so. */
+static void test_status_says_what_it_did_not_look_at(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    start_loan(fixture, "L1");
+    json_t *status = ASK(fixture, 0, "status");
+    assert_int_equal(number_at(status, "checked_from_lsn"), number_at(status, "snapshot_lsn") + 1);
+    assert_contains(SAY(fixture, 0, "status"), "checked      records from 4 on; of those before");
+    assert_contains(fixture->out, "wfctl wal verify");
+    ASK(fixture, 0, "wal", "repair", "--skip", "3");
+    assert_int_equal(number_at(ASK(fixture, 0, "status"), "repairs"), 1);
+    assert_contains(SAY(fixture, 0, "status"), "repairs      1, which took records");
 }
 
 static void test_status_text_names_the_state_hash(void **state) {
@@ -271,6 +286,9 @@ static void test_workflow_show_as_of_a_record(void **state) {
     assert_true(null_at(then, "stage"));
     assert_int_equal(json_array_size(at(then, "steps")), 0);
     assert_code(ASK(fixture, 3, "workflow", "show", "L1", "--as-of", "1"), "not_found");
+    json_t *answer = ASK(fixture, 3, "workflow", "show", "L1", "--as-of", "999");
+    assert_contains(text_at(answer, "error.message"),
+                    "record 999 is not there yet: the last one is 4, of 2026-01-01T00:00:00Z");
     assert_code(ASK(fixture, 2, "workflow", "show", "L1", "--as-of", "x"), "usage");
 }
 
@@ -588,6 +606,7 @@ int main(void) {
         TEST(test_init_with_a_test_clock_refuses_a_store_of_the_system_clock),
         TEST(test_init_wants_a_time),
         TEST(test_status_has_the_shape_of_the_contract),
+        TEST(test_status_says_what_it_did_not_look_at),
         TEST(test_status_text_names_the_state_hash),
         TEST(test_metrics_are_in_the_prometheus_format),
         TEST(test_doctor_finds_a_good_store_well),

@@ -164,6 +164,23 @@ static void test_account_statement_has_three_forms(void **state) {
     assert_int_equal(json_array_size(at(answer, "lines")), 1);
     SAY(fixture, 2, "-o", "csv", "account", "list");
     ASK(fixture, 3, "account", "statement", "ACC001", "--as-of", "1");
+    ASK(fixture, 3, "account", "statement", "ACC001", "--as-of", "99");
+    assert_contains(fixture->out, "record 99 is not there yet");
+}
+
+static void test_account_statement_as_of_a_time(void **state) {
+    struct fixture *fixture = *state;
+    make_bank(fixture);
+    exec_lines(fixture, 0,
+               "{\"cmd\":\"clock.advance\",\"by\":\"1h\"}\n{\"cmd\":\"account.transact\"," OPS
+               "}\n");
+    json_t *answer =
+        ASK(fixture, 0, "account", "statement", "ACC001", "--as-of", "2026-01-01T00:30:00Z");
+    assert_int_equal(json_array_size(at(answer, "lines")), 1);
+    answer = exec_lines(fixture, 0,
+                        "{\"cmd\":\"account.statement\",\"number\":\"ACC001\","
+                        "\"as_of\":\"2026-01-01T00:30:00Z\"}\n");
+    assert_string_equal(text_at(answer, "0.result.balance"), "5000.00");
 }
 
 static void test_reference_data_is_set_and_listed(void **state) {
@@ -299,6 +316,7 @@ int main(void) {
         TEST(test_account_commands_and_their_exit_statuses),
         TEST(test_account_transact_refuses_what_its_file_cannot_say),
         TEST(test_account_statement_has_three_forms),
+        TEST(test_account_statement_as_of_a_time),
         TEST(test_reference_data_is_set_and_listed),
         TEST(test_exec_submission_carries_a_transaction),
         TEST(test_workflow_submit_takes_operations_from_a_file),

@@ -155,6 +155,8 @@ static void test_show_as_of_a_time(void **state) {
     assert_string_equal(text_at(then, "stage"), "credit_check");
     then = ASK(fixture, 0, "workflow", "show", "L1", "--as-of", "2026-01-01T02:02:00+02:00");
     assert_string_equal(text_at(then, "stage"), "income_verification");
+    then = ASK(fixture, 0, "workflow", "show", "L1", "--as-of", "2030-01-01T00:00:00Z");
+    assert_string_equal(text_at(then, "stage"), "income_verification"); /* one to come is now */
     then = ASK(fixture, 0, "workflow", "show", "L1", "--as-of", "2026-01-01T00:00:30Z");
     assert_true(null_at(then, "stage"));
     assert_code(ASK(fixture, 3, "workflow", "show", "L1", "--as-of", "2025-01-01T00:00:00Z"),

@@ -215,7 +215,7 @@ enum wf_status cmd_account_statement(struct cli *cli) {
     const char *number = cli->arguments[0];
     struct out *out = &cli->out;
     uint64_t last = UINT64_MAX;
-    enum wf_status status = cli_option_uint(cli, "as-of", &last);
+    enum wf_status status = cli_option_lsn(cli, "as-of", &last);
     if (status != WF_OK)
         return status;
     if (out_is_json(out)) {

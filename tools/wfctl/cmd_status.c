@@ -32,6 +32,14 @@ static void tell_text(struct cli *cli, const struct wf_store_status *status) {
                    status->dropped_lsn, status->drop_lsn);
     out_printf(out, "this open    replayed %" PRIu64 " records in %.3f ms\n", status->replayed,
                status->replay_ms);
+    if (status->checked_from_lsn > 1)
+        out_printf(out,
+                   "checked      records from %" PRIu64 " on; of those before, the snapshot: "
+                   "'wfctl wal verify' reads all\n",
+                   status->checked_from_lsn);
+    if (status->repairs)
+        out_printf(out, "repairs      %" PRIu64 ", which took records: 'wfctl doctor' says what\n",
+                   status->repairs);
     if (status->torn_bytes)
         out_printf(out, "torn tail    %" PRIu64 " bytes that were never acknowledged\n",
                    status->torn_bytes);

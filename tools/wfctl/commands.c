@@ -40,7 +40,8 @@ static const struct option_spec ops_option = {
 static const struct option_spec def_version_option = {
     "def-version", 0, "N", "version of the definition (default: the newest)", false};
 static const struct option_spec as_of_option = {
-    "as-of", 0, "LSN|TIME", "as it was after this record, or at this time (RFC 3339)", false};
+    "as-of", 0, "LSN|TIME",
+    "as it was after this record, or at this time (RFC 3339; one to come is now)", false};
 static const struct option_spec status_option = {
     "status", 's', "STATUS", "only workflows of this status (running, completed, …)", false};
 static const struct option_spec stage_option = {"stage", 0, "STAGE",

@@ -50,12 +50,17 @@ enum wf_status answer_account_statement(struct wf_engine *engine, const struct r
                                         struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)lsn;
     char balance[32];
+    uint64_t last = UINT64_MAX;
+    enum wf_status status = request->members[MEMBER_AS_OF]
+                                ? request_lsn(engine, request, MEMBER_AS_OF, &last, err)
+                                : WF_OK;
+    if (status != WF_OK)
+        return status;
     emit_open(json, '{');
     emit_key(json, "lines");
     emit_open(json, '[');
-    enum wf_status status = wf_account_statement(engine, request_id(request),
-                                                 request_uint(request, MEMBER_AS_OF, UINT64_MAX),
-                                                 write_line, json, balance, err);
+    status =
+        wf_account_statement(engine, request_id(request), last, write_line, json, balance, err);
     emit_close(json, ']');
     if (status == WF_OK)
         emit_member(json, "balance", balance);

@@ -382,6 +382,8 @@ void view_status_members(struct emit *json, const struct wf_store_status *status
     emit_member_uint(json, "keys", status->keys);
     emit_member_uint(json, "refusals", status->refusals);
     emit_member_uint(json, "torn_bytes", status->torn_bytes);
+    emit_member_uint(json, "checked_from_lsn", status->checked_from_lsn);
+    emit_member_uint(json, "repairs", status->repairs);
     emit_member_uint(json, "log_bytes", status->log_bytes);
     emit_member_uint(json, "snapshot_bytes", status->snapshot_bytes);
     emit_member_uint(json, "memory_bytes", status->memory_bytes);
