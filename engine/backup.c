@@ -340,24 +340,29 @@ static enum wf_status make_copy(struct io *io, const char *dir, const char *to, 
     return status;
 }
 
-/* Is there a store in this folder? */
-static bool has_store(struct io *io, const char *dir) {
-    uint8_t store_id[WAL_STORE_ID_SIZE];
+/* The store in this folder; false: there is none whose log can be read. */
+static bool identify(struct io *io, const char *dir, uint8_t store_id[WAL_STORE_ID_SIZE]) {
     char *wal_dir = io_path_join(dir, engine_wal_name);
     bool found = wal_dir != NULL && wal_identify(io, wal_dir, store_id, NULL) == WF_OK;
     free(wal_dir);
     return found;
 }
 
-/* A copy inside a store goes when the store does. The folders above are asked for by "..", so that
- * no link hides one; beyond the root they are the root again. */
-static enum wf_status refuse_inside_a_store(struct io *io, const char *to, struct wf_error *err) {
+/* A copy inside the store goes when the store does. The folders above are asked for by "..", so
+ * that no link hides it; beyond the root they are the root again. */
+static enum wf_status refuse_inside(struct io *io, const char *dir, const char *to,
+                                    struct wf_error *err) {
+    uint8_t own[WAL_STORE_ID_SIZE];
+    uint8_t other[WAL_STORE_ID_SIZE];
+    if (!identify(io, dir, own)) {
+        return WF_OK; /* the copy will say what is wrong */
+    }
     char *above = engine_parent_path(to);
     enum wf_status status = WF_OK;
     for (int i = 0; i < ABOVE_MAX && above != NULL && status == WF_OK; i++) {
-        if (has_store(io, above)) {
+        if (identify(io, above, other) && memcmp(own, other, sizeof(own)) == 0) {
             status = error_set(err, WF_REFUSED,
-                               "%s would be inside a store: a backup goes elsewhere, best to "
+                               "%s would be inside the store: a backup goes elsewhere, best to "
                                "another disk",
                                to);
         }
@@ -383,7 +388,7 @@ static enum wf_status check_target(struct io *io, const char *dir, const char *t
     if (status == WF_OK) {
         status = engine_require_store(io, dir, err);
     }
-    return status == WF_OK ? refuse_inside_a_store(io, to, err) : status;
+    return status == WF_OK ? refuse_inside(io, dir, to, err) : status;
 }
 
 enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn, struct wf_error *err) {

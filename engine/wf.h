@@ -428,7 +428,8 @@ WF_API enum wf_status wf_workflow_get(struct wf_engine *engine, const char *id,
 WF_API enum wf_status wf_workflow_get_as_of(struct wf_engine *engine, const char *id, uint64_t lsn,
                                             struct wf_workflow **out, struct wf_error *err);
 /* The LSN of the last record at or before `time_ms`, for wf_workflow_get_as_of() and wf_replay();
- * 0: the log has none. Of a time to come it is the last record. Reads the first record of a few segments, and one segment. */
+ * 0: the log has none. Of a time to come it is the last record. Reads the first record of a few
+ * segments, and one segment. */
 WF_API enum wf_status wf_lsn_at(struct wf_engine *engine, int64_t time_ms, uint64_t *lsn,
                                 struct wf_error *err);
 WF_API void wf_workflow_free(struct wf_workflow *workflow);
@@ -930,7 +931,7 @@ WF_API enum wf_status wf_sync(struct wf_engine *engine, struct wf_error *err);
 /* Make `to` (which must not exist) a copy of the durable state of the store in `dir`, also while it
  * is owned and written by this or another process. Verified. It is made as `to`.partial, which is
  * taken away where it fails; what a backup that was killed left there, the next one removes.
- * WF_REFUSED: `to` exists, or would be inside a store, or something else has that other name. */
+ * WF_REFUSED: `to` exists, or would be inside the store, or something else has that other name. */
 WF_API enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn,
                                 struct wf_error *err);
 

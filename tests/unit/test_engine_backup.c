@@ -195,7 +195,7 @@ static void test_backup_into_the_store_is_refused(void **state) {
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         (void)snprintf(to, sizeof to, "%s/%s", f->dir, places[i]);
         assert_int_equal(wf_backup(f->dir, to, NULL, &f->err), WF_REFUSED);
-        assert_non_null(strstr(f->err.text, "inside a store"));
+        assert_non_null(strstr(f->err.text, "inside the store"));
     }
     (void)snprintf(link, sizeof link, "%s/link", f->root);
     (void)snprintf(to, sizeof to, "%s/wal", f->dir);

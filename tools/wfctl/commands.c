@@ -792,9 +792,10 @@ const struct verb cli_verbs[] = {
      .at_most = 1,
      .run = cmd_backup,
      .summary = "a consistent, verified copy in DIR2, which must not exist",
-     .details = "Works while another process owns and writes the store. DIR2 must not be inside a "
-                "store.\nIt is made as DIR2.partial, which is taken away where it fails; what a "
-                "backup that\nwas killed left there, the next one removes."},
+     .details =
+         "Works while another process owns and writes the store. DIR2 must not be inside the "
+         "store.\nIt is made as DIR2.partial, which is taken away where it fails; what a "
+         "backup that\nwas killed left there, the next one removes."},
     {.noun = "restore",
      .arguments = "FROM",
      .required = 1,
