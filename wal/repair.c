@@ -56,6 +56,11 @@ static enum wf_status free_path(struct repair *repair, const char *name, char **
                      COPIES_MAX, name);
 }
 
+static bool is_zeros(const uint8_t *bytes, size_t size) {
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
+/* Zeros become holes: a file that has grown without end need not fit on the disk twice more. */
 static enum wf_status copy_bytes(struct io *io, struct io_file *from, struct io_file *to,
                                  struct wf_error *err) {
     uint8_t *chunk = malloc(COPY_CHUNK);
@@ -63,11 +68,17 @@ static enum wf_status copy_bytes(struct io *io, struct io_file *from, struct io_
         return error_set(err, WF_NO_MEMORY, "no memory to copy a segment");
     enum wf_status status = WF_OK;
     size_t got = COPY_CHUNK;
-    for (uint64_t offset = 0; status == WF_OK && got == COPY_CHUNK; offset += got) {
-        status = io_read_all(io, from, offset, chunk, COPY_CHUNK, &got, err);
-        if (status == WF_OK && got > 0)
-            status = io_write_all(io, to, offset, chunk, got, err);
+    uint64_t written = 0; /* bytes of the copy that were written: up to here it reaches */
+    uint64_t size = 0;
+    for (; status == WF_OK && got == COPY_CHUNK; size += got) {
+        status = io_read_all(io, from, size, chunk, COPY_CHUNK, &got, err);
+        if (status == WF_OK && got > 0 && !is_zeros(chunk, got)) {
+            status = io_write_all(io, to, size, chunk, got, err);
+            written = size + got;
+        }
     }
+    if (status == WF_OK && written < size)
+        status = io->ops->truncate(io, to, size, err);
     free(chunk);
     return status == WF_OK ? io->ops->sync(io, to, err) : status;
 }
