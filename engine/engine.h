@@ -156,6 +156,7 @@ struct wf_engine {
     char notes[512];
     struct engine_counters counters;
     struct wf_session *sessions; /* of all pools; session.h */
+    size_t pools;                /* that are open */
     struct versions versions;    /* what open transactions read of the past */
     _Atomic uint32_t waiters;    /* threads inside wf_wait; for metrics */
 };

@@ -674,14 +674,29 @@ enum wf_status engine_require_store(struct io *io, const char *dir, struct wf_er
     return status;
 }
 
+/* Their sessions, and the thread of each, would go on in what is no more. */
+static enum wf_status refuse_open_pools(struct wf_engine *engine, struct wf_error *err) {
+    pthread_mutex_lock(&engine->mutex);
+    size_t pools = engine->pools;
+    pthread_mutex_unlock(&engine->mutex);
+    return pools == 0 ? WF_OK
+                      : error_set(err, WF_REFUSED,
+                                  "the engine has %zu open pool%s of sessions: close %s first "
+                                  "(wf_pool_close)",
+                                  pools, pools == 1 ? "" : "s", pools == 1 ? "it" : "them");
+}
+
 enum wf_status wf_close(struct wf_engine *engine, struct wf_error *err) {
     if (engine == NULL) {
         return WF_OK;
     }
+    enum wf_status status = refuse_open_pools(engine, err);
+    if (status != WF_OK) {
+        return status;
+    }
     due_stop_thread(engine);
     checkpoint_stop_thread(engine);
     sync_ahead_stop_thread(engine);
-    enum wf_status status = WF_OK;
     bool writes = !engine->options.read_only && !wal_halted(engine->wal) && !engine->stale;
     if (writes && engine->options.snapshot_on_close && engine->snapshot != NULL) {
         status = checkpoint_run(engine, err);

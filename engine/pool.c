@@ -331,6 +331,13 @@ static enum wf_status check_options(const struct wf_pool_options *options, struc
     return WF_OK;
 }
 
+/* The engine does not close while there is one. */
+static void count_pool(struct wf_engine *engine, bool open) {
+    pthread_mutex_lock(&engine->mutex);
+    engine->pools = open ? engine->pools + 1 : engine->pools - 1;
+    pthread_mutex_unlock(&engine->mutex);
+}
+
 static void destroy_pool(struct wf_pool *pool) {
     for (size_t i = 0; i < pool->idle_count; i++) {
         session_destroy(pool->idle[i]);
@@ -401,6 +408,7 @@ enum wf_status wf_pool_open(struct wf_engine *engine, const struct wf_pool_optio
         destroy_pool(pool);
         return status;
     }
+    count_pool(engine, true);
     *out = pool;
     return WF_OK;
 }
@@ -421,6 +429,7 @@ enum wf_status wf_pool_close(struct wf_pool *pool, struct wf_error *err) {
     if (pool->running) {
         pthread_join(pool->thread, NULL);
     }
+    count_pool(pool->engine, false);
     destroy_pool(pool);
     return WF_OK;
 }

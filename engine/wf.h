@@ -127,7 +127,9 @@ WF_API enum wf_status wf_open(const char *dir, const struct wf_options *options,
                               struct wf_engine **out, struct wf_error *err);
 
 /* Write a last snapshot (see snapshot_on_close) and release everything. Takes NULL. What was
- * acknowledged is durable whatever this returns. */
+ * acknowledged is durable whatever this returns. WF_REFUSED: a pool of sessions is open; nothing
+ * happened, the engine works on: close the pool, then call this again. After any other status the
+ * engine is gone. */
 WF_API enum wf_status wf_close(struct wf_engine *engine, struct wf_error *err);
 
 /* --- commands --- */
@@ -680,8 +682,8 @@ struct wf_pool_options {
 WF_API void wf_pool_options_init(struct wf_pool_options *options);
 
 /* Make a pool and its first sessions. `options` may be NULL. An engine may have several pools; all
- * are closed before it is. WF_USAGE: options that make no sense. WF_NO_MEMORY. WF_TIMED_OUT: a
- * session could not be made in time. */
+ * are closed before it is: wf_close() refuses otherwise. WF_USAGE: options that make no sense.
+ * WF_NO_MEMORY. WF_TIMED_OUT: a session could not be made in time. */
 WF_API enum wf_status wf_pool_open(struct wf_engine *engine, const struct wf_pool_options *options,
                                    struct wf_pool **out, struct wf_error *err);
 /* WF_REFUSED: sessions are in use, or somebody waits for one; nothing changed. Takes NULL. */

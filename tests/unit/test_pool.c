@@ -291,6 +291,49 @@ static void test_pool_that_somebody_waits_for_lets_nobody_overtake(void **state)
     close_pool(f, pool);
 }
 
+static enum wf_status open_account(struct engine_fixture *f, const char *number) {
+    const struct wf_command command = {
+        .kind = WF_ACCOUNT_OPEN, .id = number, .type = "checking", .currency = "USD"};
+    return wf_execute(f->engine, &command, NULL, &f->err);
+}
+
+static void test_pool_that_is_open_keeps_the_engine_open(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_pool_options options = small(1, 1);
+    struct wf_pool *one = open_pool(f, &options);
+    options.background = true;
+    struct wf_pool *other = open_pool(f, &options);
+    struct wf_session *session = acquire(f, one);
+    const struct wf_operation operation = {
+        .type = "account_open", .account = "B", .account_type = "savings", .currency = "USD"};
+    must(f, wf_session_begin(session, WF_SNAPSHOT, &f->err));
+    must(f, wf_session_execute(session, &operation, 1, NULL, &f->err));
+    assert_int_equal(wf_close(f->engine, &f->err), WF_REFUSED);
+    assert_non_null(strstr(f->err.text, "2 open pools of sessions: close them first"));
+    must(f, open_account(f, "A")); /* everything goes on */
+    must(f, wf_session_commit(session, NULL, NULL, NULL, &f->err));
+    wf_session_release(session);
+    close_pool(f, other);
+    assert_int_equal(wf_close(f->engine, NULL), WF_REFUSED);
+    must(f, open_account(f, "C"));
+    close_pool(f, one);
+    fixture_close(f);
+    fixture_open(f);
+    struct wf_account *account;
+    must(f, wf_account_get(f->engine, "B", &account, &f->err));
+    wf_account_free(account);
+}
+
+/* One that could not be made does not count. */
+static void test_pool_that_failed_lets_the_engine_close(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_pool *pool;
+    struct wf_pool_options options = small(2, 1);
+    assert_int_equal(wf_pool_open(f->engine, &options, &pool, &f->err), WF_USAGE);
+    fixture_close(f);
+    fixture_open(f);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -305,6 +348,8 @@ int main(void) {
         TEST(test_pool_serves_those_who_wait_in_turn),
         TEST(test_pool_waiter_that_gave_up_is_passed_over),
         TEST(test_pool_that_somebody_waits_for_lets_nobody_overtake),
+        TEST(test_pool_that_is_open_keeps_the_engine_open),
+        TEST(test_pool_that_failed_lets_the_engine_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
