@@ -2,6 +2,7 @@
 #include "store/snapshot_view.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -396,10 +397,10 @@ static enum wf_status prepare_ends(struct prepare *prepare, struct wf_error *err
     return WF_OK;
 }
 
-enum wf_status snapshot_view_prepare(const struct snapshot_view *view,
-                                     const struct snapshot_change *changes, size_t count,
-                                     struct snapshot_totals *totals, size_t *append_from,
-                                     struct wf_error *err) {
+static enum wf_status prepare_all(const struct snapshot_view *view,
+                                  const struct snapshot_change *changes, size_t count,
+                                  struct snapshot_totals *totals, size_t *append_from,
+                                  struct wf_error *err) {
     struct prepare prepare = {.view = view, .totals = view->totals};
     uint64_t free_pages;
     enum wf_status status = lmdb_free_check(&view->free, view->pages.last_page, &free_pages, err);
@@ -427,4 +428,17 @@ enum wf_status snapshot_view_prepare(const struct snapshot_view *view,
     }
     *totals = prepare.totals;
     return WF_OK;
+}
+
+enum wf_status snapshot_view_prepare(const struct snapshot_view *view,
+                                     const struct snapshot_change *changes, size_t count,
+                                     struct snapshot_totals *totals, size_t *append_from,
+                                     struct wf_error *err) {
+    /* Pairs that are new come by the hundred to a leaf: it is checked for the first of them only.
+     * Without memory it is for each. */
+    struct snapshot_view own = *view;
+    own.checked = calloc(view->tree.pages / 64 + 1, sizeof(uint64_t));
+    enum wf_status status = prepare_all(&own, changes, count, totals, append_from, err);
+    free(own.checked);
+    return status;
 }
