@@ -12,7 +12,11 @@ fail() {
 there() {
     case $1 in
     test_*) grep -rqE "\b$1\(" tests --include='*.c' ;;
-    sim_*:*) grep -qE "\{\"${1#*:}\", [0-9]+\}" "tests/sim/${1%%:*}.c" ;;
+    sim_*:*)
+        program=${1%%:*}
+        cat "tests/sim/$program.c" "tests/sim/${program#sim_}_scenarios.c" 2>/dev/null |
+            grep -qE "\{\"${1#*:}\", [0-9]+\}"
+        ;;
     */*) [ -f "tests/$1" ] ;;
     *) false ;;
     esac

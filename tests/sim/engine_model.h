@@ -28,6 +28,9 @@ struct store_command {
     bool claim;      /* no command: the task that is due first is claimed */
     bool compensate; /* of a task, with the next two */
     uint32_t epoch, tries;
+    /* engine_timer.h: */
+    bool tick;      /* no command: what is due fires */
+    int64_t now_ms; /* the clock when it is given; 0: a test clock, which stands */
 };
 
 enum store_fate {
@@ -74,6 +77,7 @@ struct store_run {
     size_t waiting;
     bool watched;  /* commits are crash points too */
     bool errands;  /* workflows are errands */
+    bool timers;   /* the clock is engine_timer.h's */
     bool hostile;  /* faults are planned: calls may fail */
     bool may_fill; /* the disk may be full: commands may fail for certain */
     bool failed;   /* an invariant did not hold: go no further */
@@ -85,6 +89,8 @@ extern const struct explore_subject store_subject;
 /* A run whose store is still to be made. Borrows machine and snapshots. */
 void store_run_init(struct store_run *run, struct explorer *explorer, struct sim_io *sim,
                     struct machine_snapshots *snapshots, uint64_t seed);
+/* Before the store is made: its clock is the host's. */
+void store_run_use_clock(struct store_run *run, int64_t (*now_ms)(void *ctx));
 void store_run_deinit(struct store_run *run); /* closes the store without a word */
 /* Explore crashes from now on: at each boundary of the disk, and around each commit. */
 void store_run_watch(struct store_run *run);
@@ -99,7 +105,7 @@ bool store_run_close(struct store_run *run);
 enum wf_status store_run_enqueue(struct store_run *run, const struct store_command *command);
 /* Wait for all that were enqueued, in order; the first status that is not WF_OK. */
 enum wf_status store_run_wait(struct store_run *run);
-/* One command, waited for, or a claim. */
+/* One command, waited for, or a claim, or a tick. */
 enum wf_status store_run_execute(struct store_run *run, const struct store_command *command);
 /* These records are going to be damaged: opening may refuse, a repair may lose them, and the states
  * behind them are others than they were. */
@@ -111,6 +117,11 @@ void store_run_archive(struct store_run *run, bool seal);
 /* Run everything that was acknowledged once more, on a machine without faults or crashes: the same
  * state after each record. Not after records were lost. */
 void store_run_check_uncrashed(struct store_run *run);
+/* The parts of store_run_open(): open without a look; compare what is open with the model. */
+enum wf_status store_run_try_open(struct store_run *run, struct wf_error *err);
+bool store_run_read(struct store_run *run);
+/* Note the record of a command in whose middle the process died. */
+void store_model_learn_from_dead(struct store_model *model);
 /* explore_check() that stops the run. */
 bool store_run_check(struct store_run *run, bool holds, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
