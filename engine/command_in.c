@@ -4,16 +4,13 @@
 #include "engine/definition_yaml.h"
 #include "engine/digest.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Measure a string. `needed` false: NULL and "" are the same, and fine. */
-static enum wf_status take_text(const char *text, const char *what, size_t size_max, bool needed,
-                                struct bytes_view *out, struct wf_error *err) {
-    *out = (struct bytes_view){(const uint8_t *)"", 0};
-    if (text == NULL || text[0] == '\0') {
-        return needed ? error_set(err, WF_USAGE, "%s is missing", what) : WF_OK;
-    }
+/* Measure a string that is there. */
+static enum wf_status measure_text(const char *text, const char *what, size_t size_max,
+                                   struct bytes_view *out, struct wf_error *err) {
     size_t size = strnlen(text, size_max + 1);
     if (size > size_max) {
         return error_set(err, WF_USAGE, "%s is longer than %zu bytes: \"%.32s…\"", what, size_max,
@@ -21,6 +18,17 @@ static enum wf_status take_text(const char *text, const char *what, size_t size_
     }
     *out = (struct bytes_view){(const uint8_t *)text, size};
     return WF_OK;
+}
+
+/* `needed` false: NULL and "" are the same, and fine. Most members of most commands are not there.
+ */
+static inline enum wf_status take_text(const char *text, const char *what, size_t size_max,
+                                       bool needed, struct bytes_view *out, struct wf_error *err) {
+    if (text == NULL || text[0] == '\0') {
+        *out = (struct bytes_view){(const uint8_t *)"", 0};
+        return needed ? error_set(err, WF_USAGE, "%s is missing", what) : WF_OK;
+    }
+    return measure_text(text, what, size_max, out, err);
 }
 
 static enum wf_status take_fields(struct command_in *in, const struct wf_command *from,
@@ -50,31 +58,39 @@ static enum wf_status take_fields(struct command_in *in, const struct wf_command
     return WF_OK;
 }
 
+/* The text members of an operation, where they are in the host's and where in ours. */
+static const struct {
+    size_t from, to;
+    const char *what;
+} operation_members[] = {
+#define MEMBER(name, what)                                                                         \
+    { offsetof(struct wf_operation, name), offsetof(struct operation, name), what }
+    MEMBER(type, "the type"),
+    MEMBER(from, "\"from\""),
+    MEMBER(to, "\"to\""),
+    MEMBER(amount, "the amount"),
+    MEMBER(currency, "the currency"),
+    MEMBER(rate, "the rate"),
+    MEMBER(instrument, "the instrument"),
+    MEMBER(fee_rule, "the fee rule"),
+    MEMBER(hold, "the hold"),
+    MEMBER(account, "\"account\""),
+    MEMBER(account_type, "the account's type"),
+    MEMBER(minimum, "the minimum"),
+#undef MEMBER
+};
+
 /* Members of an operation are measured only against what a record can bear: what is wrong with them
  * is a refusal, which names the operation. */
 static enum wf_status take_operation(const struct wf_operation *from, struct bytes_view *rules,
                                      struct operation *to, struct wf_error *err) {
-    const struct {
-        const char *text;
-        const char *what;
-        struct bytes_view *to;
-    } members[] = {{from->type, "the type", &to->type},
-                   {from->from, "\"from\"", &to->from},
-                   {from->to, "\"to\"", &to->to},
-                   {from->amount, "the amount", &to->amount},
-                   {from->currency, "the currency", &to->currency},
-                   {from->rate, "the rate", &to->rate},
-                   {from->instrument, "the instrument", &to->instrument},
-                   {from->fee_rule, "the fee rule", &to->fee_rule},
-                   {from->hold, "the hold", &to->hold},
-                   {from->account, "\"account\"", &to->account},
-                   {from->account_type, "the account's type", &to->account_type},
-                   {from->minimum, "the minimum", &to->minimum}};
     enum wf_status status =
         take_text(from->reason, "the reason", COMMAND_TEXT_MAX, false, &to->reason, err);
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]) && status == WF_OK; i++) {
-        status =
-            take_text(members[i].text, members[i].what, COMMAND_ID_MAX, false, members[i].to, err);
+    for (size_t i = 0;
+         i < sizeof(operation_members) / sizeof(operation_members[0]) && status == WF_OK; i++) {
+        const char *const *text = (const void *)((const char *)from + operation_members[i].from);
+        struct bytes_view *view = (void *)((char *)to + operation_members[i].to);
+        status = take_text(*text, operation_members[i].what, COMMAND_ID_MAX, false, view, err);
     }
     if (status != WF_OK) {
         return status;

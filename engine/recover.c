@@ -31,8 +31,8 @@ static enum wf_status load_for_operations(struct wf_engine *engine,
         const struct operation *operation = &operations[i];
         if (i + 1 < count) { /* the next one's come in while this one is looked at */
             state_account_prefetch(&engine->state, operations[i + 1].from);
+            state_account_prefetch(&engine->state, operations[i + 1].to);
         }
-        state_account_prefetch(&engine->state, operation->to);
         status = load_account(engine, operation->from, err);
         if (status == WF_OK) {
             status = load_account(engine, operation->to, err);

@@ -153,8 +153,7 @@ static bool is_any_left(const struct state_reserved *reserved) {
     return reserved->new_workflow != NULL || reserved->new_definition != NULL ||
            reserved->new_key != NULL || reserved->reason != NULL || reserved->request != NULL ||
            reserved->reopen != NULL || reserved->verdict != NULL || reserved->tasks != NULL ||
-           reserved->money != NULL || reserved->reversal != NULL || reserved->account_count > 0 ||
-           reserved->new_reference != NULL;
+           reserved->money != NULL || reserved->reversal != NULL || reserved->new_reference != NULL;
 }
 
 static void free_reserved(struct state_reserved *reserved) {
@@ -173,9 +172,6 @@ static void free_reserved(struct state_reserved *reserved) {
         reserved->tasks = task->next;
         free(task);
     }
-    for (size_t i = 0; i < reserved->account_count; i++)
-        if (reserved->accounts[i] != NULL && reserved->accounts[i]->opened_lsn == 0)
-            account_destroy(reserved->accounts[i]); /* new, and in no table */
     reference_destroy(reserved->new_reference);
 }
 
@@ -185,6 +181,9 @@ void state_reserved_release(struct state *state) {
         return;
     if (is_any_left(reserved)) /* most records need nothing, or took it all */
         free_reserved(reserved);
+    for (size_t i = 0; i < reserved->account_count; i++)
+        if (reserved->accounts[i] != NULL && reserved->accounts[i]->opened_lsn == 0)
+            account_destroy(reserved->accounts[i]); /* new, and in no table */
     *reserved = (struct state_reserved){.accounts = reserved->accounts,
                                         .balances = reserved->balances,
                                         .account_capacity = reserved->account_capacity};
