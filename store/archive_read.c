@@ -585,11 +585,12 @@ static enum wf_status open_index(struct hashing *hashing, struct wf_error *err) 
         return WF_OK;
     struct archive_entry *entry = &hashing->entry;
     if (entry->dropped_lsn != 0)
-        return error_set(err, WF_NOT_FOUND,
-                         "LSN %" PRIu64 " to %" PRIu64
-                         " were dropped, and only their hashes kept: a tree that ends, or a proof "
-                         "that begins, among them cannot be computed any more",
-                         entry->first_lsn, entry->last_lsn);
+        return error_set(
+            err, WF_NOT_FOUND,
+            "LSN %" PRIu64 " to %" PRIu64
+            " were dropped, and only their hashes kept: a tree that ends, or a proof "
+            "that begins, among them cannot be computed any more; the root at LSN %" PRIu64 " can",
+            entry->first_lsn, entry->last_lsn, entry->last_lsn);
     enum wf_status status =
         archive_cursor_open(&hashing->cursor, hashing->archive->dir, entry->name, err);
     if (status == WF_OK)

@@ -240,6 +240,33 @@ static void test_drop_leaves_the_rest_provable(void **state) {
                      WF_DAMAGE);
 }
 
+/* The hashes that stay tell the roots at the end of each archive, also of those that are gone. */
+static void test_drop_keeps_the_roots_at_the_ends_of_archives(void **state) {
+    enum { GONE = 2 };
+    struct engine_fixture *f = *state;
+    struct wf_archive_dropped report;
+    struct wf_log_report verified;
+    struct wf_tree_head ends[GONE];
+    struct wf_tree_head again;
+    struct wf_proof proof;
+    for (size_t i = 0; i < GONE; i++)
+        must(f, wf_audit_root(f->engine, entry_at(f, i).last_lsn, &ends[i], &f->err));
+    must(f, try_drop(f, entry_at(f, GONE - 1).last_lsn + 1, NULL, &report));
+    assert_int_equal(report.segments, GONE);
+    for (size_t i = 0; i < GONE; i++) {
+        must(f, wf_audit_root(f->engine, ends[i].size, &again, &f->err));
+        assert_string_equal(again.root, ends[i].root);
+        must(f, wf_audit_prove_consistency(f->engine, &ends[i], &proof, &f->err));
+        must(f, wf_audit_check(&proof, ends[i].root, ends[i].size, &f->err));
+        wf_proof_deinit(&proof);
+        must(f, wf_audit_verify(f->dir, &ends[i], NULL, NULL, &verified, NULL, NULL, &f->err));
+        ends[i].root[0] = ends[i].root[0] == '0' ? '1' : '0';
+        assert_int_equal(
+            wf_audit_verify(f->dir, &ends[i], NULL, NULL, &verified, NULL, NULL, &f->err),
+            WF_DAMAGE);
+    }
+}
+
 static void test_drop_says_what_cannot_be_proved_any_more(void **state) {
     struct engine_fixture *f = *state;
     struct wf_tree_head old;
@@ -603,6 +630,7 @@ int main(void) {
         DROPPED(test_drop_needs_an_actor_and_a_reason),
         DROPPED(test_drop_under_a_key_is_done_once),
         DROPPED(test_drop_leaves_the_rest_provable),
+        DROPPED(test_drop_keeps_the_roots_at_the_ends_of_archives),
         DROPPED(test_drop_says_what_cannot_be_proved_any_more),
         DROPPED(test_drop_is_told_by_history_replay_and_as_of),
         DROPPED(test_drop_of_a_time_is_told),
