@@ -102,11 +102,6 @@ const struct member *columns_member(const struct archive_tables *tables, uint64_
                                                                     : NULL;
 }
 
-struct column *columns_at(struct archive_tables *tables, size_t index) {
-    return index < COLUMN_SHARED ? &tables->columns[COLUMNS_MAX - COLUMN_SHARED + index]
-                                 : &tables->columns[index - COLUMN_SHARED];
-}
-
 /* --- which column a value goes to --- */
 
 enum shared_column columns_which(const struct archive_hints *hints, uint32_t tag, bool nested) {
@@ -156,12 +151,22 @@ static struct step step_of(uint32_t tag) {
     return step;
 }
 
+/* What is known of a value by its tag. */
+static void note_value(struct shape *shape, enum shared_column which, size_t index) {
+    if (which == COLUMN_SUBJECT && shape->subject_at == VALUE_NONE)
+        shape->subject_at = index;
+    if (which == COLUMN_PREVIOUS_LSN && shape->link_at == VALUE_NONE)
+        shape->link_at = index;
+}
+
 /* The steps of the tags at hand; `*own` of their values have no shared column. False: they are no
  * tags, or memory fails. */
-static bool add_steps(struct archive_tables *tables, size_t *own, bool *has_link) {
+static bool add_steps(struct archive_tables *tables, struct shape *shape, size_t *own) {
     struct bytes_reader tags = bytes_reader_make(tables->tags, tables->tags_size);
     bool nested = false;
-    for (*own = 0, *has_link = false;;) {
+    size_t values = 0;
+    shape->subject_at = shape->link_at = VALUE_NONE;
+    for (*own = 0;;) {
         uint64_t read = bytes_read_varint(&tags);
         uint32_t tag = (uint32_t)read;
         if (!bytes_reader_ok(&tags) || read > UINT32_MAX)
@@ -178,7 +183,7 @@ static bool add_steps(struct archive_tables *tables, size_t *own, bool *has_link
         } else {
             step.which = columns_which(&tables->hints, tag, nested);
             *own += step.which == COLUMN_SHARED;
-            *has_link |= step.which == COLUMN_PREVIOUS_LSN;
+            note_value(shape, step.which, values++);
         }
         if (!add_step(tables, step))
             return false;
@@ -187,19 +192,18 @@ static bool add_steps(struct archive_tables *tables, size_t *own, bool *has_link
 
 struct shape *columns_add_shape(struct archive_tables *tables) {
     size_t own = 0;
-    bool has_link = false;
     size_t first_step = tables->step_count;
-    if (tables->shape_count == SHAPES_MAX || !add_steps(tables, &own, &has_link) ||
-        tables->column_count + own > COLUMNS_MAX - COLUMN_SHARED)
+    if (tables->shape_count == SHAPES_MAX)
         return NULL;
     struct shape *shape = &tables->shapes[tables->shape_count];
+    if (!add_steps(tables, shape, &own) || tables->column_count + own > COLUMNS_MAX - COLUMN_SHARED)
+        return NULL;
     tables->hashes[tables->shape_count++] = crc32c(0, tables->tags, tables->tags_size);
     shape->size = tables->tags_size;
     memcpy(shape->tags, tables->tags, shape->size);
     shape->first_step = first_step;
     shape->step_count = tables->step_count - first_step;
     shape->first_column = tables->column_count;
-    shape->has_link = has_link;
     shape->expected = 0;
     shape->follower = (size_t)(shape - tables->shapes);
     for (size_t i = 0; i < own; i++)

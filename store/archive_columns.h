@@ -14,6 +14,7 @@ enum {
     WIRE_VARINT = 0,
     WIRE_BYTES = 2,
     TAG_NONE = 0, /* ends a nested message, and a record */
+    VALUE_NONE = 65535,
 };
 
 /* Columns that all shapes share; behind them each value of each shape has its own. */
@@ -68,7 +69,7 @@ struct shape {
     uint8_t tags[SHAPE_SIZE_MAX];
     size_t first_step, step_count; /* the same as steps */
     size_t first_column;           /* of its values that have a column of their own */
-    bool has_link;                 /* a value that goes to COLUMN_PREVIOUS_LSN */
+    size_t subject_at, link_at;    /* which of its values: the first; VALUE_NONE: it has none */
     size_t follower;               /* writing: the shape that came behind it lately */
     uint64_t expected;             /* reading: records of this shape */
 };
@@ -118,7 +119,10 @@ bool columns_begin(struct archive_tables *tables, const struct archive_hints *hi
 /* The record of this block with that LSN; NULL: it is in another. */
 const struct member *columns_member(const struct archive_tables *tables, uint64_t lsn);
 /* The shared ones first, then those of the shapes. */
-struct column *columns_at(struct archive_tables *tables, size_t index);
+static inline struct column *columns_at(struct archive_tables *tables, size_t index) {
+    return index < COLUMN_SHARED ? &tables->columns[COLUMNS_MAX - COLUMN_SHARED + index]
+                                 : &tables->columns[index - COLUMN_SHARED];
+}
 /* Which column a value of this tag goes to. */
 enum shared_column columns_which(const struct archive_hints *hints, uint32_t tag, bool nested);
 bool columns_is_nested(const struct archive_hints *hints, uint32_t tag);

@@ -311,8 +311,9 @@ static bool write_frame(struct decoding *block, uint8_t *start, uint64_t offset)
     tables->durable_lsn = durable_of(block, take_number(columns_at(tables, COLUMN_DURABLE)));
     block->subject = (struct bytes_view){NULL, 0};
     /* The link stands behind the subject in the record, and says what the subject is. */
-    block->linked =
-        shape->has_link ? columns_member(tables, block->lsn - links->numbers[links->next]) : NULL;
+    block->linked = shape->link_at != VALUE_NONE
+                        ? columns_member(tables, block->lsn - links->numbers[links->next])
+                        : NULL;
     if (block->limit - start < WAL_FRAME_SIZE_MIN)
         return false;
     block->at = start + WAL_FRAME_HEADER_SIZE;

@@ -8,6 +8,11 @@
 static size_t common_prefix(struct bytes_view a, struct bytes_view b) {
     size_t size = a.size < b.size ? a.size : b.size;
     size_t same = 0;
+    for (; size - same >= sizeof(uint64_t); same += sizeof(uint64_t)) {
+        uint64_t differ = bytes_load_u64(a.data + same) ^ bytes_load_u64(b.data + same);
+        if (differ != 0)
+            return same + (size_t)__builtin_ctzll(differ) / 8;
+    }
     while (same < size && a.data[same] == b.data[same])
         same++;
     return same;
@@ -63,6 +68,16 @@ static bool take_message(struct archive_tables *tables, struct bytes_reader *rea
     return bytes_reader_ok(reader);
 }
 
+static inline bool is_tag(struct bytes_reader *reader, const struct step *step) {
+    if (reader->at == reader->end || *reader->at++ != step->tag[0])
+        return false;
+    for (size_t i = 1; i < step->tag_size; i++) {
+        if (bytes_read_u8(reader) != step->tag[i])
+            return false;
+    }
+    return true;
+}
+
 /* The same by the steps of a shape that it may have. False: it has another, or none. */
 static bool take_shape(struct archive_tables *tables, const struct shape *shape,
                        struct bytes_view payload) {
@@ -79,10 +94,8 @@ static bool take_shape(struct archive_tables *tables, const struct shape *shape,
             reader = &whole;
             continue;
         }
-        for (size_t i = 0; i < step->tag_size; i++) {
-            if (bytes_read_u8(reader) != step->tag[i])
-                return false;
-        }
+        if (!is_tag(reader, step))
+            return false;
         if (step->kind == STEP_OPEN) {
             struct bytes_view message = bytes_read_string(&whole);
             inner = bytes_reader_make(message.data, message.size);
@@ -207,13 +220,10 @@ static bool put_record(struct archive_tables *tables, const struct wal_frame *fr
         return false;
     struct bytes_view subject = {NULL, 0};
     uint64_t link = 0;
-    for (size_t i = tables->token_count; i-- > 0;) { /* of several the first counts */
-        const struct token *token = &tables->tokens[i];
-        if (token->which == COLUMN_SUBJECT)
-            subject = token->text;
-        if (token->which == COLUMN_PREVIOUS_LSN)
-            link = token->number;
-    }
+    if (shape->subject_at != VALUE_NONE)
+        subject = tables->tokens[shape->subject_at].text;
+    if (shape->link_at != VALUE_NONE)
+        link = tables->tokens[shape->link_at].number;
     put_number(tables, columns_at(tables, COLUMN_SHAPE), (uint64_t)(shape - tables->shapes));
     put_number(tables, columns_at(tables, COLUMN_DURABLE),
                columns_zigzag(frame->durable_lsn - tables->durable_lsn));
