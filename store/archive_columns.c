@@ -20,9 +20,9 @@ struct archive_tables *archive_tables_create(void) {
 void archive_tables_destroy(struct archive_tables *tables) {
     if (tables == NULL)
         return;
-    for (size_t i = 0; tables->columns != NULL && i < COLUMNS_MAX; i++) {
-        free(tables->columns[i].numbers);
-        free(tables->columns[i].texts);
+    for (size_t i = 0; tables->columns != NULL && i < COLUMN_SHARED + tables->columns_used; i++) {
+        free(columns_at(tables, i)->numbers); /* those behind were never touched */
+        free(columns_at(tables, i)->texts);
     }
     bytes_buffer_deinit(&tables->packed);
     bytes_buffer_deinit(&tables->check);
@@ -208,6 +208,8 @@ struct shape *columns_add_shape(struct archive_tables *tables) {
     shape->follower = (size_t)(shape - tables->shapes);
     for (size_t i = 0; i < own; i++)
         clear_column(&tables->columns[tables->column_count++]);
+    if (tables->columns_used < tables->column_count)
+        tables->columns_used = tables->column_count;
     return shape;
 }
 

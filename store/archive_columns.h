@@ -97,7 +97,7 @@ struct archive_tables {
     struct step *steps;
     size_t step_count, step_capacity;
     struct column *columns;
-    size_t column_count;
+    size_t column_count, columns_used; /* of this block; of any */
     struct member *members;
     size_t member_count, member_capacity;
     uint64_t first_lsn;

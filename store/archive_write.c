@@ -11,7 +11,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { THREADS_MAX = 16, LINE_MAX_SIZE = 300 };
+enum {
+    THREADS_MAX = 16,
+    SPARE_JOBS = 2, /* blocks that may wait to be written while all threads have others */
+    JOBS_MAX = THREADS_MAX + SPARE_JOBS,
+    LINE_MAX_SIZE = 300,
+};
 
 /* All that the threads share. The mutex guards it; what a block costs is done outside. */
 struct writing {
@@ -21,7 +26,9 @@ struct writing {
     struct archive_entry *entry;
     uint32_t seed;
     pthread_mutex_t mutex;
-    pthread_cond_t turn;
+    pthread_cond_t freed; /* a job is, or there are no more blocks */
+    struct job *jobs[JOBS_MAX];
+    size_t job_count;
 
     struct wal_reader reader;
     struct wal_step step; /* read and not in a block yet */
@@ -47,8 +54,11 @@ struct writing {
     struct wf_error err;
 };
 
-/* One thread's block. */
+enum job_state { JOB_FREE, JOB_TAKEN, JOB_MADE };
+
+/* A block on its way: read and made by one thread, written when it is its turn, by whichever. */
 struct job {
+    enum job_state state;
     struct writing *writing;
     struct archive_tables *tables, *checker;
     struct archive_deflater *deflater;
@@ -291,33 +301,56 @@ static void fail(struct writing *writing, enum wf_status status, const struct wf
     writing->err = *err;
 }
 
+static struct job *find_job(const struct writing *writing, enum job_state state, uint64_t number) {
+    for (size_t i = 0; i < writing->job_count; i++) {
+        struct job *job = writing->jobs[i];
+        if (job->state == state && (state == JOB_FREE || job->number == number))
+            return job;
+    }
+    return NULL;
+}
+
+/* All blocks whose turn it is. */
+static void write_made(struct writing *writing) {
+    struct job *job = find_job(writing, JOB_MADE, writing->blocks_written);
+    while (job != NULL && writing->status == WF_OK) {
+        struct wf_error err = {.status = WF_OK};
+        fail(writing, put_block(writing, job, &err), &err);
+        writing->blocks_written++;
+        job->state = JOB_FREE;
+        job = find_job(writing, JOB_MADE, writing->blocks_written);
+    }
+    pthread_cond_broadcast(&writing->freed);
+}
+
 /* Blocks, one after the other, until there are no more. */
-static void work(struct job *job) {
-    struct writing *writing = job->writing;
+static void work(struct writing *writing) {
     pthread_mutex_lock(&writing->mutex);
     while (writing->status == WF_OK) {
         struct wf_error err = {.status = WF_OK};
+        struct job *job = find_job(writing, JOB_FREE, 0);
+        if (job == NULL) {
+            pthread_cond_wait(&writing->freed, &writing->mutex);
+            continue;
+        }
         enum wf_status status = read_block(writing, job, &err);
         fail(writing, status, &err);
         if (status != WF_OK || job->raw.size == 0)
             break;
+        job->state = JOB_TAKEN;
         pthread_mutex_unlock(&writing->mutex);
         status = make_block(job, &err);
         pthread_mutex_lock(&writing->mutex);
         fail(writing, status, &err);
-        while (writing->status == WF_OK && writing->blocks_written != job->number)
-            pthread_cond_wait(&writing->turn, &writing->mutex);
-        if (writing->status == WF_OK)
-            fail(writing, put_block(writing, job, &err), &err);
-        writing->blocks_written++;
-        pthread_cond_broadcast(&writing->turn);
+        job->state = JOB_MADE;
+        write_made(writing);
     }
-    pthread_cond_broadcast(&writing->turn);
+    pthread_cond_broadcast(&writing->freed);
     pthread_mutex_unlock(&writing->mutex);
 }
 
-static void *work_thread(void *job) {
-    work(job);
+static void *work_thread(void *writing) {
+    work(writing);
     return NULL;
 }
 
@@ -356,27 +389,33 @@ static struct job *job_create(struct writing *writing) {
     return NULL;
 }
 
+/* One thread needs one job; where there are more, a few to spare. */
+static void create_jobs(struct writing *writing, unsigned threads) {
+    size_t count = threads == 1 ? 1 : threads + SPARE_JOBS;
+    while (writing->job_count < count) {
+        struct job *job = job_create(writing);
+        if (job == NULL)
+            return; /* the others will do */
+        writing->jobs[writing->job_count++] = job;
+    }
+}
+
 /* The caller's own thread does the work too: where no other can be had it does all of it. */
 static enum wf_status run_jobs(struct writing *writing, struct wf_error *err) {
     unsigned threads = writing->options->threads;
     threads = threads < 1 ? 1 : threads > THREADS_MAX ? (unsigned)THREADS_MAX : threads;
-    struct job *jobs[THREADS_MAX] = {NULL};
     pthread_t ids[THREADS_MAX];
     unsigned running = 0;
-    jobs[0] = job_create(writing);
-    if (jobs[0] == NULL)
+    create_jobs(writing, threads);
+    if (writing->job_count == 0)
         return error_set(err, WF_NO_MEMORY, "no memory to archive");
-    for (unsigned i = 1; i < threads; i++) {
-        jobs[i] = job_create(writing);
-        if (jobs[i] == NULL || pthread_create(&ids[running], NULL, work_thread, jobs[i]) != 0)
-            break;
+    while (running + 1 < threads && pthread_create(&ids[running], NULL, work_thread, writing) == 0)
         running++;
-    }
-    work(jobs[0]);
+    work(writing);
     for (unsigned i = 0; i < running; i++)
         (void)pthread_join(ids[i], NULL);
-    for (unsigned i = 0; i < threads; i++)
-        job_destroy(jobs[i]);
+    for (size_t i = 0; i < writing->job_count; i++)
+        job_destroy(writing->jobs[i]);
     return writing->status == WF_OK ? WF_OK
                                     : error_set(err, writing->status, "%s", writing->err.text);
 }
@@ -499,7 +538,7 @@ static void release(struct writing *writing) {
     wal_hasher_destroy(writing->hasher);
     wal_cover_deinit(&writing->cover);
     bytes_buffer_deinit(&writing->index);
-    pthread_cond_destroy(&writing->turn);
+    pthread_cond_destroy(&writing->freed);
     pthread_mutex_destroy(&writing->mutex);
 }
 
@@ -519,7 +558,7 @@ enum wf_status archive_file_write(struct io *io, const char *wal_dir,
     struct io_file *segment_file = NULL;
     uint8_t header[WAL_SEGMENT_HEADER_SIZE];
     pthread_mutex_init(&writing.mutex, NULL);
-    pthread_cond_init(&writing.turn, NULL);
+    pthread_cond_init(&writing.freed, NULL);
     bytes_buffer_init(&writing.index);
     wal_reader_init(&writing.reader, io);
     enum wf_status status =
