@@ -14,8 +14,7 @@ there() {
     test_*) grep -rqE "\b$1\(" tests --include='*.c' ;;
     sim_*:*)
         program=${1%%:*}
-        cat "tests/sim/$program.c" "tests/sim/${program#sim_}_scenarios.c" 2>/dev/null |
-            grep -qE "\{\"${1#*:}\", [0-9]+\}"
+        grep -sqE "\{\"${1#*:}\", [0-9]+\}" "tests/sim/$program.c" "tests/sim/${program#sim_}_scenarios.c"
         ;;
     */*) [ -f "tests/$1" ] ;;
     *) false ;;
