@@ -1,8 +1,10 @@
 /* All postings of the log added up from the first record, and compared with the accounts that are
- * kept. Shares nothing with apply(): it reads postings, and what each record says it came to. */
+ * kept, and each reversal with what it reverses. Shares nothing with apply(): it reads postings,
+ * and what each record says it came to. */
+#include "engine/account_check.h"
 #include "engine/core/text.h"
-#include "engine/engine.h"
 #include "engine/origin.h"
+#include "engine/record_reader.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@ struct total {
     char number[ACCOUNT_NUMBER_MAX + 1];
 };
 
-/* A transaction that was reversed. */
+/* A transaction, or a stage's money, that was reversed. */
 struct reversed {
     uint64_t lsn;
 };
@@ -29,6 +31,7 @@ struct check_walk {
     struct table totals;   /* struct total by number */
     struct table reversed; /* struct reversed by LSN */
     struct codec_arena arena;
+    struct record_reader reader; /* of what was reversed */
     struct wf_account_report *report;
 };
 
@@ -114,8 +117,7 @@ static enum wf_status add_postings(struct check_walk *walk, const struct record 
 }
 
 static enum wf_status add_reversal(struct check_walk *walk, const struct record *record,
-                                   const struct event *event, struct wf_error *err) {
-    uint64_t lsn = event->as.transaction_reversed.lsn;
+                                   uint64_t lsn, struct wf_error *err) {
     if (lsn >= record->lsn || table_find(&walk->reversed, &lsn, sizeof(lsn)) != NULL) {
         return differs(err, record->lsn,
                        "it reverses a transaction that is none, or a second time");
@@ -127,7 +129,26 @@ static enum wf_status add_reversal(struct check_walk *walk, const struct record 
     }
     reversed->lsn = lsn;
     table_insert(&walk->reversed, reversed);
-    return WF_OK;
+    return account_check_reversal(&walk->reader, record, lsn, err);
+}
+
+/* A transaction's says so with an event of its own, a stage's only in its postings. */
+static enum wf_status add_reversals(struct check_walk *walk, const struct record *record,
+                                    struct wf_error *err) {
+    enum wf_status status = WF_OK;
+    bool of_transaction = false;
+    for (size_t i = 0; i < record->event_count && status == WF_OK; i++) {
+        if (record->events[i].kind == EVENT_TRANSACTION_REVERSED) {
+            of_transaction = true;
+            status = add_reversal(walk, record, record->events[i].as.transaction_reversed.lsn, err);
+        }
+    }
+    size_t at = 0;
+    for (uint64_t lsn; status == WF_OK && !of_transaction &&
+                       (lsn = account_check_next_reversed(record, &at)) != 0;) {
+        status = add_reversal(walk, record, lsn, err);
+    }
+    return status;
 }
 
 /* What the record says that the accounts came to. */
@@ -163,14 +184,13 @@ static enum wf_status add_record(struct check_walk *walk, const struct record *r
             status = add_account(walk, record, event, err);
         } else if (event->kind == EVENT_OPERATION_POSTED) {
             status = add_postings(walk, record, event, err);
-        } else if (event->kind == EVENT_TRANSACTION_REVERSED) {
-            status = add_reversal(walk, record, event, err);
         }
         if (status != WF_OK) {
             return status;
         }
     }
-    return compare_touches(walk, record, err);
+    enum wf_status status = compare_touches(walk, record, err);
+    return status == WF_OK ? add_reversals(walk, record, err) : status;
 }
 
 static enum wf_status check_record(void *ctx, const struct wal_record *wal_record,
@@ -328,6 +348,7 @@ enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_repo
     table_init(&walk.totals, total_key);
     table_init(&walk.reversed, reversed_key);
     codec_arena_init(&walk.arena);
+    record_reader_init(&walk.reader, engine);
     enum wf_status status = wf_sync(engine, err);
     if (status == WF_OK) {
         status = begin(engine, &walk, err);
@@ -352,6 +373,7 @@ enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_repo
     }
     table_deinit(&walk.reversed);
     table_deinit(&walk.totals);
+    record_reader_deinit(&walk.reader);
     codec_arena_deinit(&walk.arena);
     return status;
 }

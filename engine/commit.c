@@ -171,6 +171,16 @@ static void count_decision(struct wf_engine *engine, const struct decision *deci
     engine->counters.not_found += decision->status == WF_NOT_FOUND;
 }
 
+/* A key that was used answers by itself: what was reversed under it may be gone by now. */
+static bool reverse_needs_record(const struct state *state, const struct command *command) {
+    if (command->kind != COMMAND_ACCOUNT_REVERSE || command->as.account_reverse.of != 0) {
+        return false;
+    }
+    const struct idempotency_key *key =
+        command->key.size == 0 ? NULL : state_key(state, command->key);
+    return key == NULL || key->entity.deleted;
+}
+
 /* The mutex is held, the state is in step with the log. */
 static enum wf_status decide_and_log(struct wf_engine *engine, struct command *command,
                                      struct wf_session *session, struct wf_pending *pending,
@@ -178,6 +188,9 @@ static enum wf_status decide_and_log(struct wf_engine *engine, struct command *c
     enum wf_status status = load_for_command(engine, command, err);
     if (status == WF_OK && session != NULL) {
         status = session_before_commit(session, command, err);
+    }
+    if (status == WF_OK && reverse_needs_record(&engine->state, command)) {
+        return error_set(err, WF_NOT_FOUND, "the record to be reversed was not read");
     }
     if (status != WF_OK) {
         return status;
@@ -333,9 +346,12 @@ enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *com
     if (status != WF_OK) {
         return status;
     }
-    status = engine_read_reversed(engine, &in, err);
-    if (status == WF_OK) {
-        status = engine_enqueue(engine, &in.command, NULL, pending, err);
+    status = engine_enqueue(engine, &in.command, NULL, pending, err);
+    if (status == WF_NOT_FOUND && in.command.kind == COMMAND_ACCOUNT_REVERSE) {
+        status = engine_read_reversed(engine, &in, err);
+        if (status == WF_OK) {
+            status = engine_enqueue(engine, &in.command, NULL, pending, err);
+        }
     }
     command_in_deinit(&in);
     return status;

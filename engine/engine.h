@@ -7,7 +7,7 @@
  *   due.c         timers that are due              jump.c        a clock that runs back or leaps
  *   plan.c        what a rollback would do
  *   query.c       workflows and definitions        history.c   records as events with names
- *   account_query.c  accounts, statements          account_check.c  all postings added up
+ *   account_query.c  accounts, statements          account_check*.c  all postings added up
  *   listing.c     names in order, from memory and snapshot
  *   as_of.c       a record by its time               definition_diff.c  two versions compared
  *   task.c        tasks claimed                    handler.c   callbacks, and a worker's turn

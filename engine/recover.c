@@ -93,8 +93,8 @@ static enum wf_status load_for_reversal(struct wf_engine *engine, const struct c
     uint8_t key[8];
     struct bytes_view of = reversal_key(command->as.account_reverse.lsn, key);
     enum wf_status status = cache_load(engine, ENTITY_REVERSAL, of, err);
-    return status == WF_OK ? load_for_money(engine, command->as.account_reverse.money, err)
-                           : status;
+    const struct stage_money *money = command->as.account_reverse.money;
+    return status == WF_OK && money != NULL ? load_for_money(engine, money, err) : status;
 }
 
 void engine_prefetch_for_command(const struct wf_engine *engine, const struct command *command) {

@@ -1,5 +1,6 @@
 /* What account.reverse has to know of the record that it names: read from the log, for the core has
- * no log. A record never changes, so it may be read before the engine's mutex is taken. */
+ * no log. A record never changes, so it may be read before the engine's mutex is taken. Not where
+ * the command's key was used before: then its first outcome is the answer (commit.c). */
 #include "engine/engine.h"
 
 #include "engine/command_in.h"
@@ -34,8 +35,12 @@ enum wf_status engine_read_reversed(struct wf_engine *engine, struct command_in 
     struct record_reader reader;
     bool found = false;
     record_reader_init(&reader, engine);
-    enum wf_status status = wf_sync(engine, err); /* it may have been enqueued just now */
     uint64_t newest = wal_durable_lsn(engine->wal);
+    enum wf_status status = WF_OK;
+    if (lsn > newest) { /* it may have been enqueued just now */
+        status = wf_sync(engine, err);
+        newest = wal_durable_lsn(engine->wal);
+    }
     if (status == WF_OK && lsn > newest) {
         status = error_set(err, WF_NOT_FOUND,
                            "there is no record %" PRIu64 "; the newest is %" PRIu64, lsn, newest);

@@ -323,7 +323,9 @@ struct wf_pending {
 /* Decide a command without waiting: many may be enqueued, then waited for; their order is the order
  * of the log. One wait on the last makes all before it durable. WF_OK: `pending` must be waited for
  * (a refusal too is told there). Another status: the command was not taken (WF_HALTED, WF_FULL,
- * WF_IO, WF_NO_MEMORY, WF_USAGE). */
+ * WF_IO, WF_NO_MEMORY, WF_USAGE). WF_ACCOUNT_REVERSE reads the record that it names, and so waits
+ * until that is durable, and is WF_NOT_FOUND where there is none; under a key that was used before
+ * it does neither. */
 WF_API enum wf_status wf_enqueue(struct wf_engine *engine, const struct wf_command *command,
                                  struct wf_pending *pending, struct wf_error *err);
 /* Wait until it is durable and tell what it came to; statuses as wf_execute(). Once for each
@@ -640,9 +642,10 @@ struct wf_account_report {
     uint64_t last_lsn;
 };
 /* Add all postings of the log up, from the first record, archives included: each operation sums to
- * zero, every record says the balance that it led to, and the accounts that are kept are what comes
- * out. WF_DIVERGENCE: `err` names the first difference. WF_NOT_FOUND: the log does not reach back
- * to its first record. */
+ * zero, every record says the balance that it led to, a reversal, of a transaction or of a stage's
+ * money, puts back what the record that it names put on each account, once, and the accounts that
+ * are kept are what comes out. WF_DIVERGENCE: `err` names the first difference. WF_NOT_FOUND: the
+ * log does not reach back to its first record. */
 WF_API enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
                                        struct wf_error *err);
 

@@ -173,7 +173,8 @@ struct command {
         } account_transact;
         struct {
             uint64_t lsn;              /* of the record to be reversed */
-            enum command_kind of;      /* what it was; read by the shell, like the rest */
+            enum command_kind of;      /* what it was; read by the shell, like the rest; 0: it was
+                                          not read yet, and only a key may answer */
             struct bytes_view subject; /* likewise */
             bool refused;
             const struct stage_money *money; /* what it moved */

@@ -282,6 +282,125 @@ static void says(const struct engine_fixture *f, const char *words) {
         fail_msg("\"%s\" does not say \"%s\"", f->err.text, words);
 }
 
+/* What was reversed is gone, and the answer is still there. */
+static void test_reversal_key_answers_though_the_transaction_was_dropped(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result spent, back, again;
+    open_account(f, "ACC002", "checking", NULL);
+    must(f, spend(f, "30.00", &spent));
+    struct wf_archive_options options;
+    wf_archive_options_init(&options);
+    options.snapshot = options.seal = true;
+    must(f, wf_archive_run(f->engine, &options, NULL, &f->err));
+    must(f, reverse(f, spent.lsn, "k", &back));
+    const struct wf_archive_drop drop = {
+        .before_lsn = back.lsn, .actor = "ann", .reason = "ten years are over"};
+    must(f, wf_archive_drop(f->engine, &drop, NULL, &f->err));
+    must(f, reverse(f, spent.lsn, "k", &again));
+    assert_true(again.replayed);
+    assert_int_equal(again.lsn, back.lsn);
+    assert_string_equal(again.outcome, "reversed");
+    assert_int_equal(reverse(f, spent.lsn, "other", NULL), WF_NOT_FOUND);
+    says(f, "dropped");
+    assert_int_equal(reverse(f, back.lsn, "k", NULL), WF_CONFLICT);
+    checks(f);
+}
+
+/* Neither what others enqueued nor the record itself is waited for. */
+static void test_reversal_under_a_used_key_does_not_wait(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result spent;
+    struct wf_pending other, again;
+    open_account(f, "ACC002", "checking", NULL);
+    must(f, spend(f, "30.00", &spent));
+    must(f, reverse(f, spent.lsn, "k", NULL));
+    uint64_t durable = wal_durable_lsn(f->engine->wal);
+    const struct wf_command opening = {
+        .kind = WF_ACCOUNT_OPEN, .id = "ACC003", .type = "checking", .currency = "USD"};
+    const struct wf_command reversal = {.kind = WF_ACCOUNT_REVERSE,
+                                        .lsn = spent.lsn,
+                                        .reason = "entered twice",
+                                        .actor = "eve",
+                                        .key = "k"};
+    must(f, wf_enqueue(f->engine, &opening, &other, &f->err));
+    must(f, wf_enqueue(f->engine, &reversal, &again, &f->err));
+    assert_int_equal(wal_durable_lsn(f->engine->wal), durable);
+    must(f, wf_wait(f->engine, &again, NULL, &f->err));
+    must(f, wf_wait(f->engine, &other, NULL, &f->err));
+}
+
+/* A record as no engine writes it: postings that say they reverse another record. */
+static void append_reversal(struct engine_fixture *f, uint64_t lsn, const char *const accounts[2],
+                            int64_t amount, bool of_transaction) {
+    char text[24];
+    struct record_touch touches[2];
+    struct posting postings[2];
+    struct event events[2] = {{.kind = EVENT_OPERATION_POSTED},
+                              {.kind = EVENT_TRANSACTION_REVERSED}};
+    snprintf(text, sizeof text, "%d", (int)lsn);
+    const struct field field = {engine_view("reverses"), engine_view(text)};
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct account *account = state_account(&f->engine->state, engine_view(accounts[i]));
+        postings[i] = (struct posting){.account = i, .amount = i == 0 ? -amount : amount};
+        touches[i] = (struct record_touch){.kind = account->entity.kind,
+                                           .name = engine_view(account->number),
+                                           .previous = account->history,
+                                           .currency = engine_view("USD"),
+                                           .balance = account->balance + postings[i].amount};
+    }
+    events[0].as.operation_posted.operation = OPERATION_REVERSAL;
+    events[0].as.operation_posted.postings = postings;
+    events[0].as.operation_posted.posting_count = 2;
+    events[0].as.operation_posted.fields = &field;
+    events[0].as.operation_posted.field_count = 1;
+    events[1].as.transaction_reversed.lsn = lsn;
+    events[1].as.transaction_reversed.reason = engine_view("any");
+    struct record record = {.lsn = wal_next_lsn(f->engine->wal),
+                            .time_ms = f->engine->state.store.clock_ms,
+                            .command =
+                                of_transaction ? COMMAND_ACCOUNT_REVERSE : COMMAND_ACCOUNT_TRANSACT,
+                            .events = events,
+                            .event_count = of_transaction ? 2 : 1,
+                            .touches = touches,
+                            .touch_count = 2};
+    must(f, engine_append_record(f->engine, &record, &f->err));
+}
+
+static void finds(struct engine_fixture *f, const char *words) {
+    assert_int_equal(wf_account_check(f->engine, NULL, &f->err), WF_DIVERGENCE);
+    says(f, words);
+}
+
+static void test_check_compares_a_reversal_with_what_it_reverses(void **state) {
+    static const char *const right[2] = {"BANK/USD", "ACC001"}, *const wrong[2] = {"BANK/USD",
+                                                                                   "ACC002"};
+    for (int of_transaction = 0; of_transaction < 2; of_transaction++) {
+        for (int variant = 0; variant < 4; variant++) {
+            (void)teardown(state);
+            (void)setup(state);
+            struct engine_fixture *f = *state;
+            struct wf_result spent;
+            open_account(f, "ACC002", "checking", NULL);
+            must(f, spend(f, "30.00", &spent));
+            append_reversal(f, spent.lsn, variant == 1 ? wrong : right, variant == 2 ? 2999 : 3000,
+                            of_transaction != 0);
+            if (variant == 0)
+                must(f, wf_account_check(f->engine, NULL, &f->err));
+            if (variant == 1)
+                finds(f,
+                      "account ACC001: record 6 put -30.00 USD on it, and its reversal puts 0.00");
+            if (variant == 2)
+                finds(f,
+                      "first difference at LSN 7: account ACC001: record 6 put -30.00 USD on it, "
+                      "and its reversal puts 29.99");
+            if (variant == 3) { /* as a stage's that is undone once more */
+                append_reversal(f, spent.lsn, right, 3000, false);
+                finds(f, "a second time");
+            }
+        }
+    }
+}
+
 static void test_reversal_posts_the_opposite_once(void **state) {
     struct engine_fixture *f = *state;
     struct wf_result spent, back, again;
@@ -370,6 +489,9 @@ int main(void) {
         TEST(test_money_goes_back_after_a_restart),
         TEST(test_money_refusal_is_in_both_histories),
         TEST(test_money_is_in_the_history),
+        TEST(test_reversal_key_answers_though_the_transaction_was_dropped),
+        TEST(test_reversal_under_a_used_key_does_not_wait),
+        TEST(test_check_compares_a_reversal_with_what_it_reverses),
         TEST(test_reversal_posts_the_opposite_once),
         TEST(test_reversal_of_a_reversal_is_refused),
         TEST(test_reversal_is_for_transactions_only),
