@@ -8,7 +8,7 @@
 
 /* --- JSON --- */
 
-static void data_member(struct emit *json, const struct wf_field *fields, size_t count) {
+void view_data_member(struct emit *json, const struct wf_field *fields, size_t count) {
     emit_key(json, "data");
     emit_open(json, '{');
     for (size_t i = 0; i < count; i++) {
@@ -56,7 +56,7 @@ void view_task_work_members(struct emit *json, const struct wf_task *task) {
     emit_member_uint(json, "attempt", task->attempt);
     emit_member(json, "key", task->key);
     emit_member_bool(json, "compensate", task->compensate);
-    data_member(json, task->data, task->data_count);
+    view_data_member(json, task->data, task->data_count);
 }
 
 void view_task_members(struct emit *json, const struct wf_task *task) {
@@ -208,7 +208,7 @@ void view_workflow_members(struct emit *json, const struct wf_workflow *workflow
     for (size_t i = 0; i < workflow->step_count; i++)
         emit_string(json, workflow->steps[i]);
     emit_close(json, ']');
-    data_member(json, workflow->data, workflow->data_count);
+    view_data_member(json, workflow->data, workflow->data_count);
     money_member(json, workflow);
     tasks_member(json, workflow);
     going_back_members(json, workflow);
@@ -221,202 +221,10 @@ void view_workflow_brief_members(struct emit *json, const struct wf_workflow *wo
 }
 
 /* When a record was written that was lost, or dropped, went with it. */
-static bool has_time(const struct wf_event *event) {
-    return event->time_ms != 0 || (strcmp(event->event, "record_lost") != 0 &&
-                                   strcmp(event->event, "records_dropped") != 0);
-}
-
-const char *view_event_time(char text[FORMAT_TIME_SIZE], const struct wf_event *event) {
-    return has_time(event) ? format_time(text, event->time_ms) : "time unknown";
-}
-
-void view_event_time_member(struct emit *json, const struct wf_event *event) {
-    emit_key(json, "time");
-    if (has_time(event))
-        emit_time(json, event->time_ms);
-    else
-        emit_null(json);
-}
-
-void view_event_members(struct emit *json, const struct wf_event *event) {
-    emit_member_uint(json, "lsn", event->lsn);
-    view_event_time_member(json, event);
-    emit_member(json, "event", event->event);
-    emit_member_if(json, "stage", event->stage);
-    emit_member_if(json, "step", event->step);
-    emit_member_if(json, "actor", event->actor);
-    if (event->data_count > 0 || event->step)
-        data_member(json, event->data, event->data_count);
-    emit_member_if(json, "command", event->command);
-    if (event->subject && *event->subject)
-        emit_member(json, "subject", event->subject);
-    if (event->attempt)
-        emit_member_uint(json, "attempt", event->attempt);
-    if (event->version)
-        emit_member_uint(json, "version", event->version);
-    if (event->deadline_ms)
-        emit_member_time(json, "deadline", event->deadline_ms);
-    emit_member_if(json, "role", event->role);
-    if (event->expected_ms)
-        emit_member_time(json, "expected", event->expected_ms);
-    emit_member_if(json, "worker", event->worker);
-    if (event->tries)
-        emit_member_uint(json, "tries", event->tries);
-    if (event->compensate)
-        emit_member_bool(json, "compensate", true);
-    emit_member_if(json, "key", event->key);
-    emit_member_if(json, "reason", event->reason);
-}
-
-bool view_event_item(void *ctx, const struct wf_event *event) {
-    struct out *out = ctx;
-    out_item_open(out);
-    view_event_members(&out->json, event);
-    return out_item_close(out);
-}
-
-void view_account_members(struct emit *json, const struct wf_account *account) {
-    emit_member(json, "number", account->number);
-    emit_member(json, "type", account->type);
-    emit_member(json, "currency", account->currency);
-    emit_member(json, "status", account->status);
-    emit_member(json, "balance", account->balance);
-    emit_member(json, "held", account->held);
-    emit_member(json, "available", account->available);
-    emit_member(json, "minimum", account->minimum);
-    emit_member_uint(json, "version", account->version);
-    emit_member_uint(json, "lsn", account->lsn);
-    if (account->internal)
-        emit_member_bool(json, "internal", true);
-    emit_key(json, "holds");
-    emit_open(json, '[');
-    for (size_t i = 0; i < account->hold_count; i++) {
-        const struct wf_hold *hold = &account->holds[i];
-        emit_open(json, '{');
-        emit_member(json, "hold", hold->name);
-        emit_member(json, "amount", hold->amount);
-        emit_member(json, "to", hold->to);
-        if (hold->expires_ms)
-            emit_member_time(json, "expires", hold->expires_ms);
-        emit_close(json, '}');
-    }
-    emit_close(json, ']');
-    emit_member_time(json, "opened", account->opened_ms);
-    emit_member_time(json, "changed", account->changed_ms);
-}
-
-bool view_account(void *ctx, const struct wf_account *account) {
-    struct emit *json = ctx;
-    emit_open(json, '{');
-    view_account_members(json, account);
-    emit_close(json, '}');
-    return true;
-}
-
-void view_statement_members(struct emit *json, const struct wf_statement_line *line) {
-    emit_member_uint(json, "lsn", line->lsn);
-    emit_member_time(json, "time", line->time_ms);
-    emit_member(json, "operation", line->operation);
-    emit_member_if(json, "other", line->other);
-    emit_member(json, "amount", line->amount);
-    emit_member(json, "balance", line->balance);
-    emit_member_if(json, "actor", line->actor);
-}
-
-void view_account_report_members(struct emit *json, const struct wf_account_report *report) {
-    emit_member_uint(json, "records", report->records);
-    emit_member_uint(json, "postings", report->postings);
-    emit_member_uint(json, "accounts", report->accounts);
-    emit_member_uint(json, "last_lsn", report->last_lsn);
-}
-
-void view_reference_members(struct emit *json, const struct wf_reference *reference) {
-    emit_member(json, "kind", reference->kind);
-    emit_member(json, "id", reference->name);
-    emit_member_uint(json, "lsn", reference->lsn);
-    data_member(json, reference->fields, reference->field_count);
-}
-
 void view_definition_members(struct emit *json, const struct wf_definition *definition) {
     emit_member(json, "name", definition->name);
     emit_member_uint(json, "version", definition->version);
     emit_member_uint(json, "added_lsn", definition->added_lsn);
-}
-
-static void counts_member(struct emit *json, const struct wf_store_status *status) {
-    emit_key(json, "workflows");
-    emit_open(json, '{');
-    for (unsigned i = 1; i < sizeof status->counts / sizeof status->counts[0]; i++)
-        if (status->counts[i] > 0 && wf_workflow_status_name(i))
-            emit_member_uint(json, wf_workflow_status_name(i), status->counts[i]);
-    emit_close(json, '}');
-}
-
-static void replay_ms_member(struct emit *json, double replay_ms) {
-    uint64_t microseconds = replay_ms > 0 ? (uint64_t)(replay_ms * 1000 + 0.5) : 0;
-    char text[40];
-    int size = snprintf(text, sizeof text, "%" PRIu64 ".%03" PRIu64, microseconds / 1000,
-                        microseconds % 1000);
-    emit_key(json, "replay_ms");
-    emit_raw(json, text, (size_t)size);
-}
-
-void view_status_members(struct emit *json, const struct wf_store_status *status) {
-    emit_member_uint(json, "durable_lsn", status->durable_lsn);
-    emit_member_uint(json, "snapshot_lsn", status->snapshot_lsn);
-    emit_member_uint(json, "replayed", status->replayed);
-    replay_ms_member(json, status->replay_ms);
-    if (*status->state_hash)
-        emit_member(json, "state_hash", status->state_hash);
-    emit_member_uint(json, "segments", status->segments);
-    emit_member_uint(json, "archives", status->archives);
-    if (status->dropped_lsn) {
-        emit_member_uint(json, "dropped_lsn", status->dropped_lsn);
-        emit_member_uint(json, "drop_lsn", status->drop_lsn);
-    }
-    counts_member(json, status);
-    emit_key(json, "schema_version");
-    emit_null(json);
-    emit_member_bool(json, "halted", status->halted);
-    emit_member_uint(json, "definitions", status->definitions);
-    emit_member_uint(json, "keys", status->keys);
-    emit_member_uint(json, "refusals", status->refusals);
-    emit_member_uint(json, "torn_bytes", status->torn_bytes);
-    emit_member_uint(json, "checked_from_lsn", status->checked_from_lsn);
-    emit_member_uint(json, "repairs", status->repairs);
-    emit_member_uint(json, "log_bytes", status->log_bytes);
-    emit_member_uint(json, "snapshot_bytes", status->snapshot_bytes);
-    emit_member_uint(json, "memory_bytes", status->memory_bytes);
-    emit_member(json, "clock", status->test_clock ? "test" : "system");
-    emit_member_time(json, "now", status->now_ms);
-    if (*status->notes)
-        emit_member(json, "notes", status->notes);
-}
-
-void view_dropped_members(struct emit *json, const struct wf_archive_dropped *dropped) {
-    emit_member_uint(json, "lsn", dropped->lsn);
-    if (dropped->replayed)
-        emit_member_bool(json, "replayed", true);
-    emit_member_uint(json, "segments", dropped->segments);
-    emit_member_uint(json, "first_lsn", dropped->first_lsn);
-    emit_member_uint(json, "last_lsn", dropped->last_lsn);
-    emit_member_uint(json, "bytes", dropped->bytes);
-}
-
-void view_pool_members(struct emit *json, const struct wf_pool_stats *stats) {
-    emit_member_uint(json, "min", stats->sessions_min);
-    emit_member_uint(json, "max", stats->sessions_max);
-    emit_member_uint(json, "in_use", stats->in_use);
-    emit_member_uint(json, "idle", stats->idle);
-    emit_member_uint(json, "waiting", stats->waiting);
-    emit_member_uint(json, "peak", stats->peak);
-    emit_member_uint(json, "acquired", stats->acquired);
-    emit_member_uint(json, "waited", stats->waited);
-    emit_member_uint(json, "timed_out", stats->timed_out);
-    emit_member_uint(json, "longest_wait_us", stats->longest_wait_ns / 1000);
-    emit_member_uint(json, "created", stats->created);
-    emit_member_uint(json, "closed", stats->closed);
-    emit_member_uint(json, "create_failures", stats->create_failures);
 }
 
 bool view_balance(void *ctx, const struct wf_balance *balance) {
@@ -692,83 +500,4 @@ void view_workflow_text(struct out *out, const struct wf_workflow *workflow) {
     }
     out_printf(out, "\n");
     workflow_facts(out, workflow);
-}
-
-static enum out_style event_style(const struct wf_event *event) {
-    static const struct {
-        const char *ending;
-        enum out_style style;
-    } styles[] = {{"_completed", STYLE_GOOD}, {"_failed", STYLE_BAD},     {"_lost", STYLE_BAD},
-                  {"_refused", STYLE_BAD},    {"_activated", STYLE_BUSY}, {"_cancelled", STYLE_BAD},
-                  {"_timed_out", STYLE_BAD},  {"_rejected", STYLE_BAD},   {"_approved", STYLE_GOOD},
-                  {"_requested", STYLE_BUSY}};
-    size_t size = strlen(event->event);
-    for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++) {
-        size_t ending = strlen(styles[i].ending);
-        if (size >= ending && strcmp(event->event + size - ending, styles[i].ending) == 0)
-            return styles[i].style;
-    }
-    return STYLE_PLAIN;
-}
-
-/* "stage_activated" with the stage's name reads "credit_check activated"; what has no name reads as
- * it stands. */
-static void event_words(struct out *out, const struct wf_event *event) {
-    const char *name = event->stage ? event->stage : event->step;
-    const char *verb = event->event;
-    if (name) {
-        if (strncmp(verb, "rollback_", 9) == 0)
-            out_printf(out, "rollback to ");
-        else if (strncmp(verb, "review_", 7) == 0)
-            out_printf(out, "review of ");
-        else if (strncmp(verb, "money_", 6) == 0)
-            out_printf(out, "money of ");
-        out_text(out, name);
-        out_printf(out, " ");
-        const char *underscore = strchr(verb, '_');
-        verb = underscore ? underscore + 1 : verb;
-    }
-    char words[64];
-    size_t size = 0;
-    for (; verb[size] && size + 1 < sizeof words; size++)
-        words[size] = verb[size] == '_' ? ' ' : verb[size];
-    words[size] = '\0';
-    out_styled(out, event_style(event), words);
-}
-
-void view_event_text(struct out *out, const struct wf_event *event) {
-    char time[FORMAT_TIME_SIZE];
-    event_words(out, event);
-    if (event->attempt > 1)
-        out_printf(out, ", attempt %u", event->attempt);
-    if (event->version)
-        out_printf(out, ", version %u", event->version);
-    if (event->compensate)
-        out_printf(out, ", compensation");
-    if (event->tries)
-        out_printf(out, ", try %u", event->tries);
-    if (event->worker) {
-        out_printf(out, " by ");
-        out_text(out, event->worker);
-    }
-    if (event->deadline_ms)
-        out_printf(out, ", until %s", format_time(time, event->deadline_ms));
-    if (event->role) {
-        out_printf(out, ", role ");
-        out_text(out, event->role);
-    }
-    if (event->expected_ms)
-        out_printf(out, ", from %s", format_time(time, event->expected_ms));
-    if (event->clock_ms)
-        out_printf(out, ", to %s", format_time(time, event->clock_ms));
-    for (size_t i = 0; i < event->data_count; i++) {
-        out_printf(out, i == 0 ? ": " : ", ");
-        out_text(out, event->data[i].name);
-        out_printf(out, "=");
-        out_text(out, event->data[i].value);
-    }
-    if (event->reason) {
-        out_printf(out, ": ");
-        out_text(out, event->reason);
-    }
 }

@@ -7,7 +7,9 @@
 #include "tools/wfctl/format.h"
 #include "tools/wfctl/out.h"
 
-/* Members of an open object. */
+/* Members of an open object. In view.c what is about workflows and results, in view_account.c,
+ * view_event.c, view_log.c and view_store.c what their names say. */
+void view_data_member(struct emit *json, const struct wf_field *fields, size_t count); /* "data" */
 void view_workflow_members(struct emit *json, const struct wf_workflow *workflow);
 void view_workflow_brief_members(struct emit *json,
                                  const struct wf_workflow *workflow); /* a list's item */
