@@ -21,57 +21,22 @@ static const int64_t time_ms_max = INT64_C(1) << 53;
 static enum wf_status reserve_event(struct state *state, const struct record *record,
                                     const struct event *event, struct workflow_room *room,
                                     struct wf_error *err) {
-    switch (event->kind) {
-    case EVENT_STORE_CREATED:
-    case EVENT_CLOCK_ADVANCED:
-    case EVENT_LOG_REPAIRED:
-    case EVENT_COMMAND_REFUSED:
-    case EVENT_CLOCK_ADVANCE_BEGUN:
-    case EVENT_CLOCK_JUMPED:
+    switch (event_machine(event->kind)) {
+    case MACHINE_STORE:
         return WF_OK;
-    case EVENT_DEFINITION_ADDED:
+    case MACHINE_CATALOG:
         return catalog_reserve(state, record, event, err);
-    case EVENT_WORKFLOW_STARTED:
-    case EVENT_STEP_SUBMITTED:
-    case EVENT_STAGE_ACTIVATED:
-    case EVENT_STAGE_COMPLETED:
-    case EVENT_STAGE_FAILED:
-    case EVENT_WORKFLOW_COMPLETED:
-    case EVENT_WORKFLOW_FAILED:
-    case EVENT_WORKFLOW_CANCELLED:
-    case EVENT_ROLLBACK_REQUESTED:
-    case EVENT_CANCEL_REQUESTED:
-    case EVENT_REVIEW_REQUESTED:
-    case EVENT_REVIEW_APPROVED:
-    case EVENT_REVIEW_REJECTED:
-    case EVENT_STAGE_UNDONE:
-    case EVENT_STAGE_TIMED_OUT:
-    case EVENT_TIMERS_STOPPED:
-    case EVENT_TIMERS_RESUMED:
-    case EVENT_ROLLBACK_COMPLETED:
-    case EVENT_ROLLBACK_STOPPED:
-    case EVENT_TASK_DUE:
-    case EVENT_TASK_CLAIMED:
-    case EVENT_TASK_FAILED:
-    case EVENT_TASK_PARKED:
-    case EVENT_TASK_DONE:
-    case EVENT_TASK_RETRIED:
-    case EVENT_MONEY_BOUND:
+    case MACHINE_WORKFLOW:
         return workflow_reserve(state, record, event, room, err);
-    case EVENT_WORKFLOW_MIGRATED:
+    case MACHINE_MIGRATION:
         return migrate_reserve(state, record, event, err);
-    case EVENT_ACCOUNT_OPENED:
-    case EVENT_OPERATION_POSTED:
-    case EVENT_ACCOUNT_STATUS_SET:
-    case EVENT_HOLD_PLACED:
-    case EVENT_HOLD_ENDED:
-    case EVENT_REFERENCE_SET:
-    case EVENT_TRANSACTION_REVERSED:
+    case MACHINE_LEDGER:
         return ledger_reserve(state, record, event, err);
-    case EVENT_ARCHIVE_DROPPED:
-        return retention_reserve(state, record, event, err);
-    case EVENT_SEGMENT_DROPPED:
-        return WF_OK;
+    case MACHINE_RETENTION:
+        return event->kind == EVENT_ARCHIVE_DROPPED ? retention_reserve(state, record, event, err)
+                                                    : WF_OK;
+    case MACHINE_NONE:
+        break;
     }
     return error_set(err, WF_DAMAGE, "record %" PRIu64 " holds an event of unknown kind %d",
                      record->lsn, (int)event->kind);
@@ -142,63 +107,26 @@ enum wf_status apply_reserve(struct state *state, const struct record *record,
 }
 
 static void apply_event(struct state *state, const struct record *record, struct event *event) {
-    switch (event->kind) {
-    case EVENT_STORE_CREATED:
-    case EVENT_CLOCK_ADVANCED:
-    case EVENT_LOG_REPAIRED:
-    case EVENT_CLOCK_ADVANCE_BEGUN:
-    case EVENT_CLOCK_JUMPED:
+    switch (event_machine(event->kind)) {
+    case MACHINE_STORE:
         clock_apply(state, event);
         return;
-    case EVENT_DEFINITION_ADDED:
+    case MACHINE_CATALOG:
         catalog_apply(state, record, event);
         return;
-    case EVENT_COMMAND_REFUSED:
-        state->store.refusals++;
-        return;
-    case EVENT_WORKFLOW_STARTED:
-    case EVENT_STEP_SUBMITTED:
-    case EVENT_STAGE_ACTIVATED:
-    case EVENT_STAGE_COMPLETED:
-    case EVENT_STAGE_FAILED:
-    case EVENT_WORKFLOW_COMPLETED:
-    case EVENT_WORKFLOW_FAILED:
-    case EVENT_WORKFLOW_CANCELLED:
-    case EVENT_ROLLBACK_REQUESTED:
-    case EVENT_CANCEL_REQUESTED:
-    case EVENT_REVIEW_REQUESTED:
-    case EVENT_REVIEW_APPROVED:
-    case EVENT_REVIEW_REJECTED:
-    case EVENT_STAGE_UNDONE:
-    case EVENT_STAGE_TIMED_OUT:
-    case EVENT_TIMERS_STOPPED:
-    case EVENT_TIMERS_RESUMED:
-    case EVENT_ROLLBACK_COMPLETED:
-    case EVENT_ROLLBACK_STOPPED:
-    case EVENT_TASK_DUE:
-    case EVENT_TASK_CLAIMED:
-    case EVENT_TASK_FAILED:
-    case EVENT_TASK_PARKED:
-    case EVENT_TASK_DONE:
-    case EVENT_TASK_RETRIED:
-    case EVENT_MONEY_BOUND:
+    case MACHINE_WORKFLOW:
         workflow_apply(state, record, event);
         return;
-    case EVENT_WORKFLOW_MIGRATED:
+    case MACHINE_MIGRATION:
         migrate_apply(state, record, event);
         return;
-    case EVENT_ACCOUNT_OPENED:
-    case EVENT_OPERATION_POSTED:
-    case EVENT_ACCOUNT_STATUS_SET:
-    case EVENT_HOLD_PLACED:
-    case EVENT_HOLD_ENDED:
-    case EVENT_REFERENCE_SET:
-    case EVENT_TRANSACTION_REVERSED:
+    case MACHINE_LEDGER:
         ledger_apply(state, record, event);
         return;
-    case EVENT_ARCHIVE_DROPPED:
-    case EVENT_SEGMENT_DROPPED:
+    case MACHINE_RETENTION:
         retention_apply(state, record, event);
+        return;
+    case MACHINE_NONE:
         return;
     }
 }

@@ -122,5 +122,7 @@ void clock_apply(struct state *state, const struct event *event) {
     } else if (event->kind == EVENT_LOG_REPAIRED) {
         store->created = true; /* likewise */
         store->repairs++;
+    } else if (event->kind == EVENT_COMMAND_REFUSED) {
+        store->refusals++;
     }
 }

@@ -76,6 +76,73 @@ enum event_kind {
 /* "stage_activated" and the like; NULL for an unknown value. */
 const char *event_kind_name(enum event_kind kind);
 
+/* Whose state an event changes: which pair of files reserves and applies it. */
+enum event_machine {
+    MACHINE_NONE,      /* there is no such kind */
+    MACHINE_STORE,     /* clock.c: the clock and the counters of the store */
+    MACHINE_CATALOG,   /* catalog.c */
+    MACHINE_WORKFLOW,  /* workflow_apply.c, which hands on to rollback_apply.c and task_apply.c */
+    MACHINE_MIGRATION, /* migrate.c */
+    MACHINE_LEDGER,    /* ledger_apply.c */
+    MACHINE_RETENTION, /* retention.c */
+};
+
+/* Inline: asked twice for each event, of a replay too. */
+static inline enum event_machine event_machine(enum event_kind kind) {
+    switch (kind) {
+    case EVENT_STORE_CREATED:
+    case EVENT_CLOCK_ADVANCED:
+    case EVENT_LOG_REPAIRED:
+    case EVENT_COMMAND_REFUSED:
+    case EVENT_CLOCK_ADVANCE_BEGUN:
+    case EVENT_CLOCK_JUMPED:
+        return MACHINE_STORE;
+    case EVENT_DEFINITION_ADDED:
+        return MACHINE_CATALOG;
+    case EVENT_WORKFLOW_STARTED:
+    case EVENT_STEP_SUBMITTED:
+    case EVENT_STAGE_ACTIVATED:
+    case EVENT_STAGE_COMPLETED:
+    case EVENT_STAGE_FAILED:
+    case EVENT_WORKFLOW_COMPLETED:
+    case EVENT_WORKFLOW_FAILED:
+    case EVENT_WORKFLOW_CANCELLED:
+    case EVENT_ROLLBACK_REQUESTED:
+    case EVENT_CANCEL_REQUESTED:
+    case EVENT_REVIEW_REQUESTED:
+    case EVENT_REVIEW_APPROVED:
+    case EVENT_REVIEW_REJECTED:
+    case EVENT_STAGE_UNDONE:
+    case EVENT_STAGE_TIMED_OUT:
+    case EVENT_TIMERS_STOPPED:
+    case EVENT_TIMERS_RESUMED:
+    case EVENT_ROLLBACK_COMPLETED:
+    case EVENT_ROLLBACK_STOPPED:
+    case EVENT_TASK_DUE:
+    case EVENT_TASK_CLAIMED:
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_DONE:
+    case EVENT_TASK_RETRIED:
+    case EVENT_MONEY_BOUND:
+        return MACHINE_WORKFLOW;
+    case EVENT_WORKFLOW_MIGRATED:
+        return MACHINE_MIGRATION;
+    case EVENT_ACCOUNT_OPENED:
+    case EVENT_OPERATION_POSTED:
+    case EVENT_ACCOUNT_STATUS_SET:
+    case EVENT_HOLD_PLACED:
+    case EVENT_HOLD_ENDED:
+    case EVENT_REFERENCE_SET:
+    case EVENT_TRANSACTION_REVERSED:
+        return MACHINE_LEDGER;
+    case EVENT_ARCHIVE_DROPPED:
+    case EVENT_SEGMENT_DROPPED:
+        return MACHINE_RETENTION;
+    }
+    return MACHINE_NONE;
+}
+
 /* What moved money. Values below 100 are on disk. */
 enum operation_kind {
     OPERATION_TRANSFER = 1,
