@@ -1,5 +1,6 @@
 /* Any bytes as a sequence of commands about a few loans, against a model that knows nothing of
- * records or snapshots: a loan takes its five steps in order. Between commands the store is
+ * records or snapshots: a loan takes its five steps in order, pays out with those that complete a
+ * stage, and goes back to the credit check with its money. Between commands the store is
  * checkpointed, closed and killed. */
 #include "engine/engine.h"
 #include "tests/fuzz/seeds.h"
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOANS = 3, STEPS = 5, KEYS = 4, FIELDS_MAX = 8, COMMANDS_MAX = 60 };
+enum { PAYOUT = 100, LOANS = 3, STEPS = 5, KEYS = 4, FIELDS_MAX = 8, COMMANDS_MAX = 60 };
 
 enum phase { NONE, RUNNING, COMPLETED, FAILED, CANCELLED };
 
@@ -18,7 +19,8 @@ struct model {
     struct loan {
         enum phase phase;
         int steps;
-        int failures; /* of the credit check */
+        int failures;    /* of the credit check */
+        int paid[STEPS]; /* with the step, in dollars */
     } loans[LOANS];
     struct used_key {
         bool used;
@@ -141,8 +143,8 @@ static size_t split(char *text, struct wf_field fields[FIELDS_MAX]) {
 }
 
 static enum wf_status execute(struct world *world, enum wf_command_kind kind, int loan, int step,
-                              int key, struct wf_result *result) {
-    char id[16], key_text[16], text[128];
+                              bool pays, int key, struct wf_result *result) {
+    char id[16], key_text[16], text[128], account[16];
     struct wf_field fields[FIELDS_MAX];
     struct wf_command command = {.kind = kind, .id = id};
     snprintf(id, sizeof id, "L%d", loan);
@@ -157,7 +159,53 @@ static enum wf_status execute(struct world *world, enum wf_command_kind kind, in
         command.field_count = split(text, fields);
         command.fields = fields;
     }
+    snprintf(account, sizeof account, "A%d", loan);
+    const struct wf_operation payout = {
+        .type = "deposit", .to = account, .amount = "100.00", .currency = "USD"};
+    if (pays) {
+        command.operations = &payout;
+        command.operation_count = 1;
+    }
     return wf_execute(world->engine, &command, result, NULL);
+}
+
+/* What the loan's customer has. */
+static void check_money(struct world *world, int number) {
+    struct wf_account *account = NULL;
+    char id[16], balance[32];
+    int paid = 0;
+    for (int i = 0; i < STEPS; i++)
+        paid += world->model.loans[number].paid[i];
+    snprintf(id, sizeof id, "A%d", number);
+    snprintf(balance, sizeof balance, "%d.00", paid);
+    fuzz_require(wf_account_get(world->engine, id, &account, NULL) == WF_OK, "an account is there");
+    fuzz_require(strcmp(account->balance, balance) == 0, "its money is that of its stages");
+    wf_account_free(account);
+}
+
+/* Back to the credit check, where it is the only stage that is completed; a reviewer agrees. */
+static void go_back(struct world *world, int number) {
+    struct loan *loan = &world->model.loans[number];
+    char id[16];
+    snprintf(id, sizeof id, "L%d", number);
+    const struct wf_command rollback = {.kind = WF_WORKFLOW_ROLLBACK,
+                                        .id = id,
+                                        .stage = "credit_check",
+                                        .reason = "again",
+                                        .actor = "ann"};
+    const struct wf_command approval = {.kind = WF_REVIEW_APPROVE,
+                                        .id = id,
+                                        .stage = "income_verification",
+                                        .actor = "bob",
+                                        .role = "reviewer"};
+    if (loan->phase != RUNNING || loan->steps != 2)
+        return;
+    fuzz_require(wf_execute(world->engine, &rollback, NULL, NULL) == WF_OK, "a rollback");
+    check_money(world, number); /* it waits */
+    fuzz_require(wf_execute(world->engine, &approval, NULL, NULL) == WF_OK, "its approval");
+    loan->steps = 1;
+    loan->paid[1] = 0;
+    check_money(world, number);
 }
 
 static void check_loan(struct world *world, int number) {
@@ -183,9 +231,10 @@ static void command(struct world *world, uint8_t first, uint8_t second) {
     int step = second % 8 % STEPS;
     int key = second / 8 % (2 * KEYS); /* half of them: none */
     struct used_key *used = key < KEYS ? &world->model.keys[key] : NULL;
-    uint8_t body = (uint8_t)(number * 8 + second % 8);
+    bool pays = second >= 128 && kind == WF_WORKFLOW_SUBMIT && step > 0;
+    uint8_t body = (uint8_t)(number * 8 + second % 8 + (pays ? 128 : 0));
     struct wf_result result = {0};
-    enum wf_status status = execute(world, kind, number, step, key, &result);
+    enum wf_status status = execute(world, kind, number, step, pays, key, &result);
     if (used != NULL && used->used) {
         bool same = used->body == body;
         fuzz_require(status == (same ? used->status : WF_CONFLICT), "a key answers as at first");
@@ -198,12 +247,21 @@ static void command(struct world *world, uint8_t first, uint8_t second) {
     /* A command about nothing leaves no record, and so no key. */
     if (used != NULL && expected != WF_NOT_FOUND)
         *used = (struct used_key){true, body, status, result.lsn};
+    if (status == WF_OK && pays)
+        world->model.loans[number].paid[step] = PAYOUT;
+    check_money(world, number);
     check_loan(world, number);
 }
 
 /* A loan through all its steps, with keys, a checkpoint and a crash between; and two that end. */
 static void make_seeds(void) {
-    static const uint8_t whole[] = {3, 5, 3, 0, 3, 9, 0, 0, 3, 2, 2, 0, 3, 3, 3, 4, 1, 0, 3, 4};
+    static const uint8_t whole[] = {3, 37, 3, 32, 3, 9,  0, 0, 3, 34,
+                                    2, 0,  3, 35, 3, 36, 1, 0, 3, 36};
+    /* Paid, gone back, paid again, with all between. */
+    static const uint8_t money[] = {3, 37, 3, 32, 3, 225, 0, 0,   3, 64,  4, 63,  2, 0, 3, 225,
+                                    1, 0,  4, 63, 2, 0,   3, 225, 3, 226, 3, 227, 2, 0, 3, 228};
+    fuzz_seed(money, sizeof money);
+    fuzz_seed(money, sizeof money - 1);
     static const uint8_t ended[] = {11, 5, 11, 0, 11, 6, 11, 1, 19, 5, 19, 7, 2, 0, 19, 15, 19, 15};
     fuzz_seed(whole, sizeof whole);
     fuzz_seed(whole, sizeof whole - 1);
@@ -223,6 +281,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     world.forgetful = size % 2 == 1; /* commands are pairs of bytes: one is left */
     open_store(&world);
     fuzz_require(wf_execute(world.engine, &define, NULL, NULL) == WF_OK, "a definition is added");
+    for (int i = 0; i < LOANS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "A%d", i);
+        const struct wf_command account = {
+            .kind = WF_ACCOUNT_OPEN, .id = id, .type = "checking", .currency = "USD"};
+        fuzz_require(wf_execute(world.engine, &account, NULL, NULL) == WF_OK, "an account");
+    }
     for (size_t i = 0; i + 1 < size && i < 2 * COMMANDS_MAX; i += 2) {
         switch (data[i] % 8) {
         case 0:
@@ -235,14 +300,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 2:
             crash(&world);
             break;
+        case 4:
+            go_back(&world, data[i + 1] % LOANS);
+            break;
         default:
             command(&world, data[i], data[i + 1]);
             break;
         }
     }
     char hash[65];
-    for (int i = 0; i < LOANS; i++)
+    for (int i = 0; i < LOANS; i++) {
         check_loan(&world, i);
+        check_money(&world, i);
+    }
+    fuzz_require(wf_account_check(world.engine, NULL, NULL) == WF_OK, "all postings add up");
     fuzz_require(wf_replay_verify(world.engine, NULL, NULL, hash, NULL) == WF_OK,
                  "a replay comes to the same state");
     (void)wf_close(world.engine, NULL);
