@@ -121,6 +121,7 @@ enum wf_status archive_block_decode(struct archive_tables *tables, struct bytes_
         return error_set(err, WF_NO_MEMORY, "no memory to read an archive");
     if (!good)
         return error_set(err, WF_DAMAGE, "the block's columns do not give its records");
-    frames->bytes = (struct bytes_view){out->data + start, out->size - start};
+    if (out->size > start) /* of no frames there may be no memory */
+        frames->bytes = (struct bytes_view){out->data + start, out->size - start};
     return WF_OK;
 }
