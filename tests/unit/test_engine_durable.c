@@ -335,6 +335,7 @@ static void test_work_resumes_when_space_returns(void **state) {
     while (fixture_start(f, fixture_id(done, id), NULL) == WF_OK)
         done++;
     assert_int_equal(f->err.status, WF_FULL);
+    assert_false(f->engine->state.reserved.in_use); /* nothing waits for a record that is not */
     assert_true(done > 10);
     const char *hash = fixture_hash(f);
     assert_int_equal(fixture_start(f, id, NULL), WF_FULL);
