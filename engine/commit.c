@@ -96,7 +96,7 @@ static enum wf_status log_and_apply(struct wf_engine *engine, struct record *rec
     if (status != WF_OK) {
         versions_discard(engine);
         /* What was set aside names entities that may leave memory before the next record. */
-        state_reserved_release(&engine->state);
+        apply_discard(&engine->state);
         return status;
     }
     record->lsn = ticket->lsn;

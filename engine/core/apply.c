@@ -146,6 +146,10 @@ static void link_history(struct state *state, const struct record *record) {
     }
 }
 
+void apply_discard(struct state *state) {
+    state_reserved_release(state);
+}
+
 void apply(struct state *state, const struct record *record) {
     struct store_entity *store = &state->store;
     state_touch(state, &store->entity, record->lsn);

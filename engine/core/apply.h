@@ -13,5 +13,7 @@ enum wf_status apply_reserve(struct state *state, const struct record *record,
                              struct wf_error *err);
 /* Must follow a successful apply_reserve() of the same record, with nothing in between. */
 void apply(struct state *state, const struct record *record);
+/* Instead of apply(): the record could not be logged. Must come before entities are evicted. */
+void apply_discard(struct state *state);
 
 #endif
