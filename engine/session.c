@@ -386,6 +386,34 @@ static enum wf_status begin_commit(struct wf_session *session, struct wf_error *
     return status;
 }
 
+/* A commit of no operations. With a key that was used it is no repetition: the first time there was
+ * something to commit, and whoever asks must not take this for the same. */
+static enum wf_status settle_nothing(struct wf_session *session, const char *key,
+                                     struct wf_pending *pending, struct wf_error *err) {
+    struct wf_engine *engine = session->engine;
+    /* What it saw must be durable, and nothing else. */
+    const struct wal_ticket nothing = {0};
+    bool looked = session->isolation != WF_READ_COMMITTED;
+    engine_pending_settle(pending, looked ? &session->ticket : &nothing);
+    pending->result.outcome = "nothing";
+    if (key == NULL || key[0] == '\0') {
+        return WF_OK;
+    }
+    pthread_mutex_lock(&engine->mutex);
+    enum wf_status status = cache_load(engine, ENTITY_KEY, engine_view(key), err);
+    const struct idempotency_key *used =
+        status == WF_OK ? state_key(&engine->state, engine_view(key)) : NULL;
+    if (used != NULL && !used->entity.deleted) {
+        pending->status = WF_CONFLICT;
+        (void)snprintf(pending->text, sizeof(pending->text),
+                       "the idempotency key \"%s\" was used in record %" PRIu64
+                       ", and this transaction has no operations",
+                       key, used->link.lsn);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    return status;
+}
+
 enum wf_status wf_session_enqueue(struct wf_session *session, const char *key, const char *actor,
                                   struct wf_pending *pending, struct wf_error *err) {
     enum wf_status status = begin_commit(session, err);
@@ -395,11 +423,7 @@ enum wf_status wf_session_enqueue(struct wf_session *session, const char *key, c
     if (session->operation_count > 0) {
         status = enqueue_operations(session, key, actor, pending, err);
     } else {
-        /* What it saw must be durable, and nothing else. */
-        const struct wal_ticket nothing = {0};
-        bool looked = session->isolation != WF_READ_COMMITTED;
-        engine_pending_settle(pending, looked ? &session->ticket : &nothing);
-        pending->result.outcome = "nothing";
+        status = settle_nothing(session, key, pending, err);
     }
     end_after_commit(session);
     return status;

@@ -363,8 +363,10 @@ static enum wf_status check_operations(const struct wf_session *session,
         .kind = WF_ACCOUNT_TRANSACT, .operations = operations, .operation_count = count};
     struct command_in in;
     if (count == 0 || count > WF_OPERATIONS_MAX - session->operation_count) {
-        return error_set(err, WF_USAGE, "a transaction has 1 to %d operations, not %zu",
-                         WF_OPERATIONS_MAX, session->operation_count + count);
+        return error_set(
+            err, WF_USAGE,
+            "a transaction has 1 to %d operations: not %zu more beside the %zu that it has",
+            WF_OPERATIONS_MAX, count, session->operation_count);
     }
     enum wf_status status = command_in_make(&in, &command, err);
     if (status == WF_OK) {

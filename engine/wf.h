@@ -804,7 +804,7 @@ WF_API enum wf_status wf_session_release_savepoint(struct wf_session *session, c
  * transaction is over. WF_CONFLICT: another one came first; the text says at which account, nothing
  * was done, nothing is in the log. WF_REFUSED: an operation does not hold on what is committed now;
  * nothing was done, and the log has the refusal. One without operations writes no record: `result`
- * has LSN 0. */
+ * has LSN 0; with a key that was used before it is WF_CONFLICT, for then there was something. */
 WF_API enum wf_status wf_session_commit(struct wf_session *session, const char *key,
                                         const char *actor, struct wf_result *result,
                                         struct wf_error *err);

@@ -263,6 +263,26 @@ static void test_session_commit_of_nothing_writes_nothing(void **state) {
     }
 }
 
+/* Whoever lost the answer and does all again, and is refused the withdrawal that took all there
+ * was, must not be told that there was nothing. */
+static void test_session_commit_of_nothing_with_a_used_key_is_a_conflict(void **state) {
+    struct bank *b = *state;
+    for (int i = 0; i < LEVELS; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        begin(b, levels[i]);
+        must(&b->f, wf_session_commit(b->session, key, NULL, NULL, &b->f.err)); /* free still */
+        begin(b, levels[i]);
+        must(&b->f, transfer(b, "A", "B", "1.00"));
+        must(&b->f, wf_session_commit(b->session, key, NULL, NULL, &b->f.err));
+        begin(b, levels[i]);
+        assert_int_equal(wf_session_commit(b->session, key, NULL, NULL, &b->f.err), WF_CONFLICT);
+        assert_non_null(strstr(b->f.err.text, key));
+        begin(b, levels[i]); /* and it is over */
+        wf_session_rollback(b->session, NULL);
+    }
+}
+
 static void test_session_commit_with_a_key_is_done_once(void **state) {
     struct bank *b = *state;
     struct wf_result first, again;
@@ -695,6 +715,7 @@ int main(void) {
         TEST(test_session_unknown_level_is_an_error),
         TEST(test_session_release_rolls_back),
         TEST(test_session_commit_of_nothing_writes_nothing),
+        TEST(test_session_commit_of_nothing_with_a_used_key_is_a_conflict),
         TEST(test_session_commit_with_a_key_is_done_once),
         TEST(test_session_refusal_at_commit_is_in_the_log),
         TEST(test_session_read_committed_tells_what_does_not_hold_any_more),
