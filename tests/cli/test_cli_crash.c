@@ -104,6 +104,31 @@ static void test_crash_run_kills_a_stream_of_the_users(void **state) {
     assert_contains(fixture->out, "passed wal.before_seal 0 times only");
 }
 
+/* The record of a session's transaction is that of its operations, which stand in other lines. */
+static void test_crash_run_kills_a_stream_of_transactions(void **state) {
+    static const char session[] =
+        "{\"cmd\":\"workflow.start\",\"type\":\"loan_application\",\"id\":\"W1\"}\n"
+        "{\"cmd\":\"account.open\",\"number\":\"P\",\"type\":\"checking\",\"currency\":\"USD\","
+        "\"balance\":\"100.00\"}\n"
+        "{\"cmd\":\"session.open\",\"session\":\"s\"}\n";
+    struct fixture *fixture = *state;
+    static char text[16 * 1024];
+    size_t size = (size_t)snprintf(text, sizeof text, "%s", session);
+    for (int i = 0; i < 20; i++)
+        size += (size_t)snprintf(
+            text + size, sizeof text - size,
+            "{\"cmd\":\"session.begin\",\"session\":\"s\"}\n"
+            "{\"cmd\":\"session.execute\",\"session\":\"s\",\"ops\":[{\"type\":\"withdrawal\","
+            "\"from\":\"P\",\"amount\":\"1.00\",\"currency\":\"USD\"}]}\n"
+            "{\"cmd\":\"session.commit\",\"session\":\"s\",\"key\":\"c%d\"}\n",
+            i);
+    fixture_init(fixture);
+    fixture_write(fixture, "stream", text, size);
+    json_t *answer =
+        ASK(fixture, 0, "crash", "run", "--at=wal.after_sync:8", "--exec", stream_path(fixture));
+    assert_string_equal(text_at(answer, "runs.0.result"), "survived");
+}
+
 static void test_crash_run_sweep_tells_points_that_a_stream_does_not_reach(void **state) {
     struct fixture *fixture = *state;
     write_stream(fixture);
@@ -178,6 +203,7 @@ int main(void) {
         TEST(test_crash_run_survives_a_kill_at_one_point),
         TEST(test_crash_run_sweeps_all_points),
         TEST(test_crash_run_kills_a_stream_of_the_users),
+        TEST(test_crash_run_kills_a_stream_of_transactions),
         TEST(test_crash_run_sweep_tells_points_that_a_stream_does_not_reach),
         TEST(test_crash_run_fails_where_nothing_was_in_flight),
         TEST(test_crash_run_fails_where_the_point_is_not_passed_that_often),

@@ -76,6 +76,15 @@ static bool is_text(const char *wanted, const char *got) {
     return !wanted || (got && strcmp(wanted, got) == 0);
 }
 
+/* What it commits stands in the lines before it; the record is of a transaction. */
+static bool is_session_commit(const struct request *request) {
+    return strcmp(request->kind->name, "session.commit") == 0;
+}
+
+static const char *record_command(const struct request *request) {
+    return is_session_commit(request) ? "account.transact" : request->kind->name;
+}
+
 /* Is this record the one that was acknowledged as such? */
 static bool check_line(struct acknowledged *list, const struct crash_line *line,
                        const struct wf_event *event) {
@@ -83,12 +92,13 @@ static bool check_line(struct acknowledged *list, const struct crash_line *line,
     struct wf_error err;
     if (request_decode(request, line->text, line->size, &err) != WF_OK) {
         crash_fail(list->run, "acknowledged, and no command: %s", err.text);
-    } else if (!is_text(request->kind->name, event->command) ||
+    } else if (!is_text(record_command(request), event->command) ||
                !is_text(request_string(request, MEMBER_ID), event->subject) ||
                !is_text(request_string(request, MEMBER_KEY), event->key)) {
         crash_fail(list->run,
-                   "record %" PRIu64 " was acknowledged for %.300s, and is a %s of '%.200s'",
-                   line->lsn, line->text, event->command, event->subject);
+                   "record %" PRIu64 " was acknowledged for %.*s, and is a %s of '%.200s'",
+                   line->lsn, (int)(line->size < 300 ? line->size : 300), line->text,
+                   event->command, event->subject);
     }
     return !list->run->failure[0];
 }
@@ -147,7 +157,7 @@ static void check_keys(struct acknowledged *list, struct wf_engine *engine) {
         struct wf_result result = {0};
         struct wf_error err;
         if (request_decode(request, line->text, line->size, &err) != WF_OK ||
-            !request->kind->command || !request->command.key)
+            !request->kind->command || !request->command.key || is_session_commit(request))
             continue;
         enum wf_status status = wf_execute(engine, &request->command, &result, &err);
         if (!is_repeated(run, line, status, &result))
