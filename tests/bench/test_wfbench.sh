@@ -36,12 +36,12 @@ json() {
     "$wfbench" --quick --dir "$scratch" --wfctl "${WFCTL:-build/release/wfctl}" --runs 2 --only a,e,waiting -o json \
         >"$scratch/json" || return
     local name
-    for name in single memory_made memory_used waiting_first waiting_all waiting_disk; do
+    for name in single memory_made memory_used waiting_first waiting_all waiting_disk quiet_first quiet_all quiet_disk; do
         grep -q "\"name\": \"$name\"" "$scratch/json" || { echo "no $name"; return 1; }
     done
-    # Five of the six have a baseline, and a number for its ratio.
-    [ "$(grep -cE '"ratio": [0-9.]+' "$scratch/json")" = 5 ] || { echo "ratios are missing"; return 1; }
-    [ "$(grep -cE '"floor_met": (true|false)' "$scratch/json")" = 6 ] || { echo "verdicts are missing"; return 1; }
+    # Seven of the nine have a baseline, and a number for its ratio.
+    [ "$(grep -cE '"ratio": [0-9.]+' "$scratch/json")" = 7 ] || { echo "ratios are missing"; return 1; }
+    [ "$(grep -cE '"floor_met": (true|false)' "$scratch/json")" = 9 ] || { echo "verdicts are missing"; return 1; }
     rm "$scratch/json"
 }
 
