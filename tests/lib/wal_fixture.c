@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-const char wal_fixture_dir[] = "/wal";
+const char *wal_fixture_dir = "/wal";
 const uint8_t wal_fixture_id[WAL_STORE_ID_SIZE] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                    8, 9, 10, 11, 12, 13, 14, 15};
 

@@ -20,7 +20,7 @@ struct wal_fixture {
     uint64_t seen_lost;
 };
 
-extern const char wal_fixture_dir[];
+extern const char *wal_fixture_dir;
 extern const uint8_t wal_fixture_id[WAL_STORE_ID_SIZE];
 
 /* An empty log, open. */

@@ -18,15 +18,20 @@
 #define GROWN_BYTES ((off_t)WAL_SEGMENT_SIZE_MAX + (64 << 20))
 enum { BLOCKS_MAX = 16384 }; /* of 512 bytes: what the copy may take of the disk */
 
-static char folder[64];
+enum { PATH_SIZE = 512 };
+
+static char folder[256];
+static char log_folder[sizeof folder + 8];
 
 /* Two segments of five records each; closed. */
 static int setup(void **state) {
     static struct wal_fixture fixture;
     const char *base = getenv("TMPDIR");
-    (void)snprintf(folder, sizeof folder, "%.40s/wf-large.XXXXXX", base == NULL ? "/tmp" : base);
-    if (mkdtemp(folder) == NULL || chdir(folder) != 0)
+    (void)snprintf(folder, sizeof folder, "%s/wf-large.XXXXXX", base == NULL ? "/tmp" : base);
+    if (mkdtemp(folder) == NULL)
         return -1;
+    (void)snprintf(log_folder, sizeof log_folder, "%s/wal", folder);
+    wal_fixture_dir = log_folder;
     fixture = (struct wal_fixture){.io = io_posix()};
     fixture.options.segment_size = WAL_SEGMENT_SIZE_MIN;
     if (wal_create(fixture.io, wal_fixture_dir, wal_fixture_id, &fixture.options, NULL) != WF_OK)
@@ -40,14 +45,14 @@ static int setup(void **state) {
     return 0;
 }
 
-static void path_of(char path[128], const char *suffix) {
-    (void)snprintf(path, 128, "%s/%s%s", wal_fixture_dir, wal_fixture_segment(1), suffix);
+static void path_of(char path[PATH_SIZE], const char *suffix) {
+    (void)snprintf(path, PATH_SIZE, "%s/%s%s", wal_fixture_dir, wal_fixture_segment(1), suffix);
 }
 
 static int teardown(void **state) {
     static const char *const suffixes[] = {"", ".damaged"};
     struct wal_fixture *fixture = *state;
-    char path[128];
+    char path[PATH_SIZE];
     (void)wal_close(fixture->wal, NULL);
     for (size_t i = 0; i < 2; i++) {
         path_of(path, suffixes[i]);
@@ -56,11 +61,11 @@ static int teardown(void **state) {
     (void)snprintf(path, sizeof path, "%s/%s", wal_fixture_dir, wal_fixture_segment(6));
     (void)unlink(path);
     (void)rmdir(wal_fixture_dir);
-    return chdir("/") != 0 || rmdir(folder) != 0;
+    return rmdir(folder) != 0;
 }
 
 static struct stat look_at(const char *suffix) {
-    char path[128];
+    char path[PATH_SIZE];
     struct stat seen;
     path_of(path, suffix);
     assert_int_equal(stat(path, &seen), 0);
@@ -77,7 +82,7 @@ static enum wf_status count_finding(void *ctx, const struct wal_finding *finding
 
 static void test_wal_repair_cuts_a_segment_that_grew_beyond_all_segments(void **state) {
     struct wal_fixture *fixture = *state;
-    char path[128];
+    char path[PATH_SIZE];
     path_of(path, "");
     off_t offset = look_at("").st_size - 88 - 20; /* from the last record into the seal */
     int file = open(path, O_RDWR | O_CLOEXEC);
