@@ -253,7 +253,7 @@ static enum wf_status settle(struct leaving *leaving, struct wf_error *err) {
 
 static void let_leave(struct leaving *leaving, bool own_thread) {
     leaving->under_way = true;
-    leaving->has_thread = own_thread && pthread_create(&leaving->thread, NULL, leave, leaving) == 0;
+    leaving->has_thread = own_thread && thread_start(&leaving->thread, leave, leaving);
     if (!leaving->has_thread) {
         (void)leave(leaving);
     }

@@ -584,7 +584,7 @@ static void *background_main(void *ctx) {
 }
 
 enum wf_status checkpoint_start_thread(struct wf_engine *engine, struct wf_error *err) {
-    if (!engine_start_thread(&engine->background, background_main, engine)) {
+    if (!thread_start(&engine->background, background_main, engine)) {
         return error_set(err, WF_NO_MEMORY, "the snapshot thread cannot be started");
     }
     engine->background_running = true;

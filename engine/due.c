@@ -451,7 +451,7 @@ static void *timers_main(void *ctx) {
 }
 
 enum wf_status due_start_thread(struct wf_engine *engine, struct wf_error *err) {
-    if (!engine_start_thread(&engine->timers_thread, timers_main, engine)) {
+    if (!thread_start(&engine->timers_thread, timers_main, engine)) {
         return error_set(err, WF_NO_MEMORY, "the timers' thread cannot be started");
     }
     engine->timers_running = true;

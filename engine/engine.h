@@ -28,6 +28,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "base/thread.h"
 #include "engine/codec.h"
 #include "engine/core/account.h"
 #include "engine/core/apply.h"
@@ -404,11 +405,6 @@ enum wf_status engine_account_not_found(struct wf_error *err, struct bytes_view 
 /* As the host sees it; freed with wf_account_free(). account_query.c */
 enum wf_status engine_copy_account(const struct account *account, int64_t now_ms,
                                    struct wf_account **out, struct wf_error *err);
-
-/* --- thread.c --- */
-
-/* Start a thread that no signal for the process is handled on. */
-bool engine_start_thread(pthread_t *thread, void *(*run)(void *ctx), void *ctx);
 
 /* --- reverse.c; the mutex is not held --- */
 

@@ -400,7 +400,7 @@ enum wf_status wf_pool_open(struct wf_engine *engine, const struct wf_pool_optio
     }
     status = fill_pool(pool, err);
     if (status == WF_OK && options->background) {
-        pool->running = engine_start_thread(&pool->thread, look_after, pool);
+        pool->running = thread_start(&pool->thread, look_after, pool);
         status = pool->running ? WF_OK
                                : error_set(err, WF_NO_MEMORY, "no thread for a pool of sessions");
     }

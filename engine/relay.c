@@ -105,7 +105,7 @@ static struct relay_pipe *create(struct relay *relay) {
     pthread_mutex_init(&pipe->mutex, NULL);
     pthread_cond_init(&pipe->filled, NULL);
     pthread_cond_init(&pipe->emptied, NULL);
-    if (!engine_start_thread(&pipe->thread, give_main, pipe)) {
+    if (!thread_start(&pipe->thread, give_main, pipe)) {
         destroy(pipe);
         return NULL;
     }

@@ -162,7 +162,7 @@ struct replay_pipeline *replay_pipeline_create(struct replayer *replayer) {
     pthread_mutex_init(&pipeline->mutex, NULL);
     pthread_cond_init(&pipeline->filled, NULL);
     pthread_cond_init(&pipeline->emptied, NULL);
-    if (!engine_start_thread(&pipeline->thread, apply_main, pipeline)) {
+    if (!thread_start(&pipeline->thread, apply_main, pipeline)) {
         destroy(pipeline);
         return NULL;
     }

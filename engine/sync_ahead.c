@@ -41,7 +41,7 @@ void sync_ahead_appended(struct wf_engine *engine, uint64_t lsn, size_t size) {
 enum wf_status sync_ahead_start_thread(struct wf_engine *engine, struct wf_error *err) {
     struct sync_ahead *ahead = &engine->sync_ahead;
     if (sem_init(&ahead->wanted, 0, 0) != 0 ||
-        !engine_start_thread(&ahead->thread, sync_ahead_main, engine)) {
+        !thread_start(&ahead->thread, sync_ahead_main, engine)) {
         return error_set(err, WF_NO_MEMORY, "the thread that syncs ahead cannot be started");
     }
     ahead->running = true;

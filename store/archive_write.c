@@ -1,5 +1,6 @@
 /* Writing an archive: the segment's frames are read in order, made into blocks by several threads,
  * and written in order again. */
+#include "base/thread.h"
 #include "store/archive_file.h"
 #include "wal/reader.h"
 #include "wal/segment.h"
@@ -409,7 +410,7 @@ static enum wf_status run_jobs(struct writing *writing, struct wf_error *err) {
     create_jobs(writing, threads);
     if (writing->job_count == 0)
         return error_set(err, WF_NO_MEMORY, "no memory to archive");
-    while (running + 1 < threads && pthread_create(&ids[running], NULL, work_thread, writing) == 0)
+    while (running + 1 < threads && thread_start(&ids[running], work_thread, writing))
         running++;
     work(writing);
     for (unsigned i = 0; i < running; i++)

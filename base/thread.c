@@ -1,5 +1,5 @@
-/* The engine's own threads, which the host does not know. */
-#include "engine/engine.h"
+/* Our own threads, which the host does not know. */
+#include "base/thread.h"
 
 #include <signal.h>
 
@@ -14,7 +14,7 @@ static void mask_of_signals(sigset_t *mask) {
     }
 }
 
-bool engine_start_thread(pthread_t *thread, void *(*run)(void *ctx), void *ctx) {
+bool thread_start(pthread_t *thread, void *(*run)(void *ctx), void *ctx) {
     sigset_t mask, before;
     mask_of_signals(&mask);
     pthread_sigmask(SIG_SETMASK, &mask, &before); /* the new thread inherits it */
