@@ -19,7 +19,7 @@ struct model {
     struct loan {
         enum phase phase;
         int steps;
-        int failures;    /* of the credit check */
+        int attempt;     /* of the credit check: how often it was opened, for whatever reason */
         int paid[STEPS]; /* with the step, in dollars */
     } loans[LOANS];
     struct used_key {
@@ -70,7 +70,8 @@ static enum wf_status step_of(struct loan *loan, int step) {
         return WF_NOT_FOUND;
     if (loan->phase != RUNNING || step != loan->steps)
         return WF_REFUSED;
-    loan->steps++;
+    if (loan->steps++ == 0)
+        loan->attempt = 1;
     loan->phase = loan->steps == STEPS ? COMPLETED : RUNNING;
     return WF_OK;
 }
@@ -87,7 +88,9 @@ static enum wf_status end(struct loan *loan, bool possible, enum phase phase) {
 /* The credit check, while it is under way: opened again, until its attempts are used up. */
 static enum wf_status fail_step(struct loan *loan) {
     bool under_way = loan->phase == RUNNING && loan->steps == 1;
-    bool last = under_way && ++loan->failures == DEFINITION_ATTEMPTS_DEFAULT;
+    bool last = loan->attempt >= DEFINITION_ATTEMPTS_DEFAULT;
+    if (under_way && !last)
+        loan->attempt++;
     return end(loan, under_way, last ? FAILED : RUNNING);
 }
 
@@ -204,6 +207,7 @@ static void go_back(struct world *world, int number) {
     check_money(world, number); /* it waits */
     fuzz_require(wf_execute(world->engine, &approval, NULL, NULL) == WF_OK, "its approval");
     loan->steps = 1;
+    loan->attempt++;
     loan->paid[1] = 0;
     check_money(world, number);
 }
@@ -260,6 +264,9 @@ static void make_seeds(void) {
     /* Paid, gone back, paid again, with all between. */
     static const uint8_t money[] = {3, 37, 3, 32, 3, 225, 0, 0,   3, 64,  4, 63,  2, 0, 3, 225,
                                     1, 0,  4, 63, 2, 0,   3, 225, 3, 226, 3, 227, 2, 0, 3, 228};
+    /* Two of the credit check's three attempts fail, the first went back. */
+    static const uint8_t attempts[] = {3, 37, 3, 32, 3, 33, 4, 0, 3, 38, 3, 38};
+    fuzz_seed(attempts, sizeof attempts);
     fuzz_seed(money, sizeof money);
     fuzz_seed(money, sizeof money - 1);
     static const uint8_t ended[] = {11, 5, 11, 0, 11, 6, 11, 1, 19, 5, 19, 7, 2, 0, 19, 15, 19, 15};
