@@ -22,6 +22,11 @@ uint64_t bytes_read_varint_long(struct bytes_reader *reader) {
     return 0;
 }
 
+bool bytes_all_zero(const uint8_t *at, size_t size) {
+    /* A run of equal bytes equals itself shifted by one: memcmp is the fast loop here. */
+    return size == 0 || (at[0] == 0 && memcmp(at, at + 1, size - 1) == 0);
+}
+
 void bytes_buffer_init(struct bytes_buffer *buffer) {
     *buffer = (struct bytes_buffer){0};
 }

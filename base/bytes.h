@@ -23,6 +23,8 @@ struct bytes_view {
     size_t size;
 };
 
+bool bytes_all_zero(const uint8_t *at, size_t size);
+
 enum { BYTES_VARINT_SIZE_MAX = 10 }; /* bytes of the longest varint */
 
 static inline struct bytes_reader bytes_reader_make(const void *data, size_t size);

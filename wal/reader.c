@@ -1,7 +1,6 @@
 #include "wal/reader.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { BLOCK_SIZE = 256 * 1024 }; /* stays in the processor's cache */
 
@@ -67,11 +66,6 @@ static inline enum wf_status look(struct wal_reader *reader, uint64_t offset, si
     return WF_OK;
 }
 
-static bool all_zero(const uint8_t *at, size_t size) {
-    /* A run of equal bytes equals itself shifted by one: memcmp is the fast loop here. */
-    return size == 0 || (at[0] == 0 && memcmp(at, at + 1, size - 1) == 0);
-}
-
 enum wf_status wal_reader_used_end(struct wal_reader *reader, uint64_t from, uint64_t *end,
                                    struct wf_error *err) {
     *end = from;
@@ -81,7 +75,7 @@ enum wf_status wal_reader_used_end(struct wal_reader *reader, uint64_t from, uin
         enum wf_status status = look(reader, offset, BLOCK_SIZE, &at, &got, err);
         if (status != WF_OK || got == 0)
             return status;
-        if (!all_zero(at, got)) {
+        if (!bytes_all_zero(at, got)) {
             size_t used = got;
             while (at[used - 1] == 0)
                 used--;
@@ -100,7 +94,7 @@ static enum wf_status step_bad(struct wal_step *step, const char *why) {
 /* No frame starts here: the end, where nothing but zeros follows. */
 static enum wf_status end_or_bad(struct wal_reader *reader, const uint8_t *at, size_t got,
                                  struct wal_step *step, const char *why, struct wf_error *err) {
-    if (got > 0 && !all_zero(at, got))
+    if (got > 0 && !bytes_all_zero(at, got))
         return step_bad(step, why);
     uint64_t end;
     enum wf_status status = wal_reader_used_end(reader, step->offset, &end, err);

@@ -56,10 +56,6 @@ static enum wf_status free_path(struct repair *repair, const char *name, char **
                      COPIES_MAX, name);
 }
 
-static bool is_zeros(const uint8_t *bytes, size_t size) {
-    return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
-}
-
 /* Zeros become holes: a file that has grown without end need not fit on the disk twice more. */
 static enum wf_status copy_bytes(struct io *io, struct io_file *from, struct io_file *to,
                                  struct wf_error *err) {
@@ -72,7 +68,7 @@ static enum wf_status copy_bytes(struct io *io, struct io_file *from, struct io_
     uint64_t size = 0;
     for (; status == WF_OK && got == COPY_CHUNK; size += got) {
         status = io_read_all(io, from, size, chunk, COPY_CHUNK, &got, err);
-        if (status == WF_OK && got > 0 && !is_zeros(chunk, got)) {
+        if (status == WF_OK && got > 0 && !bytes_all_zero(chunk, got)) {
             status = io_write_all(io, to, size, chunk, got, err);
             written = size + got;
         }

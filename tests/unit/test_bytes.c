@@ -248,6 +248,20 @@ static void test_bytes_buffer_extended_by_nothing_is_not_null(void **state) {
     bytes_buffer_deinit(&buffer);
 }
 
+static void test_bytes_all_zero_sees_every_byte(void **state) {
+    (void)state;
+    uint8_t bytes[40] = {0};
+    assert_true(bytes_all_zero(bytes, 0));
+    assert_true(bytes_all_zero(bytes, 1));
+    assert_true(bytes_all_zero(bytes, sizeof bytes));
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = 1;
+        assert_false(bytes_all_zero(bytes, sizeof bytes));
+        assert_true(bytes_all_zero(bytes, i)); /* and none behind the end */
+        bytes[i] = 0;
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes_are_little_endian),
@@ -264,6 +278,7 @@ int main(void) {
         cmocka_unit_test(test_bytes_buffer_grows_and_keeps_its_bytes),
         cmocka_unit_test(test_bytes_buffer_latches_failure_until_cleared),
         cmocka_unit_test(test_bytes_buffer_extended_by_nothing_is_not_null),
+        cmocka_unit_test(test_bytes_all_zero_sees_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
