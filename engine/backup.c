@@ -1,6 +1,7 @@
 /* A consistent copy of a store, also while it is written to: its log and its archives, as a reader
  * sees them. It is made under another name, and compared before it gets its own. */
 #include "engine/engine.h"
+#include "engine/folder.h"
 
 #include "store/archive_state.h"
 
@@ -320,7 +321,7 @@ static enum wf_status make_copy(struct io *io, const char *dir, const char *to, 
                                 struct wf_error *err) {
     size_t name_size = strlen(to) + sizeof(".partial");
     char *partial = malloc(name_size);
-    char *parent = engine_parent_path(to); /* whatever can fail must fail before the rename */
+    char *parent = folder_parent(to); /* whatever can fail must fail before the rename */
     if (partial == NULL || parent == NULL) {
         free(parent);
         free(partial);
@@ -357,7 +358,7 @@ static enum wf_status refuse_inside(struct io *io, const char *dir, const char *
     if (!identify(io, dir, own)) {
         return WF_OK; /* the copy will say what is wrong */
     }
-    char *above = engine_parent_path(to);
+    char *above = folder_parent(to);
     enum wf_status status = WF_OK;
     for (int i = 0; i < ABOVE_MAX && above != NULL && status == WF_OK; i++) {
         if (identify(io, above, other) && memcmp(own, other, sizeof(own)) == 0) {

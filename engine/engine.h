@@ -13,6 +13,7 @@
  *   task.c        tasks claimed                    handler.c   callbacks, and a worker's turn
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    snapshots by hand, segments      status.c    status, metrics
+ *   folder.c      is it a store, may it be one
  *   backup.c      a verified copy of a store
  *   log_repair.c  log verify, repair               damage.c    who is concerned by damage
  *   aftermath.c   … and what goes with a loss      name_list.c a few names as text
@@ -422,8 +423,6 @@ int64_t engine_now_ms(const struct wf_engine *engine);
 /* The time that a record written now bears: never less than the one before it. The mutex is held.
  */
 int64_t engine_record_time_ms(const struct wf_engine *engine);
-/* The folder that `path` lies in, heap-allocated; NULL where memory fails. */
-char *engine_parent_path(const char *path);
 /* A ticket for the last appended record. The mutex is held. */
 struct wal_ticket engine_last_ticket(const struct wf_engine *engine);
 /* Wait until what the ticket names is durable, so that it may be shown. */

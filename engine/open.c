@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/damage.h"
+#include "engine/folder.h"
 #include "engine/replay.h"
 
 #include <inttypes.h>
@@ -64,126 +65,8 @@ static struct engine_io *create_own_io(struct io *io, const struct wf_options *o
 
 /* --- the folder --- */
 
-struct folder {
-    enum io_kind kind;
-    bool has_log; /* wal/ with a segment in it */
-    bool has_snapshot;
-    bool has_foreign; /* names that no store has */
-    const char *foreign;
-    char foreign_name[256];
-};
-
-static bool see_name(void *ctx, const char *name) {
-    struct folder *folder = ctx;
-    const char *const own[] = {engine_wal_name, engine_snapshot_name, engine_lock_name,
-                               engine_archive_name};
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-        size_t size = strlen(own[i]);
-        /* "state.damaged-1" and the like are ours too */
-        if (strncmp(name, own[i], size) == 0 && (name[size] == '\0' || name[size] == '.')) {
-            return true;
-        }
-    }
-    folder->has_foreign = true;
-    (void)snprintf(folder->foreign_name, sizeof(folder->foreign_name), "%s", name);
-    return true;
-}
-
-static bool see_any(void *ctx, const char *name) {
-    (void)name;
-    *(bool *)ctx = true;
-    return false;
-}
-
-/* A log begins with its first segment; what else may lie there is left from making it. */
-static bool see_segment(void *ctx, const char *name) {
-    size_t size = strlen(name);
-    if (size > 4 && strcmp(name + size - 4, ".seg") == 0) {
-        *(bool *)ctx = true;
-        return false;
-    }
-    return true;
-}
-
-static enum wf_status look_into(struct wf_engine *engine, const char *path, io_name_fn see,
-                                bool *found, struct wf_error *err) {
-    enum io_kind kind;
-    uint64_t size;
-    *found = false;
-    enum wf_status status = engine->io->ops->stat(engine->io, path, &kind, &size, err);
-    if (status != WF_OK || kind == IO_MISSING) {
-        return status;
-    }
-    return engine->io->ops->list(engine->io, path, see, found, err);
-}
-
-static enum wf_status look_at_folder(struct wf_engine *engine, struct folder *folder,
-                                     struct wf_error *err) {
-    *folder = (struct folder){0};
-    uint64_t size;
-    enum wf_status status =
-        engine->io->ops->stat(engine->io, engine->dir, &folder->kind, &size, err);
-    if (status != WF_OK || folder->kind == IO_MISSING) {
-        return status;
-    }
-    if (folder->kind != IO_DIRECTORY) {
-        return error_set(err, WF_REFUSED, "%s is no folder", engine->dir);
-    }
-    status = engine->io->ops->list(engine->io, engine->dir, see_name, folder, err);
-    if (status == WF_OK) {
-        status = look_into(engine, engine->wal_dir, see_segment, &folder->has_log, err);
-    }
-    if (status == WF_OK) {
-        status = look_into(engine, engine->snapshot_dir, see_any, &folder->has_snapshot, err);
-    }
-    return status;
-}
-
-/* Is there a store, or may one be made? */
-static enum wf_status judge_folder(const struct wf_engine *engine, const struct folder *folder,
-                                   bool *make, struct wf_error *err) {
-    *make = false;
-    if (folder->has_log) {
-        return WF_OK;
-    }
-    if (folder->has_snapshot) {
-        return error_set(err, WF_DAMAGE,
-                         "%s holds a snapshot but no log: the log was lost or moved away; bring it "
-                         "back, or restore a backup",
-                         engine->dir);
-    }
-    if (folder->has_foreign) {
-        return error_set(err, engine->options.create ? WF_REFUSED : WF_NOT_FOUND,
-                         "%s is a folder of something else (it holds \"%s\"), not a store",
-                         engine->dir, folder->foreign_name);
-    }
-    if (!engine->options.create || engine->options.read_only) {
-        return error_set(err, WF_NOT_FOUND, "there is no store in %s", engine->dir);
-    }
-    *make = true;
-    return WF_OK;
-}
-
-char *engine_parent_path(const char *path) {
-    char *parent = strdup(path);
-    if (parent == NULL) {
-        return NULL;
-    }
-    size_t size = strlen(parent);
-    while (size > 1 && parent[size - 1] == '/') {
-        parent[--size] = '\0';
-    }
-    char *slash = strrchr(parent, '/');
-    if (slash != NULL) {
-        slash[slash == parent ? 1 : 0] = '\0';
-        return parent;
-    }
-    free(parent);
-    return strdup(".");
-}
-
 static enum wf_status sync_parent(struct io *io, const char *path, struct wf_error *err) {
-    char *parent = engine_parent_path(path);
+    char *parent = folder_parent(path);
     if (parent == NULL) {
         return error_set(err, WF_NO_MEMORY, "no memory for a path");
     }
@@ -464,8 +347,11 @@ static enum wf_status open_owner(struct wf_engine *engine, const struct folder *
                        report.torn_offset);
     }
     if (wal_next_lsn(engine->wal) == 1) {
-        status = engine->options.create ? write_first_record(engine, err)
-                                        : refuse_unfinished(engine, err);
+        status = folder_refuse_archive(folder, engine->dir, err);
+        if (status == WF_OK) {
+            status = engine->options.create ? write_first_record(engine, err)
+                                            : refuse_unfinished(engine, err);
+        }
     } else if (engine->options.create && engine->options.test_clock &&
                !engine->state.store.test_clock) {
         status = error_set(err, WF_REFUSED, "the store exists and has no test clock");
@@ -571,10 +457,10 @@ static enum wf_status open_store(struct wf_engine *engine, struct wf_error *err)
     bool make = false;
     enum wf_status status = engine_init_state(engine, err);
     if (status == WF_OK) {
-        status = look_at_folder(engine, &folder, err);
+        status = folder_look(engine->io, engine->dir, &folder, err);
     }
     if (status == WF_OK) {
-        status = judge_folder(engine, &folder, &make, err);
+        status = folder_judge(&folder, engine->dir, engine->options.create, &make, err);
     }
     if (status == WF_OK) {
         status = engine->options.read_only ? open_reader(engine, err)

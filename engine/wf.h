@@ -122,7 +122,8 @@ WF_API void wf_options_init(struct wf_options *options);
  * WF_NOT_FOUND: no store here, or one whose making was interrupted (see `create`). WF_REFUSED:
  * `dir` is a folder of something else, or, with `create`, a store already and options ask for
  * another clock. WF_LOCKED: the text names the owner's pid. WF_DAMAGE: the text names file, offset,
- * LSN and the workflows concerned. */
+ * LSN and the workflows concerned; or `dir` has what a store left and its log no more, over which
+ * none is made, `create` or not. */
 WF_API enum wf_status wf_open(const char *dir, const struct wf_options *options,
                               struct wf_engine **out, struct wf_error *err);
 

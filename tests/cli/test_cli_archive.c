@@ -88,6 +88,27 @@ static void test_archive_damage_is_exit_4(void **state) {
     ASK(fixture, 0, "workflow", "show", "L1"); /* the present is there */
 }
 
+static void test_init_makes_nothing_over_an_archive_without_its_log(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    char command[800];
+    snprintf(command, sizeof command,
+             "cd '%s' && mkdir kept && mv wal state kept && mv kept .. && find . | sort >../names",
+             fixture->store);
+    assert_int_equal(system(command), 0);
+    assert_code(ASK(fixture, 4, "init"), "damage");
+    assert_code(ASK(fixture, 4, "status"), "damage");
+    SAY(fixture, 4, "exec", "--create");
+    assert_contains(fixture->err, fixture->store);
+    assert_contains(fixture->err, "(archive/");
+    assert_contains(fixture->err, "restore a backup");
+    snprintf(command, sizeof command, "cd '%s' && find . | sort | cmp - ../names && mv ../kept/* .",
+             fixture->store);
+    assert_int_equal(system(command), 0); /* nothing was written */
+    ASK(fixture, 0, "init");
+    assert_int_equal(number_at(ASK(fixture, 0, "archive", "verify"), "last_lsn"), 23);
+}
+
 static void test_archive_run_takes_its_limits(void **state) {
     struct fixture *fixture = *state;
     archived(fixture);
@@ -178,6 +199,7 @@ int main(void) {
         TEST(test_archive_list_tells_what_is_there),
         TEST(test_archive_file_is_gzip_and_replays_alone),
         TEST(test_archive_damage_is_exit_4),
+        TEST(test_init_makes_nothing_over_an_archive_without_its_log),
         TEST(test_archive_run_takes_its_limits),
         TEST(test_archive_drop_says_what_is_gone),
         TEST(test_archive_drop_leaves_the_rest_verifiable),

@@ -174,7 +174,9 @@ const struct verb cli_verbs[] = {
      .run = cmd_init,
      .summary = "make a store in DIR, with the shipped definitions",
      .details =
-         "Where DIR is a store already nothing changes. A folder of something else is refused.\n"
+         "Where DIR is a store already nothing changes. A folder of something else is refused, and "
+         "so are\n"
+         "the remains of a store whose log is gone (exit 4).\n"
          "TIME is RFC 3339, such as 2026-01-01T00:00:00Z.",
      .options = {&test_clock_option}},
     {.noun = "status",
