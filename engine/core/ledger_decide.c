@@ -359,8 +359,10 @@ static bool decide_void(struct ledger_work *work) {
 
 /* --- members that do not apply --- */
 
-/* One bit for each kind. */
-#define KIND(kind) (UINT32_C(1) << (OPERATION_##kind % 80))
+/* One bit for each kind: those of postings (1 to 13) keep their number, those on one account (from
+ * 100 on) come behind them, from bit 20 on. */
+#define KIND_BIT(kind) (UINT32_C(1) << ((kind) % 80))
+#define KIND(name) KIND_BIT(OPERATION_##name)
 #define ON_ACCOUNTS (KIND(ACCOUNT_FREEZE) | KIND(ACCOUNT_UNFREEZE) | KIND(ACCOUNT_CLOSE))
 
 static const struct member {
@@ -384,7 +386,7 @@ static const struct member {
 
 /* Who gives a member that nothing comes of meant something else. */
 static bool check_members(struct ledger_work *work) {
-    uint32_t kind = UINT32_C(1) << (work->kind % 80);
+    uint32_t kind = KIND_BIT(work->kind);
     const char *unused =
         work->operation->expires_in_ms != 0 && kind != KIND(HOLD) ? "expires_in" : NULL;
     for (size_t i = 0; i < sizeof members / sizeof members[0] && unused == NULL; i++) {
