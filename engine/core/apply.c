@@ -82,7 +82,7 @@ static bool has_keys(const struct record *record) {
 
 enum wf_status apply_reserve(struct state *state, const struct record *record,
                              struct wf_error *err) {
-    state_reserved_release(state); /* of a record that was reserved and could not be logged */
+    state_reserved_release(state); /* of a record that was neither applied nor discarded */
     state->reserved.in_use = true;
     if (check_head(state, record, err) != WF_OK)
         return WF_DAMAGE;
