@@ -40,12 +40,15 @@ void sync_ahead_appended(struct wf_engine *engine, uint64_t lsn, size_t size) {
 
 enum wf_status sync_ahead_start_thread(struct wf_engine *engine, struct wf_error *err) {
     struct sync_ahead *ahead = &engine->sync_ahead;
-    if (sem_init(&ahead->wanted, 0, 0) != 0 ||
-        !thread_start(&ahead->thread, sync_ahead_main, engine)) {
-        return error_set(err, WF_NO_MEMORY, "the thread that syncs ahead cannot be started");
+    if (sem_init(&ahead->wanted, 0, 0) == 0) {
+        ahead->running = thread_start(&ahead->thread, sync_ahead_main, engine);
+        if (!ahead->running) {
+            sem_destroy(&ahead->wanted);
+        }
     }
-    ahead->running = true;
-    return WF_OK;
+    return ahead->running
+               ? WF_OK
+               : error_set(err, WF_NO_MEMORY, "the thread that syncs ahead cannot be started");
 }
 
 void sync_ahead_stop_thread(struct wf_engine *engine) {
