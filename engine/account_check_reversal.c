@@ -15,16 +15,13 @@ static bool is_reversal(const struct event *event) {
            event->as.operation_posted.operation == OPERATION_REVERSAL;
 }
 
-/* The LSN that its postings say they reverse; 0: none. */
+/* The LSN that its postings say they reverse; 0: none; UINT64_MAX: they say what is no LSN. */
 static uint64_t reversed_by(const struct event *event) {
     for (size_t i = 0; i < event->as.operation_posted.field_count; i++) {
         const struct field *field = &event->as.operation_posted.fields[i];
-        uint64_t lsn = 0;
-        for (size_t j = 0; text_equal(field->name, "reverses") && j < field->value.size; j++) {
-            lsn = lsn * 10 + (uint64_t)(field->value.data[j] - '0');
-        }
-        if (lsn != 0) {
-            return lsn;
+        uint64_t lsn;
+        if (text_equal(field->name, "reverses")) {
+            return text_number(field->value, &lsn) && lsn > 0 ? lsn : UINT64_MAX;
         }
     }
     return 0;

@@ -2,6 +2,7 @@
 
 #include "engine/core/account.h"
 #include "engine/core/apply.h"
+#include "engine/core/text.h"
 #include "engine/name_list.h"
 #include "engine/origin.h"
 
@@ -94,8 +95,7 @@ static void see_event(struct aftermath *aftermath, const struct record *record,
         version = event->as.workflow_started.version;
     } else if (event->kind == EVENT_WORKFLOW_MIGRATED &&
                (workflow = state_workflow(&aftermath->state, record->subject)) != NULL) {
-        const char *text = workflow->definition->name;
-        name = (struct bytes_view){(const uint8_t *)text, strlen(text)};
+        name = text_view(workflow->definition->name);
         version = event->as.workflow_migrated.version;
     } else {
         return;
@@ -209,10 +209,6 @@ void aftermath_sum(const struct aftermath *aftermath, struct wf_log_losses *out)
 static const char *const names[] = {"records_without_effect", "workflows_gone", "workflows_behind",
                                     "accounts", "definitions"};
 
-static struct bytes_view view(const char *text) {
-    return (struct bytes_view){(const uint8_t *)text, strlen(text)};
-}
-
 /* The numbers of the fields, in the order of `names`. */
 static void numbers_of(struct wf_log_losses *lost, uint64_t *numbers[AFTERMATH_FIELDS - 1]) {
     numbers[0] = &lost->without_effect;
@@ -231,26 +227,13 @@ void aftermath_to_fields(const struct wf_log_losses *lost, struct aftermath_fiel
         if (i == 0 || *numbers[i] != 0) {
             char *text = out->numbers[out->count];
             (void)snprintf(text, AFTERMATH_TEXT_MAX, "%" PRIu64, *numbers[i]);
-            out->fields[out->count++] = (struct field){view(names[i]), view(text)};
+            out->fields[out->count++] = (struct field){text_view(names[i]), text_view(text)};
         }
     }
     if (!lost->unknown && lost->definitions[0] != '\0') {
         out->fields[out->count++] =
-            (struct field){view(names[AFTERMATH_FIELDS - 1]), view(lost->definitions)};
+            (struct field){text_view(names[AFTERMATH_FIELDS - 1]), text_view(lost->definitions)};
     }
-}
-
-static bool is_named(const struct field *field, const char *name) {
-    return field->name.size == strlen(name) &&
-           memcmp(field->name.data, name, field->name.size) == 0;
-}
-
-static uint64_t number_in(struct bytes_view text) {
-    uint64_t number = 0;
-    for (size_t i = 0; i < text.size && text.data[i] >= '0' && text.data[i] <= '9'; i++) {
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    return number;
 }
 
 /* Add each of the names in `from` that is not in `without`. */
@@ -272,11 +255,12 @@ void aftermath_add_fields(const struct field *fields, size_t count, struct wf_lo
     numbers_of(sum, numbers);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < AFTERMATH_FIELDS - 1; j++) {
-            if (is_named(&fields[i], names[j])) {
-                *numbers[j] += number_in(fields[i].value);
+            uint64_t number;
+            if (text_equal(fields[i].name, names[j]) && text_number(fields[i].value, &number)) {
+                *numbers[j] += number;
             }
         }
-        if (is_named(&fields[i], names[AFTERMATH_FIELDS - 1])) {
+        if (text_equal(fields[i].name, names[AFTERMATH_FIELDS - 1])) {
             add_names(sum->definitions, sizeof(sum->definitions), fields[i].value, "");
         }
     }
@@ -293,6 +277,6 @@ void aftermath_subtract(struct wf_log_losses *lost, const struct wf_log_losses *
         *from[i] -= *minus[i] < *from[i] ? *minus[i] : *from[i];
     }
     lost->definitions[0] = '\0';
-    add_names(lost->definitions, sizeof(lost->definitions), view(all.definitions),
+    add_names(lost->definitions, sizeof(lost->definitions), text_view(all.definitions),
               told->definitions);
 }

@@ -75,11 +75,7 @@ bool loader_read_number(struct loader *loader, const yaml_node_t *node, const ch
         return false;
     struct bytes_view text = loader_text(node);
     uint64_t value = 0;
-    bool good = is_plain(node) && text.size <= 10;
-    for (size_t i = 0; good && i < text.size; i++) {
-        good = text.data[i] >= '0' && text.data[i] <= '9';
-        value = value * 10 + (uint64_t)(text.data[i] - '0');
-    }
+    bool good = is_plain(node) && text.size <= 10 && text_number(text, &value);
     if (!good || value < 1 || value > max)
         return loader_fail_at(loader, node,
                               "%s must be a whole number from 1 to %" PRIu32 ", not \"%.*s\"", what,

@@ -16,6 +16,19 @@ bool text_same(struct bytes_view one, struct bytes_view other) {
     return one.size == other.size && (one.size == 0 || memcmp(one.data, other.data, one.size) == 0);
 }
 
+bool text_number(struct bytes_view text, uint64_t *out) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' ||
+            __builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, (uint64_t)(text.data[i] - '0'), &number))
+            return false;
+    }
+    if (text.size > 0)
+        *out = number;
+    return text.size > 0;
+}
+
 /* Decode one character of two to four bytes; 0 where it is malformed: overlong, cut, a surrogate,
  * beyond U+10FFFF. */
 static uint32_t read_wide(const uint8_t **at, const uint8_t *end) {

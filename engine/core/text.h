@@ -13,6 +13,9 @@ bool text_same(struct bytes_view one, struct bytes_view other);
 bool text_is_name(struct bytes_view text, size_t size_max);
 /* Valid UTF-8 without a NUL, of any size: good for values and reasons. */
 bool text_is_utf8(struct bytes_view text);
+/* A number: all of `text` is digits, one at least, and it fits in 64 bits. Else false, and `out` is
+ * as it was. */
+bool text_number(struct bytes_view text, uint64_t *out);
 /* The size of `text` without a last character that was cut in its middle. */
 size_t text_whole_size(struct bytes_view text);
 

@@ -329,16 +329,15 @@ static void test_reversal_under_a_used_key_does_not_wait(void **state) {
     must(f, wf_wait(f->engine, &other, NULL, &f->err));
 }
 
-/* A record as no engine writes it: postings that say they reverse another record. */
-static void append_reversal(struct engine_fixture *f, uint64_t lsn, const char *const accounts[2],
-                            int64_t amount, bool of_transaction) {
-    char text[24];
+/* A record as no engine writes it: postings that say they reverse another record, in these words.
+ */
+static void append_reversal_as(struct engine_fixture *f, const char *words, uint64_t lsn,
+                               const char *const accounts[2], int64_t amount, bool of_transaction) {
     struct record_touch touches[2];
     struct posting postings[2];
     struct event events[2] = {{.kind = EVENT_OPERATION_POSTED},
                               {.kind = EVENT_TRANSACTION_REVERSED}};
-    snprintf(text, sizeof text, "%d", (int)lsn);
-    const struct field field = {engine_view("reverses"), engine_view(text)};
+    const struct field field = {engine_view("reverses"), engine_view(words)};
     for (uint32_t i = 0; i < 2; i++) {
         const struct account *account = state_account(&f->engine->state, engine_view(accounts[i]));
         postings[i] = (struct posting){.account = i, .amount = i == 0 ? -amount : amount};
@@ -364,6 +363,13 @@ static void append_reversal(struct engine_fixture *f, uint64_t lsn, const char *
                             .touches = touches,
                             .touch_count = 2};
     must(f, engine_append_record(f->engine, &record, &f->err));
+}
+
+static void append_reversal(struct engine_fixture *f, uint64_t lsn, const char *const accounts[2],
+                            int64_t amount, bool of_transaction) {
+    char words[24];
+    snprintf(words, sizeof words, "%d", (int)lsn);
+    append_reversal_as(f, words, lsn, accounts, amount, of_transaction);
 }
 
 static void finds(struct engine_fixture *f, const char *words) {
@@ -398,6 +404,23 @@ static void test_check_compares_a_reversal_with_what_it_reverses(void **state) {
                 finds(f, "a second time");
             }
         }
+    }
+}
+
+static void test_check_finds_a_reversal_of_what_is_no_record(void **state) {
+    static const char *const accounts[2] = {"BANK/USD", "ACC001"};
+    /* The last but one is 6, and 2 to the power of 64. */
+    static const char *const words[] = {"", "0", "6x", "-6", "18446744073709551622", "7"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        (void)teardown(state);
+        (void)setup(state);
+        struct engine_fixture *f = *state;
+        struct wf_result spent;
+        open_account(f, "ACC002", "checking", NULL);
+        must(f, spend(f, "30.00", &spent));
+        assert_int_equal(spent.lsn, 6);
+        append_reversal_as(f, words[i], spent.lsn, accounts, 3000, false);
+        finds(f, "first difference at LSN 7: it reverses a transaction that is none");
     }
 }
 
@@ -492,6 +515,7 @@ int main(void) {
         TEST(test_reversal_key_answers_though_the_transaction_was_dropped),
         TEST(test_reversal_under_a_used_key_does_not_wait),
         TEST(test_check_compares_a_reversal_with_what_it_reverses),
+        TEST(test_check_finds_a_reversal_of_what_is_no_record),
         TEST(test_reversal_posts_the_opposite_once),
         TEST(test_reversal_of_a_reversal_is_refused),
         TEST(test_reversal_is_for_transactions_only),

@@ -93,6 +93,22 @@ static void test_text_whole_size_drops_a_cut_character(void **unused) {
     assert_int_equal(text_whole_size(text_view("\xf0\x9f\x98\x80")), 4);
 }
 
+static void test_text_number_is_all_digits_and_fits(void **unused) {
+    (void)unused;
+    static const char *const none[] = {
+        "", "-1", "+1", " 1", "1 ", "12x", "18446744073709551616", "99999999999999999999"};
+    uint64_t number = 7;
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        assert_false(text_number(text_view(none[i]), &number));
+    assert_int_equal(number, 7);
+    assert_true(text_number(text_view("0"), &number));
+    assert_int_equal(number, 0);
+    assert_true(text_number(text_view("18446744073709551615"), &number));
+    assert_true(number == UINT64_MAX);
+    assert_true(text_number((struct bytes_view){(const uint8_t *)"425", 2}, &number));
+    assert_int_equal(number, 42);
+}
+
 static void test_text_equality_takes_all_bytes(void **unused) {
     (void)unused;
     assert_true(text_equal(text_view("abc"), "abc"));
@@ -111,6 +127,7 @@ int main(void) {
         cmocka_unit_test(test_text_sees_a_byte_at_every_place),
         cmocka_unit_test(test_text_names_have_a_size),
         cmocka_unit_test(test_text_whole_size_drops_a_cut_character),
+        cmocka_unit_test(test_text_number_is_all_digits_and_fits),
         cmocka_unit_test(test_text_equality_takes_all_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
