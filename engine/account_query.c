@@ -114,7 +114,7 @@ enum wf_status wf_account_get(struct wf_engine *engine, const char *number, stru
     do {
         free(copy);
         copy = NULL;
-        status = get_account(engine, engine_view(number), &copy, err);
+        status = get_account(engine, text_view(number), &copy, err);
     } while (engine_ask_again(status, &attempts));
     if (status != WF_OK) {
         free(copy);
@@ -338,7 +338,7 @@ static enum wf_status add_record(struct statement *statement, const struct recor
 enum wf_status wf_account_statement(struct wf_engine *engine, const char *number, uint64_t last_lsn,
                                     wf_statement_fn on_line, void *ctx, char balance[32],
                                     struct wf_error *err) {
-    struct statement statement = {.number = engine_view(number), .on_line = on_line, .ctx = ctx};
+    struct statement statement = {.number = text_view(number), .on_line = on_line, .ctx = ctx};
     struct record_link *links = NULL;
     size_t count = 0;
     uint64_t lost_lsn = 0;
@@ -378,8 +378,8 @@ enum wf_status wf_account_history(struct wf_engine *engine, const char *number,
     struct record_link *links = NULL;
     size_t count = 0;
     uint64_t lost_lsn = 0;
-    enum wf_status status = account_links(engine, engine_view(number), UINT64_MAX, &currency,
-                                          &links, &count, &lost_lsn, err);
+    enum wf_status status = account_links(engine, text_view(number), UINT64_MAX, &currency, &links,
+                                          &count, &lost_lsn, err);
     struct record_reader reader;
     record_reader_init(&reader, engine);
     bool more =

@@ -141,14 +141,14 @@ static enum wf_status show_chains(struct wf_engine *engine, struct show *show,
 /* `*done` false: links do not lead to all of it. */
 static enum wf_status show_by_links(struct wf_engine *engine, struct show *show, bool *done,
                                     struct wf_error *err) {
-    struct bytes_view name = engine_view(show->filter->entity);
+    struct bytes_view name = text_view(show->filter->entity);
     struct archive_entry range;
     struct ends ends;
     struct chain chains[2] = {{.links = NULL}, {.links = NULL}};
     enum wf_status status = find_durable_ends(engine, name, &ends, err);
     *done = false;
     if (status == WF_OK && !ends.others) {
-        status = collect(engine, show, engine_view(""), ends.workflow, &chains[0], err);
+        status = collect(engine, show, text_view(""), ends.workflow, &chains[0], err);
     }
     if (status == WF_OK && !ends.others) {
         status = collect(engine, show, name, ends.account, &chains[1], err);

@@ -1,6 +1,7 @@
 /* A host's command made into the core's. */
 #include "engine/command_in.h"
 
+#include "engine/core/text.h"
 #include "engine/definition_yaml.h"
 #include "engine/digest.h"
 
@@ -220,8 +221,7 @@ static enum wf_status take_definition(struct command_in *in, const struct wf_com
         definition_parse(from->text, strlen(from->text), name, &definition, err);
     if (status == WF_OK) {
         in->command.as.definition_add.definition = definition;
-        in->command.subject =
-            (struct bytes_view){(const uint8_t *)definition->name, strlen(definition->name)};
+        in->command.subject = text_view(definition->name);
     }
     return status;
 }

@@ -233,7 +233,7 @@ static enum wf_status see_pair(void *ctx, struct bytes_view key, struct bytes_vi
         state_evict(&walk->state, entity);
     } else if (entity->kind == ENTITY_DEFINITION) {
         const struct definition_entity *definition = (const struct definition_entity *)entity;
-        concern(walk->report, definition->added_lsn, engine_view(definition->definition->name));
+        concern(walk->report, definition->added_lsn, text_view(definition->definition->name));
     }
     return WF_OK;
 }

@@ -32,8 +32,8 @@ static enum wf_status find_version(struct wf_engine *engine, const char *name, u
     const struct definition_entity *found = NULL;
     const struct definition_entity *newest = NULL;
     if (status == WF_OK) {
-        found = state_definition(&engine->state, engine_view(name), version);
-        newest = state_definition(&engine->state, engine_view(name), 0);
+        found = state_definition(&engine->state, text_view(name), version);
+        newest = state_definition(&engine->state, text_view(name), 0);
     }
     struct wal_ticket ticket = engine_last_ticket(engine);
     pthread_mutex_unlock(&engine->mutex);

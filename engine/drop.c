@@ -69,7 +69,7 @@ static enum wf_status make_stand_ins(struct wf_engine *engine, const struct wf_a
                                      struct chosen *chosen, struct wf_error *err) {
     struct wf_tree_head head;
     if (chosen->count == 0 || chosen->count == RECORD_EVENTS_MAX ||
-        engine_view(drop->actor).size == 0 || engine_view(drop->reason).size == 0) {
+        text_view(drop->actor).size == 0 || text_view(drop->reason).size == 0) {
         return WF_OK;
     }
     uint64_t last = chosen->segments[chosen->count - 1].last_lsn;
@@ -91,7 +91,7 @@ static void hash_body(const struct wf_archive_drop *drop, struct command *comman
     bytes_write_varint(&body, drop->before_lsn);
     bytes_write_zigzag(&body, drop->before_ms);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        struct bytes_view text = engine_view(texts[i]);
+        struct bytes_view text = text_view(texts[i]);
         bytes_write_string(&body, (const char *)text.data, text.size);
     }
     *ok = bytes_buffer_ok(&body);
@@ -104,15 +104,14 @@ static void hash_body(const struct wf_archive_drop *drop, struct command *comman
 static enum wf_status record_drop(struct wf_engine *engine, const struct wf_archive_drop *drop,
                                   const struct chosen *chosen, struct wf_result *result,
                                   struct wf_error *err) {
-    struct command command = {.kind = COMMAND_ARCHIVE_DROP,
-                              .actor = engine_view(drop->actor),
-                              .key = engine_view(drop->key)};
+    struct command command = {
+        .kind = COMMAND_ARCHIVE_DROP, .actor = text_view(drop->actor), .key = text_view(drop->key)};
     command.as.archive_drop.segments = chosen->segments;
     command.as.archive_drop.count = chosen->count;
     command.as.archive_drop.peaks =
         (struct bytes_view){chosen->peaks[0], chosen->peak_count * WAL_HASH_SIZE};
     command.as.archive_drop.state_hash = (struct bytes_view){chosen->state_hash, WAL_HASH_SIZE};
-    command.as.archive_drop.reason = engine_view(drop->reason);
+    command.as.archive_drop.reason = text_view(drop->reason);
     bool ok = true;
     hash_body(drop, &command, &ok);
     if (!ok) {

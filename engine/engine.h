@@ -34,6 +34,7 @@
 #include "engine/core/account.h"
 #include "engine/core/apply.h"
 #include "engine/core/decide.h"
+#include "engine/core/text.h"
 #include "engine/digest.h"
 #include "engine/lock.h"
 #include "engine/versions.h"
@@ -417,7 +418,6 @@ enum wf_status engine_read_reversed(struct wf_engine *engine, struct command_in 
 
 /* --- small things that several files need --- */
 
-struct bytes_view engine_view(const char *text); /* of a C string; NULL: empty */
 /* The clock's reading for a command of this engine; the mutex is held. */
 int64_t engine_now_ms(const struct wf_engine *engine);
 /* The time that a record written now bears: never less than the one before it. The mutex is held.

@@ -29,7 +29,7 @@ static const char *number_text(struct codec_arena *arena, const char *what, uint
                                bool *failed) {
     char text[48];
     (void)snprintf(text, sizeof(text), "%s %u", what, number + 1);
-    return copy_text(arena, (struct bytes_view){(const uint8_t *)text, strlen(text)}, failed);
+    return copy_text(arena, text_view(text), failed);
 }
 
 static const char *stage_text(struct codec_arena *arena, const struct definition *definition,
@@ -69,8 +69,7 @@ static const char *join(struct codec_arena *arena, const char *first, const char
                         bool *failed) {
     char text[MONEY_TEXT_SIZE + 8];
     (void)snprintf(text, sizeof(text), "%s %s", first, second);
-    const char *copy =
-        copy_text(arena, (struct bytes_view){(const uint8_t *)text, strlen(text)}, failed);
+    const char *copy = copy_text(arena, text_view(text), failed);
     return copy == NULL ? "" : copy;
 }
 
@@ -126,7 +125,7 @@ static const char *rules_text(struct codec_arena *arena, uint32_t rules, bool *f
                            rule_name((enum rule)i));
         }
     }
-    return copy_text(arena, (struct bytes_view){(const uint8_t *)text, strlen(text)}, failed);
+    return copy_text(arena, text_view(text), failed);
 }
 
 /* operation, rules, each posting, then what the operation noted. */
@@ -294,8 +293,7 @@ static void set_members(struct codec_arena *arena, const struct record *record,
         (void)snprintf(text, sizeof(text), "LSN %llu to %llu were lost; the damaged bytes are kept",
                        (unsigned long long)event->as.log_repaired.first_lsn,
                        (unsigned long long)event->as.log_repaired.last_lsn);
-        out->reason =
-            copy_text(arena, (struct bytes_view){(const uint8_t *)text, strlen(text)}, failed);
+        out->reason = copy_text(arena, text_view(text), failed);
         set_data(arena, event->as.log_repaired.fields, event->as.log_repaired.field_count, out,
                  failed);
         return;

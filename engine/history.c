@@ -159,8 +159,8 @@ static const struct definition *definition_of(struct wf_engine *engine, const st
         return before;
     }
     pthread_mutex_lock(&engine->mutex);
-    const struct definition_entity *now = state_definition(
-        &engine->state, engine_view(before->name), first->as.workflow_migrated.version);
+    const struct definition_entity *now = state_definition(&engine->state, text_view(before->name),
+                                                           first->as.workflow_migrated.version);
     pthread_mutex_unlock(&engine->mutex);
     return now == NULL ? before : now->definition;
 }
@@ -172,9 +172,9 @@ enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_
     struct record_link *links = NULL;
     size_t count = 0;
     uint64_t lost_lsn = 0;
-    enum wf_status status = newest_link(engine, engine_view(id), &newest, &definition, err);
+    enum wf_status status = newest_link(engine, text_view(id), &newest, &definition, err);
     if (status == WF_OK) {
-        status = engine_collect_links(engine, engine_view(""), newest, UINT64_MAX, &links, &count,
+        status = engine_collect_links(engine, text_view(""), newest, UINT64_MAX, &links, &count,
                                       &lost_lsn, err);
     }
     struct record_reader reader;
@@ -282,8 +282,8 @@ enum wf_status engine_state_as_of(struct wf_engine *engine, struct bytes_view id
     uint64_t lost_lsn = 0;
     status = copy_definitions(engine, definition->name, state, err);
     if (status == WF_OK) {
-        status = engine_collect_links(engine, engine_view(""), newest, lsn, &links, &count,
-                                      &lost_lsn, err);
+        status = engine_collect_links(engine, text_view(""), newest, lsn, &links, &count, &lost_lsn,
+                                      err);
     }
     if (status == WF_OK && lost_lsn != 0) {
         status = begin_behind(engine, id, lost_lsn, lsn, state, err);
@@ -307,7 +307,7 @@ enum wf_status wf_workflow_get_as_of(struct wf_engine *engine, const char *id, u
     struct workflow *workflow = NULL;
     enum wf_status status = engine_check_reached(engine, lsn, err);
     if (status == WF_OK) {
-        status = engine_state_as_of(engine, engine_view(id), lsn, &state, &workflow, err);
+        status = engine_state_as_of(engine, text_view(id), lsn, &state, &workflow, err);
     }
     if (status != WF_OK) {
         return status;

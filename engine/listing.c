@@ -119,7 +119,7 @@ static enum wf_status read_page(struct wf_engine *engine, enum listing_of what, 
     const uint8_t kind = key_byte(what);
     bytes_buffer_clear(&engine->scratch);
     /* What is longer than an id lies right behind its own beginning. */
-    struct bytes_view from = engine_view(after == NULL ? "" : after);
+    struct bytes_view from = text_view(after == NULL ? "" : after);
     from.size = from.size > COMMAND_ID_MAX ? COMMAND_ID_MAX : from.size;
     bytes_write_u8(&engine->scratch, kind);
     bytes_write_run(&engine->scratch, from.data, from.size);

@@ -134,7 +134,7 @@ static enum wf_status record_loss(struct wf_engine *engine, const struct damage_
     struct event event = {.kind = EVENT_LOG_REPAIRED};
     event.as.log_repaired.first_lsn = loss->first_lsn;
     event.as.log_repaired.last_lsn = loss->last_lsn;
-    event.as.log_repaired.copy = engine_view(copy);
+    event.as.log_repaired.copy = text_view(copy);
     event.as.log_repaired.fields = with == NULL ? NULL : with->fields;
     event.as.log_repaired.field_count = with == NULL ? 0 : with->count;
     struct record record = {.command = COMMAND_LOG_REPAIR, .events = &event, .event_count = 1};

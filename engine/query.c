@@ -10,10 +10,6 @@
 
 enum { ATTEMPTS_MAX = 16 /* each meets another cut of the log, or its halt */ };
 
-struct bytes_view engine_view(const char *text) {
-    return (struct bytes_view){(const uint8_t *)text, text == NULL ? 0 : strlen(text)};
-}
-
 /* Into memory, where it exists; a damaged snapshot is replaced. The mutex is held. */
 static enum wf_status load(struct wf_engine *engine, enum entity_kind kind, struct bytes_view name,
                            struct wf_error *err) {
@@ -100,7 +96,7 @@ enum wf_status wf_workflow_get(struct wf_engine *engine, const char *id, struct 
     unsigned attempts = 0;
     *out = NULL;
     do {
-        status = get_workflow(engine, engine_view(id), out, err);
+        status = get_workflow(engine, text_view(id), out, err);
     } while (engine_ask_again(status, &attempts));
     return status;
 }

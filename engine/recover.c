@@ -47,7 +47,7 @@ static enum wf_status load_for_operations(struct wf_engine *engine,
         const struct account_hold *hold =
             from == NULL ? NULL : account_find_hold(from, operation->hold);
         if (status == WF_OK && hold != NULL) {
-            status = load_account(engine, engine_view(hold->to), err);
+            status = load_account(engine, text_view(hold->to), err);
         }
     }
     return status;

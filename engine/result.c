@@ -50,7 +50,7 @@ static const struct definition *definition_of(const struct state *state,
         return entity == NULL ? NULL : entity->definition;
     }
     if (workflow != NULL && record->event_count > 0 && first->kind == EVENT_WORKFLOW_MIGRATED) {
-        struct bytes_view type = engine_view(workflow->definition->name);
+        struct bytes_view type = text_view(workflow->definition->name);
         const struct definition_entity *to =
             state_definition(state, type, first->as.workflow_migrated.version);
         return to == NULL ? NULL : to->definition;
@@ -260,7 +260,7 @@ static enum wf_status stand_as_of(struct wf_engine *engine, const struct record 
     if (workflow != NULL) {
         /* The names must outlive the past state: take them from the live one. */
         const struct definition *then = workflow->definition;
-        struct bytes_view name = {(const uint8_t *)then->name, strlen(then->name)};
+        struct bytes_view name = text_view(then->name);
         pthread_mutex_lock(&engine->mutex);
         const struct definition_entity *now = state_definition(&engine->state, name, then->version);
         if (now != NULL) {

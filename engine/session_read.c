@@ -49,7 +49,7 @@ static enum wf_status see_account(struct wf_session *session, struct bytes_view 
 enum wf_status wf_session_account(struct wf_session *session, const char *number,
                                   struct wf_account **out, struct wf_error *err) {
     struct wf_engine *engine = session->engine;
-    struct bytes_view name = engine_view(number);
+    struct bytes_view name = text_view(number);
     *out = NULL;
     if (name.size == 0 || name.size > ACCOUNT_NUMBER_MAX) {
         return error_set(err, WF_USAGE, "the number of an account has 1 to %d bytes",
@@ -118,7 +118,7 @@ static enum wf_status take_bound(const char *text, const char *what,
     if (currency == NULL) {
         return error_set(err, WF_USAGE, "a bound of the balance needs a currency");
     }
-    enum decimal_problem problem = decimal_parse(engine_view(text), currency->scale, to);
+    enum decimal_problem problem = decimal_parse(text_view(text), currency->scale, to);
     return problem == DECIMAL_OK ? WF_OK
                                  : error_set(err, WF_USAGE, "%s \"%.64s\" %s in %s", what, text,
                                              decimal_problem_words(problem), currency->code);
@@ -142,7 +142,7 @@ static enum wf_status make_match(const struct wf_account_filter *filter,
     filter = filter == NULL ? &everything : filter;
     *match = (struct account_match){.balance_min = INT64_MIN, .balance_max = INT64_MAX};
     if (filter->currency != NULL) {
-        match->currency = currency_find(engine_view(filter->currency));
+        match->currency = currency_find(text_view(filter->currency));
         if (match->currency == NULL) {
             return error_set(err, WF_USAGE, "\"%.32s\" is no currency such as USD",
                              filter->currency);
@@ -242,7 +242,7 @@ static enum wf_status show_one(struct account_walk *walk, const char *name, stru
     struct wf_engine *engine = walk->session->engine;
     struct wf_account *account = NULL;
     pthread_mutex_lock(&engine->mutex);
-    enum wf_status status = look_at(walk, engine_view(name), &account, err);
+    enum wf_status status = look_at(walk, text_view(name), &account, err);
     cache_trim(engine); /* a walk over all of them must not outgrow the bound */
     pthread_mutex_unlock(&engine->mutex);
     if (status == WF_OK && account != NULL) {

@@ -217,7 +217,7 @@ static enum wf_status see_all_named(struct wf_session *session, const struct com
                                               ? NULL
                                               : account_find_hold(from, operation->hold);
         if (status == WF_OK && hold != NULL) {
-            status = see_named(session, engine_view(hold->to), &other, err);
+            status = see_named(session, text_view(hold->to), &other, err);
         }
     }
     return status;

@@ -123,7 +123,7 @@ enum wf_status wf_task_claim(struct wf_engine *engine, const char *worker, int64
     /* A cut in between: what was decided is gone. */
     enum wf_status status = WF_CONFLICT;
     for (int attempt = 0; status == WF_CONFLICT && attempt < 2; attempt++) {
-        status = claim(engine, engine_view(worker), lease_ms, workflow, task,
+        status = claim(engine, text_view(worker), lease_ms, workflow, task,
                        next_ms != NULL ? next_ms : &ignored, err);
     }
     return status;

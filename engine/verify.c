@@ -124,7 +124,7 @@ static enum wf_status find_kept(struct wf_engine *engine, const struct entity *r
     case ENTITY_DEFINITION: {
         const struct definition *definition =
             ((const struct definition_entity *)rebuilt)->definition;
-        *kept = (struct entity *)state_definition(&engine->state, engine_view(definition->name),
+        *kept = (struct entity *)state_definition(&engine->state, text_view(definition->name),
                                                   definition->version);
         return WF_OK;
     }

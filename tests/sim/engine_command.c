@@ -158,7 +158,7 @@ struct store_command command_some(struct store_run *run, size_t value_size_max) 
     char id[24];
     snprintf(id, sizeof id, "L%u", command.loan);
     const struct workflow *loan =
-        run->engine == NULL ? NULL : state_workflow(&run->engine->state, engine_view(id));
+        run->engine == NULL ? NULL : state_workflow(&run->engine->state, text_view(id));
     if (loan == NULL || loan->entity.deleted) {
         /* It may be on the disk only: then this is a start that is refused. */
         command.kind = WF_WORKFLOW_START;

@@ -77,7 +77,7 @@ struct store_command errand_some(struct store_run *run) {
     char id[24];
     snprintf(id, sizeof id, "L%u", command.loan);
     const struct workflow *errand =
-        run->engine == NULL ? NULL : state_workflow(&run->engine->state, engine_view(id));
+        run->engine == NULL ? NULL : state_workflow(&run->engine->state, text_view(id));
     if (errand == NULL || errand->entity.deleted)
         return command; /* it may be on the disk only: then this is a start that is refused */
     switch (random / 512 % 10) {

@@ -57,9 +57,8 @@ struct store_command money_some(struct store_run *run) {
                                     .step = (uint8_t)(random / 64 % POST),
                                     .keyed = random / 8 % 3 == 0};
     const struct account *account =
-        run->engine == NULL
-            ? NULL
-            : state_account(&run->engine->state, engine_view(accounts[command.loan]));
+        run->engine == NULL ? NULL
+                            : state_account(&run->engine->state, text_view(accounts[command.loan]));
     if (account == NULL || account->entity.deleted) {
         /* It may be on the disk only. */
         command.kind = random / 4096 % 3 == 0 ? WF_ACCOUNT_TRANSACT : WF_ACCOUNT_OPEN;

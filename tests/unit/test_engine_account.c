@@ -279,7 +279,7 @@ static void test_account_check_names_the_first_difference(void **state) {
     open_account(f, "B", NULL);
     must(f, transfer(f, "A", "B", "1.00", NULL, NULL));
     checks(f);
-    struct account *account = state_account(&f->engine->state, engine_view("B"));
+    struct account *account = state_account(&f->engine->state, text_view("B"));
     account->balance = 101;
     assert_int_equal(wf_account_check(f->engine, NULL, &f->err), WF_DIVERGENCE);
     assert_non_null(strstr(f->err.text, "account B: the postings up to LSN 5 come to 1.00 USD, "

@@ -474,7 +474,7 @@ static void plant(struct engine_fixture *f, const char *id, bool honest) {
     struct snapshot_meta meta;
     must(f, wf_snapshot(f->engine, &f->err));
     bytes_buffer_init(&key);
-    entity_key(ENTITY_WORKFLOW, engine_view(id), &key);
+    entity_key(ENTITY_WORKFLOW, text_view(id), &key);
     struct bytes_view name = {key.data, key.size};
     must(f, kept->ops->get(kept, name, &value, &f->err));
     assert_true(value.size < sizeof changed);

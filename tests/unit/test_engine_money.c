@@ -337,14 +337,14 @@ static void append_reversal_as(struct engine_fixture *f, const char *words, uint
     struct posting postings[2];
     struct event events[2] = {{.kind = EVENT_OPERATION_POSTED},
                               {.kind = EVENT_TRANSACTION_REVERSED}};
-    const struct field field = {engine_view("reverses"), engine_view(words)};
+    const struct field field = {text_view("reverses"), text_view(words)};
     for (uint32_t i = 0; i < 2; i++) {
-        const struct account *account = state_account(&f->engine->state, engine_view(accounts[i]));
+        const struct account *account = state_account(&f->engine->state, text_view(accounts[i]));
         postings[i] = (struct posting){.account = i, .amount = i == 0 ? -amount : amount};
         touches[i] = (struct record_touch){.kind = account->entity.kind,
-                                           .name = engine_view(account->number),
+                                           .name = text_view(account->number),
                                            .previous = account->history,
-                                           .currency = engine_view("USD"),
+                                           .currency = text_view("USD"),
                                            .balance = account->balance + postings[i].amount};
     }
     events[0].as.operation_posted.operation = OPERATION_REVERSAL;
@@ -353,7 +353,7 @@ static void append_reversal_as(struct engine_fixture *f, const char *words, uint
     events[0].as.operation_posted.fields = &field;
     events[0].as.operation_posted.field_count = 1;
     events[1].as.transaction_reversed.lsn = lsn;
-    events[1].as.transaction_reversed.reason = engine_view("any");
+    events[1].as.transaction_reversed.reason = text_view("any");
     struct record record = {.lsn = wal_next_lsn(f->engine->wal),
                             .time_ms = f->engine->state.store.clock_ms,
                             .command =

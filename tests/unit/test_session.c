@@ -640,7 +640,7 @@ static void test_session_snapshot_survives_eviction_and_checkpoints(void **state
     must(&b->f, wf_snapshot(b->f.engine, &b->f.err));
     b->f.engine->options.memory_max = 1;
     holds(b, "C", "0.00"); /* a query trims */
-    assert_null(state_account(&b->f.engine->state, engine_view("A")));
+    assert_null(state_account(&b->f.engine->state, text_view("A")));
     sees(b, "A", "100.00");
     sees(b, "B", "50.00");
     must(&b->f, wf_session_rollback(b->session, &b->f.err));

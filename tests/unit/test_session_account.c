@@ -287,7 +287,7 @@ static void test_session_opening_survives_a_snapshot_and_eviction(void **state) 
     must(&b->f, wf_snapshot(b->f.engine, &b->f.err));
     b->f.engine->options.memory_max = 1;
     is(b, "B", "active 100.00"); /* a query trims */
-    assert_null(state_account(&b->f.engine->state, engine_view("C")));
+    assert_null(state_account(&b->f.engine->state, text_view("C")));
     is(b, "D", "frozen 100.00");
     struct wf_account *account = NULL;
     must(&b->f, wf_account_get(b->f.engine, "C", &account, &b->f.err));
