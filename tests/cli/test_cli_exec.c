@@ -1,10 +1,12 @@
 /* wfctl exec: one answer a line, in order, when it is durable, whatever the lines hold. */
 #include "tests/cli/cli_run.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define START(id) "{\"cmd\":\"workflow.start\",\"type\":\"loan_application\",\"id\":\"" id "\"}\n"
@@ -363,10 +365,77 @@ static void test_exec_sigint_ends_it_in_order(void **state) {
         stream_open(fixture, &stream, exec_only);
         stream_send(&stream, "{\"cmd\":\"clock.show\"}\n{\"cmd\":\"half");
         stream_answer(fixture, &stream);
-        assert_int_equal(stream_kill(&stream, signals[i]), 0);
+        assert_int_equal(stream_kill(&stream, signals[i]), 128 + signals[i]);
         assert_int_equal(number_at(ASK(fixture, 0, "status"), "replayed"),
                          0); /* it wrote its snapshot */
     }
+}
+
+/* The exit status of a shell's script. It knows FOLDER, the fixture's, and PROGRAM. */
+static int run_script(const struct fixture *fixture, const char *script) {
+    char program[PATH_MAX];
+    const char *given = getenv("WFCTL");
+    assert_non_null(realpath(given ? given : "build/wfctl", program));
+    setenv("PROGRAM", program, 1);
+    setenv("FOLDER", fixture->folder, 1);
+    int status = system(script);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* Under an endless input. */
+static const char stop_under_load[] =
+    "cd \"$FOLDER\" || exit 99\n"
+    "awk 'BEGIN { for (i = 0;; i++) printf(\"{\\\"cmd\\\":\\\"workflow.start\\\","
+    "\\\"type\\\":\\\"loan_application\\\",\\\"id\\\":\\\"L%d\\\"}\\n\", i) }' 2>awk.err | {\n"
+    "    exec 3<&0\n"
+    "    \"$PROGRAM\" -d store exec <&3 >out 2>err &\n"
+    "    exec 3<&-\n"
+    "    for n in $(seq 1000); do [ -s out ] && break; sleep 0.01; done\n"
+    "    kill -TERM $!\n"
+    "    wait $!\n"
+    "}\n";
+
+static void test_exec_stopped_under_load_has_answered_all_that_it_did(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    assert_int_equal(run_script(fixture, stop_under_load), 128 + SIGTERM);
+    static char text[200];
+    FILE *file = fopen(fixture_path(fixture, "err"), "r");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof text, file));
+    fclose(file);
+    unsigned long told = 0;
+    assert_int_equal(sscanf(text, "wfctl: stopped by SIGTERM; %lu", &told), 1);
+    unsigned long answered = 0;
+    file = fopen(fixture_path(fixture, "out"), "r");
+    assert_non_null(file);
+    while (fgets(text, sizeof text, file)) {
+        assert_contains(text, "\"ok\":true");
+        answered++;
+    }
+    fclose(file);
+    assert_true(answered > 0);
+    assert_int_equal(answered, told);
+    assert_int_equal(number_at(ASK(fixture, 0, "status"), "workflows.running"), answered);
+}
+
+/* The limit on a file's size stands for the disk. */
+static const char fill_the_disk[] =
+    "cd \"$FOLDER\" || exit 99\n"
+    "ulimit -f 512\n"
+    "awk 'BEGIN { for (i = 0; i < 90; i++) printf(\"{\\\"cmd\\\":\\\"workflow.start\\\","
+    "\\\"type\\\":\\\"loan_application\\\",\\\"id\\\":\\\"L%d\\\","
+    "\\\"data\\\":{\\\"pad\\\":\\\"%04000d\\\"}}\\n\", i, i) }' |\n"
+    "    \"$PROGRAM\" -d store exec >out 2>err\n";
+
+static void test_exec_that_ends_on_a_full_disk_says_so(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    assert_int_equal(run_script(fixture, fill_the_disk), 7);
+    assert_int_equal(run_script(fixture, "cd \"$FOLDER\" && tail -n 1 out | grep -q '\"full\"'"),
+                     0);
+    assert_int_equal(run_script(fixture, "cd \"$FOLDER\" && grep -q 'the disk is full' err"), 0);
 }
 
 static void test_exec_create_makes_the_store(void **state) {
@@ -407,6 +476,8 @@ int main(void) {
         TEST(test_exec_answers_a_group_without_waiting_for_more),
         TEST(test_exec_answered_commands_survive_sigkill),
         TEST(test_exec_sigint_ends_it_in_order),
+        TEST(test_exec_stopped_under_load_has_answered_all_that_it_did),
+        TEST(test_exec_that_ends_on_a_full_disk_says_so),
         TEST(test_exec_create_makes_the_store),
         TEST(test_exec_of_no_input_is_done),
     };

@@ -64,6 +64,7 @@ struct cli {
     struct wf_error err;
     bool usage_hint; /* the failure is one of the command line: point to the help */
     bool reported;   /* the command told its failure itself */
+    int stop_signal; /* ended the command before its time, in order; 0: none did */
 };
 
 /* Fill `cli` from the command line; `argv` is reordered. WF_USAGE: cli->err says why. */

@@ -8,6 +8,7 @@
 #include "tools/wfctl/view.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,14 +40,15 @@ struct exec {
     size_t slot_count;
     size_t group_bytes;
     struct bytes_buffer texts;
+    uint64_t answered;
     bool halted; /* a sync failed: commands are answered so until the end */
+    bool full;   /* the last command that was to change something found no room on the disk */
 };
 
-static volatile sig_atomic_t stop_requested;
+static volatile sig_atomic_t stop_signal; /* 0: none came */
 
 static void request_stop(int number) {
-    (void)number;
-    stop_requested = 1;
+    stop_signal = number;
 }
 
 /* The first signal ends the stream in order; a second one, where something hangs, the process. */
@@ -77,6 +79,7 @@ static struct emit *answer_open(struct exec *exec) {
 static void answer_close(struct exec *exec) {
     emit_close(&exec->cli->out.json, '}');
     bytes_write_u8(&exec->cli->out.bytes, '\n');
+    exec->answered++;
 }
 
 static void answer_error(struct exec *exec, const struct slot *slot, enum wf_status status,
@@ -93,6 +96,7 @@ static void answer_error(struct exec *exec, const struct slot *slot, enum wf_sta
     emit_close(json, '}');
     answer_close(exec);
     exec->halted |= status == WF_HALTED || status == WF_UNKNOWN;
+    exec->full |= status == WF_FULL;
 }
 
 static void answer_result(struct exec *exec, const struct slot *slot,
@@ -107,6 +111,7 @@ static void answer_result(struct exec *exec, const struct slot *slot,
     emit_key(json, "result");
     view_result(json, exec->cli->engine, slot->kind, result);
     answer_close(exec);
+    exec->full &= result->replayed; /* it found room */
 }
 
 /* Wait for the group and answer it, in order. The answers go out with the next flush. */
@@ -213,10 +218,11 @@ static void take_line(struct exec *exec, const char *line, size_t size) {
     exec->group_bytes += size;
 }
 
-/* All whole lines that are there. False: the answers cannot be written any more. */
+/* All whole lines that are there, unless a signal asks to stop. False: the answers cannot be
+ * written any more. */
 static bool take_lines(struct exec *exec) {
     struct out *out = &exec->cli->out;
-    for (;;) {
+    while (!stop_signal) {
         const char *line;
         size_t size;
         enum exec_line found = exec_input_next(&exec->input, &line, &size);
@@ -234,6 +240,7 @@ static bool take_lines(struct exec *exec) {
         if (!out_flush(out))
             return false;
     }
+    return true;
 }
 
 /* Sleep until there is input, or a signal asks to stop. */
@@ -246,7 +253,7 @@ static void wait_for_input(void) {
      * lost. */
     sigprocmask(SIG_BLOCK, &stop_signals, &before);
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    if (!stop_requested)
+    if (!stop_signal)
         ppoll(&in, 1, NULL, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
@@ -257,20 +264,46 @@ static enum wf_status run_stream(struct exec *exec) {
     for (;;) {
         if (!take_lines(exec))
             return WF_OK; /* the output failed; that is told at the end */
-        if (exec->input.at_end || stop_requested || status != WF_OK)
+        if (exec->input.at_end || stop_signal || status != WF_OK)
             break;
         if (!exec_input_waiting()) {
             settle(exec);
             if (!out_flush(&cli->out))
                 return WF_OK;
             wait_for_input();
-            if (stop_requested)
+            if (stop_signal)
                 continue;
         }
         status = exec_input_fill(&exec->input, &cli->err);
     }
     settle(exec);
     out_flush(&cli->out);
+    return status;
+}
+
+/* How it ended, where not by the end of the input with all well. To stderr, in every mode: stdout
+ * carries answers only. */
+static enum wf_status tell_end(struct cli *cli, const struct exec *exec, enum wf_status status) {
+    if (status == WF_OK && exec->halted)
+        status = error_set(&cli->err, WF_HALTED,
+                           "a sync failed and the store halted; open it again to recover");
+    if (status == WF_OK && stop_signal && cli->out.write_errno == 0) {
+        cli->stop_signal = stop_signal;
+        fprintf(stderr,
+                "wfctl: stopped by %s; %" PRIu64 " line%s answered, and what they did is durable; "
+                "no line after them was executed\n",
+                stop_signal == SIGINT ? "SIGINT" : "SIGTERM", exec->answered,
+                exec->answered == 1 ? " was" : "s were");
+        return WF_OK;
+    }
+    if (status == WF_OK && exec->full)
+        status = error_set(&cli->err, WF_FULL,
+                           "the disk is full: what was answered with \"full\" has not happened; "
+                           "make room, and send it again");
+    if (status != WF_OK) {
+        fprintf(stderr, "wfctl: %s\n", cli->err.text);
+        cli->reported = true;
+    }
     return status;
 }
 
@@ -287,14 +320,7 @@ static enum wf_status run_exec(struct cli *cli, struct exec *exec) {
     request_memory_deinit();
     bytes_buffer_deinit(&exec->texts);
     free(exec->input.data);
-    if (status != WF_OK || exec->halted) {
-        /* stdout carries answers only. */
-        fprintf(stderr, "wfctl: %s\n",
-                status != WF_OK ? cli->err.text
-                                : "a sync failed and the store halted; open it again to recover");
-        cli->reported = true;
-    }
-    return status == WF_OK && exec->halted ? WF_HALTED : status;
+    return tell_end(cli, exec, status);
 }
 
 enum wf_status exec_stream(struct cli *cli) {

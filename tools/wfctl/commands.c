@@ -378,7 +378,9 @@ const struct verb cli_verbs[] = {
      .summary = "run the handlers of stages, and compensations, as they become due",
      .details = "Owns the store meanwhile. A program gets its task as JSON on stdin and answers "
                 "with\n{\"fields\":{...}} on stdout; another exit status than 0 is a failed "
-                "attempt.",
+                "attempt.\n"
+                "SIGINT or SIGTERM ends it in order: the tasks at hand are finished, and the exit "
+                "status is 0.",
      .options = {&once_option, &until_idle_option, &concurrency_option}},
     {.noun = "account",
      .name = "open",
@@ -765,7 +767,12 @@ const struct verb cli_verbs[] = {
          "  def.add|list|show|diff\n"
          "  clock.show|advance|tick\n"
          "  status, snapshot.create, archive.drop\n"
-         "\"key\" is the idempotency key, \"tag\" is echoed. A bad line gets an error answer.",
+         "\"key\" is the idempotency key, \"tag\" is echoed. A bad line gets an error answer.\n"
+         "Exit status: 0 at the end of the input, whatever the answers say; 130 or 143 where "
+         "SIGINT\n"
+         "or SIGTERM stopped it: what was answered is durable, no line after that was executed. 7 "
+         "where\n"
+         "the disk was full to the end, or the store halted.",
      .options = {&create_option, &crash_at_option}},
     {.noun = "crash",
      .name = "points",

@@ -96,7 +96,8 @@ static void show_all(struct out *out) {
     out_styled(out, STYLE_BOLD, "Exit status");
     out_printf(
         out, "\n  0 done · 1 refused or failed · 2 usage · 3 not found · 4 damage in the store ·\n"
-             "  5 replay diverges · 6 locked by another process · 7 disk full or I/O error\n\n"
+             "  5 replay diverges · 6 locked by another process · 7 disk full or I/O error ·\n"
+             "  130, 143 stopped by SIGINT, SIGTERM (exec: in order)\n\n"
              "wfctl help NOUN VERB tells more.\n");
 }
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_OUTPUT = 7 };
+enum { EXIT_OUTPUT = 7, EXIT_SIGNAL = 128 /* and its number, as shells say it */ };
 
 /* A program may be started without its three standard files: then the store's own files would get
  * their numbers, and what is printed would go into them. */
@@ -53,7 +53,8 @@ static int finish(struct cli *cli, enum wf_status status) {
     int output_errno = cli->out.write_errno;
     out_deinit(&cli->out);
     if (told)
-        return out_exit_status(status);
+        return status == WF_OK && cli->stop_signal ? EXIT_SIGNAL + cli->stop_signal
+                                                   : out_exit_status(status);
     if (output_errno == EPIPE) {
         signal(SIGPIPE, SIG_DFL);
         raise(SIGPIPE);
