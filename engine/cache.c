@@ -3,6 +3,7 @@
  */
 #include "engine/engine.h"
 
+#include "engine/core/ineffective.h"
 #include "engine/core/reversal.h"
 
 #include <inttypes.h>
@@ -40,6 +41,10 @@ static struct entity *find_in_memory(const struct state *state, enum entity_kind
     case ENTITY_REVERSAL: {
         struct reversal *reversal = table_find(&state->reversals, name.data, name.size);
         return reversal == NULL ? NULL : &reversal->entity;
+    }
+    case ENTITY_INEFFECTIVE: {
+        struct ineffective *record = table_find(&state->ineffective, name.data, name.size);
+        return record == NULL ? NULL : &record->entity;
     }
     case ENTITY_STORE:
     case ENTITY_DEFINITION:

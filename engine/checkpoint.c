@@ -19,9 +19,10 @@ enum {
     CHUNK_SIZE = 1024 * 1024,
     QUIET_SECONDS = 1,
     QUIET_RECORDS_MIN = 1000,
-    META_VERSION = 4, /* 1: without the pairs that stand beside workflows; 2: without those of tasks
+    META_VERSION = 5, /* 1: without the pairs that stand beside workflows; 2: without those of tasks
                          by time, which is as good where there are no tasks; 3: without those of
-                         holds, likewise where there are no accounts */
+                         holds, likewise where there are no accounts; 4: without the records that
+                         repairs left without effect, likewise where there was no repair */
 };
 
 struct checkpoint_chunk {
@@ -67,7 +68,8 @@ enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
     last->offset = bytes_read_u64(&reader);
     struct bytes_view run = bytes_read_string(&reader);
     bool known = version == META_VERSION || version == CHECKPOINT_META_WITHOUT_TASK_ORDER ||
-                 version == CHECKPOINT_META_WITHOUT_HOLD_ORDER;
+                 version == CHECKPOINT_META_WITHOUT_HOLD_ORDER ||
+                 version == CHECKPOINT_META_WITHOUT_INEFFECTIVE;
     if (!bytes_reader_done(&reader) || !known || run.size > sizeof(position->bytes)) {
         return error_set(err, WF_DAMAGE, "snapshot: its meta record has another format");
     }

@@ -277,8 +277,12 @@ bool checkpoint_due(const struct wf_engine *engine);
 enum wf_status checkpoint_start_thread(struct wf_engine *engine, struct wf_error *err);
 void checkpoint_stop_thread(struct wf_engine *engine);
 /* The first byte of a snapshot's meta that was written before tasks, and before holds, stood in it
- * by time. */
-enum { CHECKPOINT_META_WITHOUT_TASK_ORDER = 2, CHECKPOINT_META_WITHOUT_HOLD_ORDER = 3 };
+ * by time; before it said which records a repair left without effect. */
+enum {
+    CHECKPOINT_META_WITHOUT_TASK_ORDER = 2,
+    CHECKPOINT_META_WITHOUT_HOLD_ORDER = 3,
+    CHECKPOINT_META_WITHOUT_INEFFECTIVE = 4,
+};
 /* What a checkpoint left in the snapshot's meta: the log position, the digest sum, the last record.
  */
 enum wf_status checkpoint_meta_decode(const struct snapshot_meta *meta,
@@ -404,6 +408,9 @@ enum wf_status engine_not_found(struct wf_error *err, struct bytes_view id);
 enum wf_status engine_find_account(struct wf_engine *engine, struct bytes_view number,
                                    struct account **account, struct wf_error *err);
 enum wf_status engine_account_not_found(struct wf_error *err, struct bytes_view number);
+/* Did a repair leave this record without effect? Takes the mutex by itself. */
+enum wf_status engine_is_ineffective(struct wf_engine *engine, uint64_t lsn, bool *ineffective,
+                                     struct wf_error *err);
 /* As the host sees it; freed with wf_account_free(). account_query.c */
 enum wf_status engine_copy_account(const struct account *account, int64_t now_ms,
                                    struct wf_account **out, struct wf_error *err);

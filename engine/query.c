@@ -2,6 +2,7 @@
  * it read is durable before it shows it. */
 #include "engine/engine.h"
 
+#include "engine/core/ineffective.h"
 #include "engine/listing.h"
 #include "engine/workflow_out.h"
 
@@ -46,6 +47,21 @@ enum wf_status engine_find_account(struct wf_engine *engine, struct bytes_view n
                                    struct account **account, struct wf_error *err) {
     enum wf_status status = load(engine, ENTITY_ACCOUNT, number, err);
     *account = status == WF_OK ? state_account(&engine->state, number) : NULL;
+    return status;
+}
+
+enum wf_status engine_is_ineffective(struct wf_engine *engine, uint64_t lsn, bool *ineffective,
+                                     struct wf_error *err) {
+    uint8_t key[8];
+    enum wf_status status = WF_OK;
+    *ineffective = false;
+    pthread_mutex_lock(&engine->mutex);
+    if (engine->state.any_ineffective) { /* rarely: after a repair */
+        status = load(engine, ENTITY_INEFFECTIVE, ineffective_key(lsn, key), err);
+        *ineffective = status == WF_OK && state_ineffective(&engine->state, lsn) != NULL;
+        cache_trim(engine);
+    }
+    pthread_mutex_unlock(&engine->mutex);
     return status;
 }
 

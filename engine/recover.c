@@ -3,7 +3,6 @@
 #include "engine/engine.h"
 
 #include "engine/core/reversal.h"
-
 #include "engine/core/stage_money.h"
 #include "engine/origin.h"
 #include "engine/replay.h"
@@ -173,8 +172,8 @@ static enum wf_status load_fixed_entities(struct wf_engine *engine, struct wf_er
     return WF_OK;
 }
 
-static enum wf_status see_task(void *ctx, struct bytes_view key, struct bytes_view value,
-                               struct wf_error *err) {
+static enum wf_status see_any(void *ctx, struct bytes_view key, struct bytes_view value,
+                              struct wf_error *err) {
     (void)key;
     (void)value;
     (void)err;
@@ -182,8 +181,8 @@ static enum wf_status see_task(void *ctx, struct bytes_view key, struct bytes_vi
     return WF_CONFLICT; /* any status but WF_OK ends the walk */
 }
 
-/* An older snapshot does not say when its tasks may be claimed, and when its holds expire: without
- * any it is as good. */
+/* An older snapshot does not say when its tasks may be claimed, when its holds expire, and which
+ * records a repair left without effect: without any it is as good. */
 static enum wf_status check_orders(struct wf_engine *engine, const struct snapshot_meta *meta,
                                    struct wf_error *err) {
     static const uint8_t order = CHECKPOINT_TASK_ORDER;
@@ -192,13 +191,28 @@ static enum wf_status check_orders(struct wf_engine *engine, const struct snapsh
     if (meta->bytes[0] <= CHECKPOINT_META_WITHOUT_HOLD_ORDER && engine->state.store.accounts > 0) {
         return error_set(err, WF_DAMAGE, "snapshot: it was written before holds had an order");
     }
+    if (meta->bytes[0] <= CHECKPOINT_META_WITHOUT_INEFFECTIVE && engine->state.store.repairs > 0) {
+        return error_set(
+            err, WF_DAMAGE,
+            "snapshot: it was written before it said what repairs left without effect");
+    }
     if (meta->bytes[0] != CHECKPOINT_META_WITHOUT_TASK_ORDER) {
         return WF_OK;
     }
     enum wf_status status =
-        engine->snapshot->ops->walk(engine->snapshot, prefix, prefix, see_task, &found, err);
+        engine->snapshot->ops->walk(engine->snapshot, prefix, prefix, see_any, &found, err);
     return found ? error_set(err, WF_DAMAGE, "snapshot: it was written before tasks had an order")
                  : status;
+}
+
+/* Did a repair leave any record without effect? They come in when somebody asks about one. */
+static enum wf_status find_ineffective(struct wf_engine *engine, struct wf_error *err) {
+    static const uint8_t kind = ENTITY_INEFFECTIVE;
+    struct bytes_view prefix = {&kind, 1};
+    bool *found = &engine->state.any_ineffective;
+    enum wf_status status =
+        engine->snapshot->ops->walk(engine->snapshot, prefix, prefix, see_any, found, err);
+    return *found ? WF_OK : status;
 }
 
 enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_position *position,
@@ -218,6 +232,7 @@ enum wf_status engine_load_snapshot(struct wf_engine *engine, struct wal_positio
     if (status == WF_OK) {
         engine->snapshot_lsn = meta.lsn;
         status = load_fixed_entities(engine, err);
+        status = status == WF_OK ? find_ineffective(engine, err) : status;
         engine->snapshot_key_first = engine->state.store.key_first;
     }
     return status == WF_OK ? check_orders(engine, &meta, err) : status;

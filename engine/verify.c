@@ -1,6 +1,7 @@
 /* Replay and compare: the state rebuilt from the first record against the state that is kept. */
 #include "engine/engine.h"
 
+#include "engine/core/ineffective.h"
 #include "engine/core/reversal.h"
 
 #include "engine/core/reference.h"
@@ -61,6 +62,9 @@ static void describe(const struct entity *entity, char text[DESCRIPTION_MAX]) {
         (void)snprintf(text, DESCRIPTION_MAX, "reversed by LSN %" PRIu64,
                        ((const struct reversal *)entity)->lsn);
         return;
+    case ENTITY_INEFFECTIVE:
+        (void)snprintf(text, DESCRIPTION_MAX, "left without effect by a repair");
+        return;
     case ENTITY_REFERENCE:
         (void)snprintf(text, DESCRIPTION_MAX, "set at LSN %" PRIu64,
                        ((const struct reference *)entity)->lsn);
@@ -103,6 +107,10 @@ static void name_entity(const struct entity *entity, char text[DESCRIPTION_MAX])
         return;
     case ENTITY_REVERSAL:
         (void)snprintf(text, DESCRIPTION_MAX, "reversal of LSN %" PRIu64, reversed_lsn(entity));
+        return;
+    case ENTITY_INEFFECTIVE:
+        (void)snprintf(text, DESCRIPTION_MAX, "record %" PRIu64,
+                       ineffective_lsn((const struct ineffective *)entity));
         return;
     case ENTITY_REFERENCE: {
         const struct reference *reference = (const struct reference *)entity;
@@ -157,6 +165,13 @@ static enum wf_status find_kept(struct wf_engine *engine, const struct entity *r
         struct bytes_view of = {reversal->of, sizeof(reversal->of)};
         status = cache_load(engine, ENTITY_REVERSAL, of, err);
         *kept = (struct entity *)state_reversal(&engine->state, reversed_lsn(rebuilt));
+        return status;
+    }
+    case ENTITY_INEFFECTIVE: {
+        const struct ineffective *record = (const struct ineffective *)rebuilt;
+        struct bytes_view lsn = {record->lsn, sizeof(record->lsn)};
+        status = cache_load(engine, ENTITY_INEFFECTIVE, lsn, err);
+        *kept = (struct entity *)state_ineffective(&engine->state, ineffective_lsn(record));
         return status;
     }
     case ENTITY_REFERENCE: {
@@ -299,7 +314,8 @@ static enum wf_status check_value(void *ctx, struct bytes_view key, struct bytes
     }
     status = check_digest(walk, entity, key, value.data, err);
     if (entity->kind == ENTITY_WORKFLOW || entity->kind == ENTITY_KEY ||
-        entity->kind == ENTITY_ACCOUNT || entity->kind == ENTITY_REVERSAL) {
+        entity->kind == ENTITY_ACCOUNT || entity->kind == ENTITY_REVERSAL ||
+        entity->kind == ENTITY_INEFFECTIVE) {
         state_evict(&walk->state, entity);
     }
     return status;

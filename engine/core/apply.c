@@ -4,6 +4,7 @@
 
 #include "engine/core/catalog.h"
 #include "engine/core/clock.h"
+#include "engine/core/ineffective.h"
 #include "engine/core/keys.h"
 #include "engine/core/ledger.h"
 #include "engine/core/migrate.h"
@@ -67,12 +68,14 @@ static enum wf_status check_head(const struct state *state, const struct record 
     return WF_OK;
 }
 
-/* A repair took what these events rest on: only the key and the link to the record are kept. */
-static void ignore(struct state *state) {
+/* A repair took what these events rest on: only the key and the link to the record are kept, and
+ * that it is so. */
+static enum wf_status ignore(struct state *state, struct wf_error *err) {
     struct state_reserved *reserved = &state->reserved;
     reserved->ignored = true;
     if (reserved->new_workflow != NULL)
         reserved->workflow = reserved->old_workflow;
+    return ineffective_reserve(state, err);
 }
 
 /* Does it use an idempotency key, or forget some? */
@@ -97,8 +100,8 @@ enum wf_status apply_reserve(struct state *state, const struct record *record,
     if (status == WF_OK && state->reserved.account_count > 0)
         status = ledger_reserve_end(state, record, &why);
     if (status == WF_DAMAGE && state->after_loss)
-        ignore(state);
-    else if (status != WF_OK)
+        status = ignore(state, &why);
+    if (status != WF_OK)
         return error_set(err, status, "%s", why.text);
     if (state->reserved.workflow != NULL &&
         (!timers_reserve(&state->timers) || !timers_reserve(&state->tasks)))
@@ -165,6 +168,8 @@ void apply(struct state *state, const struct record *record) {
         apply_event(state, record, &record->events[i]);
     if (has_accounts)
         ledger_apply_end(state);
+    if (state->reserved.ignored)
+        ineffective_apply(state, record->lsn);
     link_history(state, record);
     if (has_keys(record))
         keys_apply(state, record);

@@ -210,7 +210,8 @@ static enum wf_status check_lists(const struct state *state, struct wf_error *er
     size_t listed = state->clean.count + state->frozen.count + state->changed.count;
     size_t held = 1 + table_count(&state->definitions) + table_count(&state->workflows) +
                   table_count(&state->keys) + table_count(&state->accounts) +
-                  table_count(&state->references) + table_count(&state->reversals);
+                  table_count(&state->references) + table_count(&state->reversals) +
+                  table_count(&state->ineffective);
     if (listed + unlisted != held)
         return error_set(err, WF_DIVERGENCE, "%zu entities are in the tables, %zu in the lists",
                          held, listed + unlisted);

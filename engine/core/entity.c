@@ -27,6 +27,7 @@
  * What stands behind the bar does not count for the state hash: it says where in the log, not what.
  * An entity's key is a byte for its kind and its name. */
 #include "engine/core/definition_bytes.h"
+#include "engine/core/ineffective.h"
 #include "engine/core/ledger.h"
 #include "engine/core/proposal.h"
 #include "engine/core/reference.h"
@@ -489,6 +490,9 @@ void entity_encode(const struct entity *entity, struct bytes_buffer *value, size
         reversal_encode((const struct reversal *)entity, value);
         end = value->size;
         break;
+    case ENTITY_INEFFECTIVE: /* its key says it */
+        end = value->size;
+        break;
     }
     if (hashed != NULL)
         *hashed = end - begin;
@@ -519,6 +523,9 @@ void entity_encode_key(const struct entity *entity, struct bytes_buffer *key) {
     } else if (entity->kind == ENTITY_REVERSAL) {
         const struct reversal *reversal = (const struct reversal *)entity;
         name = (struct bytes_view){reversal->of, sizeof reversal->of};
+    } else if (entity->kind == ENTITY_INEFFECTIVE) {
+        const struct ineffective *ineffective = (const struct ineffective *)entity;
+        name = (struct bytes_view){ineffective->lsn, sizeof ineffective->lsn};
     }
     entity_key(entity->kind, name, key);
 }
@@ -548,6 +555,8 @@ enum wf_status entity_decode(struct state *state, struct bytes_view key, struct 
         return ledger_load_reference(state, rest, &reader, out, err);
     case ENTITY_REVERSAL:
         return reversal_load(state, rest, &reader, out, err);
+    case ENTITY_INEFFECTIVE:
+        return ineffective_load(state, rest, &reader, out, err);
     }
     return error_set(err, WF_DAMAGE, "an entity's key names no kind: %u", kind);
 }

@@ -23,6 +23,7 @@ enum entity_kind {
     ENTITY_INTERNAL_ACCOUNT = 11, /* the bank's own: always in memory */
     ENTITY_REFERENCE = 12,        /* a rate, an instrument, a calendar, a fee rule: likewise */
     ENTITY_REVERSAL = 13,         /* that a transaction was reversed */
+    ENTITY_INEFFECTIVE = 14,      /* that a repair left a record without effect */
 };
 
 /* Values are on disk: never renumber, append only. */

@@ -3,6 +3,7 @@
 #include "engine/core/state.h"
 
 #include "engine/core/account.h"
+#include "engine/core/ineffective.h"
 #include "engine/core/reference.h"
 #include "engine/core/reversal.h"
 #include "engine/core/state_inner.h"
@@ -122,6 +123,11 @@ static struct table_key reversal_of(const void *entry) {
     return (struct table_key){reversal->of, sizeof reversal->of};
 }
 
+static struct table_key ineffective_of(const void *entry) {
+    const struct ineffective *ineffective = entry;
+    return (struct table_key){ineffective->lsn, sizeof ineffective->lsn};
+}
+
 enum wf_status state_init(struct state *state, struct wf_error *err) {
     *state = (struct state){
         .generation = 1, .tasks = {.of = TIMERS_OF_TASKS}, .holds = {.of = TIMERS_OF_HOLDS}};
@@ -133,6 +139,7 @@ enum wf_status state_init(struct state *state, struct wf_error *err) {
     table_init(&state->accounts, account_key);
     table_init(&state->references, reference_key);
     table_init(&state->reversals, reversal_of);
+    table_init(&state->ineffective, ineffective_of);
     state->workflows.fetch = workflow_fetch;
     state->accounts.fetch = account_fetch;
     state->store.entity.kind = ENTITY_STORE;
@@ -142,7 +149,8 @@ enum wf_status state_init(struct state *state, struct wf_error *err) {
     if (!table_reserve(&state->workflows) || !table_reserve(&state->definitions) ||
         !table_reserve(&state->newest) || !table_reserve(&state->keys) ||
         !table_reserve(&state->key_order) || !table_reserve(&state->accounts) ||
-        !table_reserve(&state->references) || !table_reserve(&state->reversals)) {
+        !table_reserve(&state->references) || !table_reserve(&state->reversals) ||
+        !table_reserve(&state->ineffective)) {
         state_deinit(state);
         return error_set(err, WF_NO_MEMORY, "no memory for an empty state");
     }
@@ -153,7 +161,8 @@ static bool is_any_left(const struct state_reserved *reserved) {
     return reserved->new_workflow != NULL || reserved->new_definition != NULL ||
            reserved->new_key != NULL || reserved->reason != NULL || reserved->request != NULL ||
            reserved->reopen != NULL || reserved->verdict != NULL || reserved->tasks != NULL ||
-           reserved->money != NULL || reserved->reversal != NULL || reserved->new_reference != NULL;
+           reserved->money != NULL || reserved->reversal != NULL || reserved->ineffective != NULL ||
+           reserved->new_reference != NULL;
 }
 
 static void free_reserved(struct state_reserved *reserved) {
@@ -167,6 +176,7 @@ static void free_reserved(struct state_reserved *reserved) {
     free(reserved->verdict);
     free(reserved->money);
     free(reserved->reversal);
+    free(reserved->ineffective);
     while (reserved->tasks != NULL) {
         struct task *task = reserved->tasks;
         reserved->tasks = task->next;
@@ -216,6 +226,10 @@ void state_deinit(struct state *state) {
     for (struct reversal *r; (r = table_next(&state->reversals, &at)) != NULL;)
         free(r);
     table_deinit(&state->reversals);
+    at = 0;
+    for (struct ineffective *i; (i = table_next(&state->ineffective, &at)) != NULL;)
+        free(i);
+    table_deinit(&state->ineffective);
     table_deinit(&state->workflows);
     table_deinit(&state->definitions);
     table_deinit(&state->newest);

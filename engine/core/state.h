@@ -238,9 +238,10 @@ struct state_reserved {
     char *reason;
     struct proposal *request, *reopen; /* likewise */
     struct verdict *verdict;
-    struct task *tasks;        /* in the order of their events */
-    struct stage_money *money; /* of the stage that the record completes */
-    struct reversal *reversal; /* allocated, in no table yet */
+    struct task *tasks;              /* in the order of their events */
+    struct stage_money *money;       /* of the stage that the record completes */
+    struct reversal *reversal;       /* allocated, in no table yet */
+    struct ineffective *ineffective; /* likewise; where the record is ignored */
 };
 
 struct state {
@@ -253,6 +254,7 @@ struct state {
     struct table accounts;    /* struct account by number; see account.h */
     struct table references;  /* struct reference by "kind/name"; see reference.h */
     struct table reversals;   /* struct reversal by LSN; see reversal.h */
+    struct table ineffective; /* struct ineffective by LSN; see ineffective.h */
     /* The definitions by number - 1; NULL where not loaded yet. */
     struct definition_entity **numbered;
     size_t numbered_count, numbered_capacity;
@@ -262,6 +264,7 @@ struct state {
     struct state_reserved reserved;
     bool after_loss;       /* set by the shell when records are missing from the log: what cannot be
                               applied is ignored */
+    bool any_ineffective;  /* a repair left records without effect; in memory or not */
     bool without_accounts; /* set by the shell for a state that keeps workflows only: what their
                               records do to accounts is passed over */
     uint64_t generation;   /* of changes; raised by state_freeze(); from 1 */

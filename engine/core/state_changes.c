@@ -4,6 +4,7 @@
  *     generation == state->generation   changed
  *     any other                         frozen: the generation before
  */
+#include "engine/core/ineffective.h"
 #include "engine/core/reversal.h"
 #include "engine/core/state.h"
 
@@ -129,6 +130,12 @@ void state_evict(struct state *state, struct entity *entity) {
         struct reversal *reversal = (struct reversal *)entity;
         table_remove(&state->reversals, reversal->of, sizeof reversal->of);
         free(reversal);
+        return;
+    }
+    if (entity->kind == ENTITY_INEFFECTIVE) {
+        struct ineffective *ineffective = (struct ineffective *)entity;
+        table_remove(&state->ineffective, ineffective->lsn, sizeof ineffective->lsn);
+        free(ineffective);
         return;
     }
     struct idempotency_key *key = (struct idempotency_key *)entity;

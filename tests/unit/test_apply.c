@@ -1,4 +1,5 @@
 /* apply(): what events do to the state, and what apply_reserve() refuses before. */
+#include "engine/core/ineffective.h"
 #include "tests/lib/core_store.h"
 
 #include <setjmp.h>
@@ -268,6 +269,42 @@ static void test_apply_after_a_loss_passes_over_what_rests_on_it(void **state) {
     assert_int_equal(submit_loan_step(store, 0), WF_OK); /* the others go on */
 }
 
+/* It is kept which records these are, and that they are counts for the state's bytes. */
+static void test_apply_after_a_loss_keeps_what_is_without_effect(void **state) {
+    struct core_store *store = *state;
+    struct event event = {.kind = EVENT_STEP_SUBMITTED};
+    store->state.after_loss = true;
+    assert_false(store->state.any_ineffective);
+    assert_int_equal(replay(store, "L2", &event, 1), WF_OK); /* its start was lost */
+    uint64_t lsn = store->state.store.entity.changed_lsn;
+    assert_true(store->state.any_ineffective);
+    assert_non_null(state_ineffective(&store->state, lsn));
+    assert_int_equal(submit_loan_step(store, 0), WF_OK);
+    assert_null(state_ineffective(&store->state, lsn + 1));
+    struct bytes_buffer key, value;
+    size_t hashed = 0;
+    bytes_buffer_init(&key);
+    bytes_buffer_init(&value);
+    entity_encode_key(&state_ineffective(&store->state, lsn)->entity, &key);
+    entity_encode(&state_ineffective(&store->state, lsn)->entity, &value, &hashed);
+    assert_int_equal(key.size, 9);
+    assert_int_equal(key.data[0], ENTITY_INEFFECTIVE);
+    assert_int_equal(hashed, value.size);
+    struct state loaded;
+    struct entity *entity = NULL;
+    assert_int_equal(state_init(&loaded, &store->err), WF_OK);
+    for (int i = 0; i < 2; i++) /* once: twice would be damage */
+        assert_int_equal(entity_decode(&loaded, (struct bytes_view){key.data, key.size},
+                                       (struct bytes_view){value.data, value.size}, &entity,
+                                       &store->err),
+                         i == 0 ? WF_OK : WF_DAMAGE);
+    assert_true(loaded.any_ineffective);
+    assert_non_null(state_ineffective(&loaded, lsn));
+    state_deinit(&loaded);
+    bytes_buffer_deinit(&key);
+    bytes_buffer_deinit(&value);
+}
+
 static void test_apply_notes_a_repair(void **state) {
     struct core_store *store = *state;
     struct command command = {.kind = COMMAND_LOG_REPAIR, .now_ms = store->now_ms};
@@ -295,6 +332,7 @@ int main(void) {
         LOAN_TEST(test_apply_forgets_the_oldest_keys),
         LOAN_TEST(test_apply_reserve_wants_forgotten_keys_in_memory),
         LOAN_TEST(test_apply_after_a_loss_passes_over_what_rests_on_it),
+        LOAN_TEST(test_apply_after_a_loss_keeps_what_is_without_effect),
         LOAN_TEST(test_apply_notes_a_repair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
