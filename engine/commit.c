@@ -375,10 +375,14 @@ static enum wf_status answer_again(struct wf_engine *engine, struct wf_pending *
         /* The command is not to be taken for one that was never done. */
         status = status == WF_NOT_FOUND ? WF_REFUSED : status;
     }
+    bool ineffective = false;
     if (status == WF_OK) {
-        status = result_of_record(engine, &record, pending, err);
-        codec_release(&record);
+        status = engine_is_ineffective(engine, link.lsn, &ineffective, err);
     }
+    if (status == WF_OK) {
+        status = result_of_record(engine, &record, ineffective, pending, err);
+    }
+    codec_release(&record);
     bytes_buffer_deinit(&bytes);
     codec_arena_deinit(&arena);
     return status;

@@ -279,8 +279,25 @@ static bool was_repaired(struct wf_engine *engine) {
     return repaired;
 }
 
+/* What was answered is not so any more, and is not to be done a second time by itself either. */
+static void refuse_ineffective(const struct record *record, struct wf_pending *pending) {
+    uint64_t lsn = record->lsn;
+    uint64_t place = record->offset;
+    result_clear(&pending->result);
+    pending->result.lsn = lsn;
+    pending->result.place = place;
+    pending->result.replayed = true;
+    pending->status = WF_REFUSED;
+    (void)snprintf(pending->text, sizeof(pending->text),
+                   "the key was used in record %" PRIu64
+                   ", which a repair left without effect: it rests on records that were lost. "
+                   "Nothing of it is in force; take a new key to have it done anew",
+                   lsn);
+}
+
 enum wf_status result_of_record(struct wf_engine *engine, const struct record *record,
-                                struct wf_pending *pending, struct wf_error *err) {
+                                bool ineffective, struct wf_pending *pending,
+                                struct wf_error *err) {
     pthread_mutex_lock(&engine->mutex);
     struct record without_key = *record;
     without_key.key = (struct bytes_view){NULL, 0};
@@ -302,7 +319,10 @@ enum wf_status result_of_record(struct wf_engine *engine, const struct record *r
                            (const char *)message.data);
         }
     }
-    if (!command_is_about_workflow(record->command)) {
+    if (ineffective && pending->status == WF_OK) { /* a refusal promised nothing */
+        refuse_ineffective(record, pending);
+    }
+    if (ineffective || !command_is_about_workflow(record->command)) {
         return WF_OK;
     }
     enum wf_status status = stand_as_of(engine, record, &pending->result, err);

@@ -16,8 +16,9 @@ void result_from_events(const struct state *state, const struct workflow *workfl
 void result_from_state(const struct state *state, const struct workflow *workflow,
                        const struct record *record, struct wf_result *result);
 /* The answer that the command of this record got when it was first given: pending->status, text and
- * result. */
+ * result. Of an `ineffective` record, which a repair left without effect, a success is refused:
+ * nothing of it is in force. */
 enum wf_status result_of_record(struct wf_engine *engine, const struct record *record,
-                                struct wf_pending *pending, struct wf_error *err);
+                                bool ineffective, struct wf_pending *pending, struct wf_error *err);
 
 #endif

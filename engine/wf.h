@@ -245,7 +245,9 @@ struct wf_command {
     const char *text;      /* a definition's YAML */
     const char *text_name; /* how errors call it; NULL: "definition" */
     int64_t duration_ms;
-    const char *key; /* idempotency key; the same key and body answer as the first time */
+    /* Idempotency key; the same key and body answer as the first time. Where a repair left that
+     * record without effect, with WF_REFUSED: nothing of it is in force, and nothing is done. */
+    const char *key;
     const char
         *role;     /* in which the reviewer decides; it must be the one that the stage asks for */
     bool rollback; /* WF_WORKFLOW_CANCEL: undo all stages first, each by its strategy */

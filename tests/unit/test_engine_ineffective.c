@@ -1,0 +1,172 @@
+/* What a repair left without effect, as those meet it who come later: a key, a reversal, a
+ * statement, a history. */
+#include "tests/lib/engine_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* The bank, with the opening of B to be lost: what was paid to it rests on that. */
+enum { LSN_OPEN_B = 5, LSN_PAY_B, LSN_PAY_C, LSN_REPAIR };
+
+static enum wf_status open_account(struct engine_fixture *f, const char *number,
+                                   const char *balance) {
+    const struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
+                                       .id = number,
+                                       .type = "checking",
+                                       .currency = "USD",
+                                       .amount = balance};
+    return wf_execute(f->engine, &command, NULL, &f->err);
+}
+
+static enum wf_status pay(struct engine_fixture *f, const char *to, const char *amount,
+                          const char *key, struct wf_result *result) {
+    const struct wf_operation transfer = {
+        .type = "transfer", .from = "A", .to = to, .amount = amount, .currency = "USD"};
+    const struct wf_command command = {
+        .kind = WF_ACCOUNT_TRANSACT, .operations = &transfer, .operation_count = 1, .key = key};
+    return wf_execute(f->engine, &command, result, &f->err);
+}
+
+static void lose(struct engine_fixture *f, uint64_t lsn) {
+    fixture_close(f);
+    must(f, wf_log_repair(f->dir, lsn, NULL, NULL, &(struct wf_log_report){0}, &f->err));
+    fixture_open(f);
+}
+
+static int setup(void **state) {
+    static struct engine_fixture fixture;
+    fixture_init_disk(&fixture);
+    must(&fixture, open_account(&fixture, "A", "100.00"));
+    must(&fixture, open_account(&fixture, "C", NULL));
+    must(&fixture, open_account(&fixture, "B", "50.00"));
+    must(&fixture, pay(&fixture, "B", "30.00", "to B", NULL));
+    must(&fixture, pay(&fixture, "C", "10.00", "to C", NULL));
+    lose(&fixture, LSN_OPEN_B);
+    *state = &fixture;
+    return 0;
+}
+
+static int teardown(void **state) {
+    fixture_deinit(*state);
+    return 0;
+}
+
+static void holds(struct engine_fixture *f, const char *number, const char *balance) {
+    struct wf_account *account = NULL;
+    must(f, wf_account_get(f->engine, number, &account, &f->err));
+    assert_string_equal(account->balance, balance);
+    wf_account_free(account);
+}
+
+static void says(const struct engine_fixture *f, const char *words) {
+    if (strstr(f->err.text, words) == NULL)
+        fail_msg("\"%s\" is not in: %s", words, f->err.text);
+}
+
+/* The same again after each: as it was opened, from a snapshot, from the log alone. */
+enum { OPENINGS = 3 };
+static void open_again(struct engine_fixture *f, int opening) {
+    if (opening == 1)
+        fixture_reopen(f, true);
+    if (opening == 2)
+        fixture_reopen(f, false);
+    fixture_verify(f);
+}
+
+/* --- keys --- */
+
+static void test_key_of_a_record_without_effect_promises_nothing(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result result;
+    for (int i = 0; i < OPENINGS; i++) {
+        open_again(f, i);
+        assert_int_equal(pay(f, "B", "30.00", "to B", &result), WF_REFUSED);
+        says(f, "the key was used in record 6, which a repair left without effect");
+        assert_true(result.replayed);
+        assert_int_equal(result.lsn, LSN_PAY_B);
+        assert_int_equal(result.balance_count, 0);
+        holds(f, "A", "90.00");
+        assert_int_equal(fixture_status(f).durable_lsn, LSN_REPAIR); /* and nothing was done */
+    }
+}
+
+static void test_key_of_a_record_that_stands_answers_as_before(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result result;
+    must(f, pay(f, "C", "10.00", "to C", &result));
+    assert_true(result.replayed);
+    assert_int_equal(result.lsn, LSN_PAY_C);
+    must(f, open_account(f, "B", NULL));
+    must(f, pay(f, "B", "30.00", "to B, anew", &result));
+    assert_false(result.replayed);
+    holds(f, "B", "30.00");
+    fixture_verify(f);
+}
+
+/* A refusal promised nothing: it is told again, although its record rests on what was lost. */
+static void test_key_of_a_refusal_without_effect_refuses_as_before(void **state) {
+    struct engine_fixture *f = *state;
+    must(f, open_account(f, "D", NULL));
+    uint64_t opened = fixture_status(f).durable_lsn;
+    assert_int_equal(pay(f, "D", "900.00", "too much", NULL), WF_REFUSED);
+    char first[sizeof f->err.text];
+    (void)snprintf(first, sizeof first, "%s", f->err.text);
+    lose(f, opened);
+    assert_int_equal(pay(f, "D", "900.00", "too much", NULL), WF_REFUSED);
+    assert_string_equal(f->err.text, first);
+}
+
+/* A workflow whose definition was lost is gone: its key says so, and does not start another. */
+static void test_key_of_a_workflow_that_is_gone(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result result;
+    fixture_loan(f, "L1", 0); /* LSN 9 */
+    must(f, fixture_submit(f, "L1", 0, "step", NULL));
+    lose(f, LSN_REPAIR + 1);
+    assert_int_equal(fixture_submit(f, "L1", 0, "step", &result), WF_REFUSED);
+    says(f, "record 10, which a repair left without effect");
+    assert_null(result.status);
+}
+
+/* --- the snapshot --- */
+
+/* Write the snapshot as a program did that did not say what repairs left without effect. */
+static void age_snapshot(struct engine_fixture *f) {
+    static const uint8_t key[] = {ENTITY_INEFFECTIVE, 0, 0, 0, 0, 0, 0, 0, LSN_PAY_B};
+    const struct snapshot_change gone = {.key = {key, sizeof key}, .value = {NULL, 0}};
+    struct snapshot *snapshot = f->engine->snapshot;
+    struct snapshot_meta meta;
+    struct bytes_view value;
+    must(f, wf_snapshot(f->engine, &f->err));
+    must(f, snapshot->ops->get(snapshot, gone.key, &value, &f->err));
+    assert_true(snapshot->ops->meta(snapshot, &meta));
+    meta.bytes[0] = CHECKPOINT_META_WITHOUT_INEFFECTIVE;
+    must(f, snapshot->ops->commit(snapshot, &gone, 1, &meta, &f->err));
+    must(f, snapshot->ops->refresh(snapshot, &f->err));
+}
+
+static void test_older_snapshot_behind_a_repair_is_rebuilt_from_the_log(void **state) {
+    struct engine_fixture *f = *state;
+    age_snapshot(f);
+    fixture_reopen(f, false);
+    assert_non_null(strstr(fixture_status(f).notes, "what repairs left without effect"));
+    assert_int_equal(pay(f, "B", "30.00", "to B", NULL), WF_REFUSED);
+    fixture_verify(f);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_key_of_a_record_without_effect_promises_nothing),
+        TEST(test_key_of_a_record_that_stands_answers_as_before),
+        TEST(test_key_of_a_refusal_without_effect_refuses_as_before),
+        TEST(test_key_of_a_workflow_that_is_gone),
+        TEST(test_older_snapshot_behind_a_repair_is_rebuilt_from_the_log),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
