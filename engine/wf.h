@@ -205,7 +205,9 @@ struct wf_field {
  *                        WF_ACCOUNT_OPEN; operations after it may use it
  *   account_freeze       account, [reason]; account_unfreeze, account_close likewise
  *
- * MARKET, BANK and CASH need not be given, nor what is (as held): another one is refused. Accounts
+ * MARKET, BANK and CASH need not be given, nor what is (as held): another one is refused. They are
+ * the bank's own, with FX and OPENING, and no customer's account may be opened under these names.
+ * One that an older store has already stays an account like any other. Accounts
  * must be active and in the operation's currency, and keep their minimum: that holds whatever the
  * rules. Rules that may be asked for besides: sufficient_funds, same_currency (said again),
  * exchange_rate_validation (the rate is there, not older than its max_age, and a quoted one within

@@ -74,6 +74,14 @@ bool account_number_is_good(struct bytes_view number) {
            memchr(number.data, '/', number.size) == NULL;
 }
 
+bool account_name_is_reserved(struct bytes_view name) {
+    static const char *const own[] = {"CASH", "MARKET", "BANK", "FX", "OPENING"};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (text_equal(name, own[i]))
+            return true;
+    return false;
+}
+
 bool account_hold_is_expired(const struct account_hold *hold, int64_t now_ms) {
     return hold->expires_ms != 0 && hold->expires_ms <= now_ms;
 }

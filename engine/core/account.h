@@ -11,7 +11,8 @@
  *   FX/USD       the bank's position: above zero what it took in by exchanges, below what it gave
  *   OPENING/USD  the other side of balances that accounts were opened with
  *
- * They are opened by the first posting in their currency, and have no minimum. */
+ * They are opened by the first posting in their currency, and have no minimum. A customer's number
+ * has no "/", and is none of these names: an operation that says "CASH" means one account only. */
 #ifndef CORE_ACCOUNT_H
 #define CORE_ACCOUNT_H
 
@@ -68,6 +69,8 @@ bool account_is_internal(const struct account *account);
 bool account_is_loan(const struct account *account);
 /* Not one of the bank's: these hold a "/". */
 bool account_number_is_good(struct bytes_view number);
+/* CASH, MARKET, BANK, FX or OPENING: opened by the bank, in each currency, and by nobody else. */
+bool account_name_is_reserved(struct bytes_view name);
 
 bool account_hold_is_expired(const struct account_hold *hold, int64_t now_ms);
 /* NULL: none of that name, expired ones included. */

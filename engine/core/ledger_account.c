@@ -85,6 +85,11 @@ static bool open_account(struct ledger_work *work, const struct opening *opening
     int64_t balance, minimum;
     if (!check_words(work, opening))
         return false;
+    if (account_name_is_reserved(opening->number))
+        return ledger_refuse(work,
+                             "\"%.*s\" is the bank's own: CASH, MARKET, BANK, FX and OPENING are "
+                             "no numbers of customers' accounts",
+                             TEXT_ARGS(opening->number));
     if (ledger_meets(work, opening->number))
         return ledger_refuse(work, "account \"%.*s\" is there already", TEXT_ARGS(opening->number));
     const struct currency *currency = currency_find(opening->currency);

@@ -451,6 +451,20 @@ static void test_ledger_opening_refuses_what_makes_no_sense(void **state) {
     assert_null(state_account(&store->state, core_view("N")));
 }
 
+static void test_ledger_names_of_the_banks_own_accounts_are_not_given_away(void **state) {
+    static const char *const own[] = {"CASH", "MARKET", "BANK", "FX", "OPENING"};
+    struct core_store *store = *state;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        assert_int_equal(bank_open_account(store, own[i], "checking", "USD", "1.00", ""),
+                         WF_REFUSED);
+        bank_says(store, own[i]);
+        bank_says(store, "is the bank's own");
+        assert_null(state_account(&store->state, core_view(own[i])));
+    }
+    assert_int_equal(bank_open_account(store, "CASHIER", "checking", "USD", "1.00", ""), WF_OK);
+    assert_int_equal(bank_open_account(store, "CAS", "checking", "USD", "1.00", ""), WF_OK);
+}
+
 static void test_reference_refuses_malformed_fields(void **state) {
     static const struct {
         enum command_kind kind;
@@ -700,6 +714,7 @@ int main(void) {
         TEST(test_ledger_balances_stay_in_64_bits),
         TEST(test_ledger_takes_as_many_operations_as_the_limit),
         TEST(test_ledger_opening_refuses_what_makes_no_sense),
+        TEST(test_ledger_names_of_the_banks_own_accounts_are_not_given_away),
         TEST(test_reference_refuses_malformed_fields),
         TEST(test_apply_refuses_postings_that_do_not_sum_to_zero),
         TEST(test_apply_sums_each_currency_on_its_own),

@@ -110,6 +110,7 @@ static void test_transact_every_failing_variant_changes_nothing(void **state) {
         {"account_open account=X account_type=internal currency=USD", "the type of an account"},
         {"account_open account=X account_type=savings currency=XYZ", "\"XYZ\" is no currency"},
         {"account_open account=X account_type=savings", "\"\" is no currency"},
+        {OPEN("BANK"), "\"BANK\" is the bank's own"},
         {OPEN("X") " amount=-1", "may not be below zero"},
         {OPEN("X") " amount=1.001", "the balance \"1.001\""},
         {OPEN("X") " amount=1 minimum=2", "the balance is below the minimum"},
