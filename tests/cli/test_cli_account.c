@@ -148,6 +148,42 @@ static void test_account_transact_refuses_what_its_file_cannot_say(void **state)
     }
 }
 
+/* An empty member would be as one that is not there: a transfer at the rate in force, a hold posted
+ * as a whole. */
+static void test_exec_account_refuses_empty_members(void **state) {
+    static const char *const members[] = {
+        "type",     "from",    "to",           "amount",  "currency", "rate",       "instrument",
+        "fee_rule", "account", "account_type", "minimum", "reason",   "expires_in", "hold"};
+    struct fixture *fixture = *state;
+    make_bank(fixture);
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        char line[400], why[80];
+        snprintf(line, sizeof line,
+                 "{\"cmd\":\"account.transact\",\"ops\":[{\"type\":\"deposit\",\"to\":\"ACC001\","
+                 "\"amount\":\"1\",\"currency\":\"USD\"},{\"%s\":\"\"}]}\n"
+                 "{\"cmd\":\"account.show\",\"number\":\"ACC001\"}\n",
+                 members[i]);
+        json_t *answers = exec_lines(fixture, 0, line);
+        assert_code(at(answers, "0"), "usage");
+        snprintf(why, sizeof why, "operation 2: member '%s' is empty", members[i]);
+        assert_contains(text_at(answers, "0.error.message"), why);
+        assert_string_equal(text_at(answers, "1.result.balance"), "5000.00");
+    }
+    json_t *answers =
+        exec_lines(fixture, 0,
+                   OPEN("NEW", "checking", "USD",
+                        "") "{\"cmd\":\"account.open\",\"id\":\"NEW\",\"type\":\"loan\","
+                            "\"currency\":\"USD\",\"minimum\":\"\"}\n");
+    assert_code(at(answers, "0"), "usage");
+    assert_contains(text_at(answers, "0.error.message"), "member 'balance' is empty");
+    assert_contains(text_at(answers, "1.error.message"), "member 'minimum' is empty");
+    ASK(fixture, 2, "account", "open", "NEW", "--type", "loan", "--currency", "USD", "--minimum",
+        "");
+    ASK(fixture, 2, "account", "open", "NEW", "--type", "loan", "--currency", "USD", "--balance",
+        "");
+    ASK(fixture, 3, "account", "show", "NEW");
+}
+
 static void test_account_statement_has_three_forms(void **state) {
     struct fixture *fixture = *state;
     make_bank(fixture);
@@ -315,6 +351,7 @@ int main(void) {
         TEST(test_exec_account_names_the_operation_that_failed),
         TEST(test_account_commands_and_their_exit_statuses),
         TEST(test_account_transact_refuses_what_its_file_cannot_say),
+        TEST(test_exec_account_refuses_empty_members),
         TEST(test_account_statement_has_three_forms),
         TEST(test_account_statement_as_of_a_time),
         TEST(test_reference_data_is_set_and_listed),

@@ -20,6 +20,11 @@ enum wf_status cmd_account_open(struct cli *cli) {
                                  .currency = cli_option(cli, "currency"),
                                  .amount = cli_option(cli, "balance"),
                                  .minimum = cli_option(cli, "minimum")};
+    /* Empty ones would be as if they were not given. */
+    if (command.amount && !*command.amount)
+        return cli_usage(cli, "--balance is empty");
+    if (command.minimum && !*command.minimum)
+        return cli_usage(cli, "--minimum is empty");
     return cli_execute(cli, &command);
 }
 

@@ -264,6 +264,15 @@ static enum wf_status check_string(const json_t *value, enum member member, stru
     return error_set(err, WF_USAGE, "member '%s' must be a string", member_names[member]);
 }
 
+/* An empty amount would be 0, or no limit: who wrote it meant something else. */
+static enum wf_status check_amount(const json_t *value, enum member member, struct wf_error *err) {
+    enum wf_status status = check_string(value, member, err);
+    if (status == WF_OK && json_string_length(value) == 0)
+        return error_set(err, WF_USAGE, "member '%s' is empty: leave it out, or say what it is",
+                         member_names[member]);
+    return status;
+}
+
 /* "to" is the version to go to; elsewhere a stage. */
 static bool takes_version(const struct request_kind *kind) {
     return kind->command == WF_WORKFLOW_MIGRATE || kind->answer == answer_def_diff;
@@ -315,12 +324,15 @@ static enum wf_status check_type(const struct request *request, enum member memb
         return check_number(value, member, err);
     case MEMBER_OPS: /* operations_read() looks closer */
         return WF_OK;
+    case MEMBER_BALANCE:
+    case MEMBER_MINIMUM:
+    case MEMBER_BALANCE_MIN:
+    case MEMBER_BALANCE_MAX:
+        return check_amount(value, member, err);
     case MEMBER_CMD:
     case MEMBER_ID:
     case MEMBER_NUMBER:
     case MEMBER_CURRENCY:
-    case MEMBER_BALANCE:
-    case MEMBER_MINIMUM:
     case MEMBER_STEP:
     case MEMBER_KEY:
     case MEMBER_TYPE:
@@ -339,8 +351,6 @@ static enum wf_status check_type(const struct request *request, enum member memb
     case MEMBER_SESSION:
     case MEMBER_ISOLATION:
     case MEMBER_PREFIX:
-    case MEMBER_BALANCE_MIN:
-    case MEMBER_BALANCE_MAX:
     case MEMBER_ACQUIRE_TIMEOUT:
     case MEMBER_CREATE_TIMEOUT:
     case MEMBER_IDLE_TIMEOUT:

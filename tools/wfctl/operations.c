@@ -61,6 +61,9 @@ static enum wf_status take_member(struct operations *operations, struct wf_opera
         return error_set(err, WF_USAGE, "unknown member '%s'", name);
     if (!json_is_string(value))
         return error_set(err, WF_USAGE, "member '%s' must be a string", name);
+    if (json_string_length(value) == 0) /* which would be as if it were not there */
+        return error_set(err, WF_USAGE, "member '%s' is empty: leave it out, or say what it is",
+                         name);
     if (to)
         *to = json_string_value(value);
     else if (!parse_duration(json_string_value(value), &operation->expires_in_ms))

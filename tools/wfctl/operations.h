@@ -16,7 +16,7 @@ struct operations {
 
 /* `json`: an array of objects with the members of struct wf_operation: type, from, to, amount,
  * currency, rules, rate, instrument, fee_rule, hold, expires_in ("30m"), account, account_type,
- * minimum, reason. WF_USAGE: names the operation and the member. */
+ * minimum, reason. None of them is empty. WF_USAGE: names the operation and the member. */
 enum wf_status operations_read(struct operations *operations, const struct json_t *json,
                                struct wf_error *err);
 
