@@ -87,6 +87,22 @@ static void test_exec_account_names_the_operation_that_failed(void **state) {
     assert_code(at(answers, "9"), "not_found");
 }
 
+static void test_exec_account_has_one_number(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    json_t *answers = exec_lines(fixture, 0,
+                                 "{\"cmd\":\"account.open\",\"id\":\"A\",\"number\":\"B\","
+                                 "\"type\":\"checking\",\"currency\":\"USD\"}\n"
+                                 "{\"cmd\":\"account.show\"}\n");
+    assert_code(at(answers, "0"), "usage");
+    assert_string_equal(text_at(answers, "0.error.message"),
+                        "'id' and 'number' mean the same; give one");
+    assert_code(at(answers, "1"), "usage");
+    assert_contains(text_at(answers, "1.error.message"), "needs the member 'number'");
+    ASK(fixture, 3, "account", "show", "A");
+    ASK(fixture, 3, "account", "show", "B");
+}
+
 static void test_account_commands_and_their_exit_statuses(void **state) {
     struct fixture *fixture = *state;
     fixture_init(fixture);
@@ -349,6 +365,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(test_exec_account_feature_comes_to_its_figures),
         TEST(test_exec_account_names_the_operation_that_failed),
+        TEST(test_exec_account_has_one_number),
         TEST(test_account_commands_and_their_exit_statuses),
         TEST(test_account_transact_refuses_what_its_file_cannot_say),
         TEST(test_exec_account_refuses_empty_members),

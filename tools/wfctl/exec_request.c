@@ -366,8 +366,10 @@ static enum wf_status check_members(const struct request *request, struct wf_err
     if (request->unknown)
         return error_set(err, WF_USAGE, "unknown member '%s' for %s", request->unknown, kind->name);
     uint64_t allowed = kind->takes | BIT(CMD) | BIT(TAG);
-    if ((kind->takes & BIT(NUMBER)) &&
-        !request->members[MEMBER_ID] == !request->members[MEMBER_NUMBER])
+    bool by_id = request->members[MEMBER_ID], by_number = request->members[MEMBER_NUMBER];
+    if ((kind->takes & BIT(NUMBER)) && by_id && by_number)
+        return error_set(err, WF_USAGE, "'id' and 'number' mean the same; give one");
+    if ((kind->takes & BIT(NUMBER)) && !by_id && !by_number)
         return error_set(err, WF_USAGE,
                          "%s needs the member 'number' (or 'id', which means the same)",
                          kind->name);
