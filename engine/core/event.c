@@ -1,5 +1,7 @@
 #include "engine/core/event.h"
 
+#include "base/nearest.h"
+
 #include <string.h>
 
 const char *event_kind_name(enum event_kind kind) {
@@ -151,6 +153,20 @@ enum operation_kind operation_kind_parse(struct bytes_view word) {
         if (is_word(word, (enum operation_kind)i))
             return (enum operation_kind)i;
     return (enum operation_kind)0;
+}
+
+bool operation_may_be_asked_for(enum operation_kind kind) {
+    return operation_kind_name(kind) != NULL && kind != OPERATION_OPENING &&
+           kind != OPERATION_REVERSAL;
+}
+
+const char *operation_kind_nearest(struct bytes_view word) {
+    const char *names[OPERATION_REVERSAL + OPERATION_ACCOUNT_CLOSE - OPERATION_ACCOUNT_OPEN + 1];
+    size_t count = 0;
+    for (int kind = OPERATION_TRANSFER; kind <= OPERATION_ACCOUNT_CLOSE; kind++)
+        if (operation_may_be_asked_for((enum operation_kind)kind))
+            names[count++] = operation_kind_name((enum operation_kind)kind);
+    return word.size == 0 ? NULL : nearest_word((const char *)word.data, word.size, names, count);
 }
 
 const char *account_status_name(enum account_status status) {

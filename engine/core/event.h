@@ -169,6 +169,10 @@ const char *operation_kind_name(enum operation_kind kind); /* "transfer", …; N
 /* One that a record's postings may be of? */
 bool operation_kind_posts(enum operation_kind kind);
 enum operation_kind operation_kind_parse(struct bytes_view word); /* 0: unknown */
+/* Not what the bank does by itself. */
+bool operation_may_be_asked_for(enum operation_kind kind);
+/* The name that `word` may have meant, of those that may be asked for; NULL: none is near. */
+const char *operation_kind_nearest(struct bytes_view word);
 
 enum account_status { ACCOUNT_ACTIVE = 1, ACCOUNT_FROZEN = 2, ACCOUNT_CLOSED = 3 };
 const char *account_status_name(enum account_status status); /* "active", …; NULL: unknown */

@@ -416,12 +416,22 @@ static bool read_rules(struct ledger_work *work) {
     return true;
 }
 
+static bool no_such_type(struct ledger_work *work) {
+    struct bytes_view type = work->operation->type;
+    const char *nearest = operation_kind_nearest(type);
+    if (type.size == 0)
+        return ledger_refuse(work, "the \"type\" is missing");
+    if (nearest != NULL)
+        return ledger_refuse(work, "there is no operation of this type; did you mean %s?", nearest);
+    return ledger_refuse(work, "there is no operation of this type");
+}
+
 static bool decide_operation(struct ledger_work *work, const struct operation *operation) {
     work->operation = operation;
     work->kind = operation_kind_parse(operation->type);
     work->rules = 0;
-    if (work->kind == 0 || work->kind == OPERATION_OPENING || work->kind == OPERATION_REVERSAL)
-        return ledger_refuse(work, "there is no operation of this type");
+    if (!operation_may_be_asked_for(work->kind))
+        return no_such_type(work);
     if (work->kind >= OPERATION_ACCOUNT_OPEN && work->decision->workflow != NULL)
         return ledger_refuse(work, "it does not go with a stage, for what a stage did to accounts "
                                    "must be able to go back with it");

@@ -87,6 +87,30 @@ static void test_exec_account_names_the_operation_that_failed(void **state) {
     assert_code(at(answers, "9"), "not_found");
 }
 
+/* account.open is a command, account_open an operation. */
+static void test_exec_says_which_command_was_meant(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    json_t *answers =
+        exec_lines(fixture, 0,
+                   "{\"cmd\":\"account_open\",\"id\":\"A\",\"type\":\"checking\","
+                   "\"currency\":\"USD\",\"tag\":7}\n"
+                   "{\"cmd\":\"account.transact\",\"ops\":[{\"type\":\"account.open\"}]}\n"
+                   "{\"cmd\":\"account.transact\",\"ops\":[{\"to\":\"A\"}]}\n"
+                   "{\"cmd\":\"knit\"}\n");
+    assert_code(at(answers, "0"), "usage");
+    assert_int_equal(number_at(answers, "0.tag"), 7);
+    assert_string_equal(text_at(answers, "0.error.message"),
+                        "unknown cmd 'account_open'; did you mean 'account.open'?");
+    assert_code(at(answers, "1"), "refused");
+    assert_contains(text_at(answers, "1.error.message"),
+                    "operation 1 (account.open): there is no operation of this type; did you mean "
+                    "account_open?");
+    assert_contains(text_at(answers, "2.error.message"), "the \"type\" is missing");
+    assert_code(at(answers, "3"), "usage");
+    assert_string_equal(text_at(answers, "3.error.message"), "unknown cmd 'knit'");
+}
+
 static void test_exec_account_has_one_number(void **state) {
     struct fixture *fixture = *state;
     fixture_init(fixture);
@@ -365,6 +389,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(test_exec_account_feature_comes_to_its_figures),
         TEST(test_exec_account_names_the_operation_that_failed),
+        TEST(test_exec_says_which_command_was_meant),
         TEST(test_exec_account_has_one_number),
         TEST(test_account_commands_and_their_exit_statuses),
         TEST(test_account_transact_refuses_what_its_file_cannot_say),

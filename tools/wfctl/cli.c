@@ -1,5 +1,6 @@
 #include "tools/wfctl/cli.h"
 
+#include "base/nearest.h"
 #include "tools/wfctl/format.h"
 
 #include <assert.h>
@@ -7,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { WORD_MAX = 40 };
 
 enum wf_status cli_usage(struct cli *cli, const char *format, ...) {
     va_list arguments;
@@ -37,40 +36,6 @@ const struct verb *cli_verb_find(const char *noun, const char *name) {
     return NULL;
 }
 
-/* Edits (insert, delete, replace) that make one word of the other. */
-static size_t word_distance(const char *a, const char *b) {
-    size_t a_size = strlen(a), b_size = strlen(b), row[WORD_MAX + 1];
-    if (a_size > WORD_MAX || b_size > WORD_MAX)
-        return WORD_MAX;
-    for (size_t j = 0; j <= b_size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_size; j++) {
-            size_t replace = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            size_t shift = (row[j - 1] < row[j] ? row[j - 1] : row[j]) + 1;
-            row[j] = replace < shift ? replace : shift;
-        }
-    }
-    return row[b_size];
-}
-
-/* The candidate that `word` may have meant, NULL where none is near. */
-static const char *nearest_word(const char *word, const char *const *candidates, size_t count) {
-    const char *nearest = NULL;
-    size_t least = strlen(word) / 3 + 2;
-    for (size_t i = 0; i < count; i++) {
-        size_t distance = word_distance(word, candidates[i]);
-        if (distance < least) {
-            least = distance;
-            nearest = candidates[i];
-        }
-    }
-    return nearest;
-}
-
 static enum wf_status unknown(struct cli *cli, const char *what, const char *word,
                               const char *nearest) {
     if (nearest)
@@ -83,7 +48,7 @@ static enum wf_status unknown_noun(struct cli *cli, const char *word) {
     size_t count = 0;
     for (const struct noun *noun = cli_nouns; noun->name; noun++)
         names[count++] = noun->name;
-    return unknown(cli, "command", word, nearest_word(word, names, count));
+    return unknown(cli, "command", word, nearest_word(word, strlen(word), names, count));
 }
 
 static enum wf_status unknown_verb(struct cli *cli, const char *noun, const char *word) {
@@ -92,9 +57,9 @@ static enum wf_status unknown_verb(struct cli *cli, const char *noun, const char
     for (const struct verb *verb = cli_verbs; verb->noun; verb++)
         if (strcmp(verb->noun, noun) == 0)
             names[count++] = verb->name;
-    char what[WORD_MAX + 16];
+    char what[NEAREST_WORD_MAX + 16];
     snprintf(what, sizeof what, "verb of %s", noun);
-    return unknown(cli, what, word, nearest_word(word, names, count));
+    return unknown(cli, what, word, nearest_word(word, strlen(word), names, count));
 }
 
 static enum wf_status missing_verb(struct cli *cli, const char *noun) {

@@ -1,6 +1,7 @@
 #include "tools/wfctl/exec_request.h"
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "tools/wfctl/format.h"
 
 #include <assert.h>
@@ -229,6 +230,17 @@ static const struct request_kind *find_kind(const char *name) {
         if (strcmp(kinds[i].name, name) == 0)
             return &kinds[i];
     return NULL;
+}
+
+/* account_open is an operation, account.open a command. */
+static enum wf_status unknown_kind(const char *name, struct wf_error *err) {
+    const char *names[sizeof kinds / sizeof kinds[0]];
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        names[i] = kinds[i].name;
+    const char *nearest = nearest_word(name, strlen(name), names, sizeof names / sizeof names[0]);
+    if (nearest)
+        return error_set(err, WF_USAGE, "unknown cmd '%s'; did you mean '%s'?", name, nearest);
+    return error_set(err, WF_USAGE, "unknown cmd '%s'", name);
 }
 
 /* --- members --- */
@@ -568,7 +580,7 @@ enum wf_status request_decode(struct request *request, const char *line, size_t 
         return error_set(err, WF_USAGE, "member 'cmd' must be a string");
     request->kind = find_kind(name);
     if (!request->kind)
-        return error_set(err, WF_USAGE, "unknown cmd '%s'", name);
+        return unknown_kind(name, err);
     enum wf_status status = check_members(request, err);
     bool has_command = request->kind->command || request->members[MEMBER_OPS];
     return status == WF_OK && has_command ? make_command(request, err) : status;
