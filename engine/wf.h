@@ -197,8 +197,8 @@ struct wf_field {
  *   loan_disbursement    loan      account    USD
  *   loan_payment         account   loan       USD
  *   hold                 account   account    USD         hold (its name), expires_in_ms: a timer
- *   post                 account   (as held)  (as held)   hold; amount: a part of it, the rest is
- *                                                          free again
+ *   post                 account   (as held)  (as held)   hold, of a transaction before this one;
+ *                                                          amount: a part, the rest is free again
  *   void                 account   (as held)  (as held)   hold; no amount
  *
  *   account_open         account, account_type, currency, [amount: its balance, minimum], as

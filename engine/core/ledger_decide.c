@@ -245,6 +245,21 @@ static bool is_ended_here(const struct ledger_work *work, int line, struct bytes
     return false;
 }
 
+/* By an operation before this one; by one of a call of the session before, whose view has it. */
+static bool is_placed_here(const struct ledger_work *work, int line, struct bytes_view name) {
+    const struct account *account = work->decision->lines[line].account;
+    const struct account_hold *hold = account == NULL ? NULL : account_find_hold(account, name);
+    if (hold != NULL && hold->lsn == 0)
+        return true;
+    for (size_t i = 0; i < work->decision->event_count; i++) {
+        const struct event *event = &work->decision->events[i];
+        if (event->kind == EVENT_HOLD_PLACED && event->as.hold_placed.account == (uint32_t)line &&
+            text_same(event->as.hold_placed.name, name))
+            return true;
+    }
+    return false;
+}
+
 static const struct account_hold *find_hold(struct ledger_work *work, int line) {
     const struct account *account = ledger_line_at(work, line)->account;
     struct bytes_view name = work->operation->hold;
@@ -252,6 +267,13 @@ static const struct account_hold *find_hold(struct ledger_work *work, int line) 
     if (hold != NULL && hold->lsn != 0 && !account_hold_is_expired(hold, work->decision->time_ms) &&
         !is_ended_here(work, line, name))
         return hold;
+    if (is_placed_here(work, line, name)) {
+        ledger_refuse(work,
+                      "the hold \"%.*s\" is placed by this transaction: it can be posted or voided "
+                      "when that is done, not within it",
+                      TEXT_ARGS(name));
+        return NULL;
+    }
     ledger_refuse(work,
                   "account %.*s has no hold \"%.*s\": it was never placed, or it was posted, "
                   "voided or expired",
@@ -280,14 +302,9 @@ static bool name_is_free(struct ledger_work *work, int line) {
     struct bytes_view name = work->operation->hold;
     bool used = account != NULL && account_find_hold(account, name) != NULL &&
                 !is_ended_here(work, line, name);
-    for (size_t i = 0; !used && i < work->decision->event_count; i++) {
-        const struct event *event = &work->decision->events[i];
-        used = event->kind == EVENT_HOLD_PLACED &&
-               event->as.hold_placed.account == (uint32_t)line &&
-               text_same(event->as.hold_placed.name, name);
-    }
-    return !used || ledger_refuse(work, "account %.*s has a hold \"%.*s\" already",
-                                  TEXT_ARGS(ledger_line_name(work, line)), TEXT_ARGS(name));
+    return (!used && !is_placed_here(work, line, name)) ||
+           ledger_refuse(work, "account %.*s has a hold \"%.*s\" already",
+                         TEXT_ARGS(ledger_line_name(work, line)), TEXT_ARGS(name));
 }
 
 static bool decide_hold(struct ledger_work *work) {

@@ -328,6 +328,27 @@ static void test_ledger_hold_takes_from_what_is_available(void **state) {
     assert_int_equal(bank_one(store, "post from=ACC001 hold=h1"), WF_REFUSED);
 }
 
+/* It is a promise about later: what would be posted at once is a transfer. */
+static void test_ledger_hold_of_the_same_transaction_is_not_posted(void **state) {
+    static const char hold[] = "hold from=ACC001 to=ACC002 amount=1.00 currency=USD hold=h";
+    static const char *const ends[] = {"post from=ACC001 hold=h", "void from=ACC001 hold=h"};
+    struct core_store *store = *state;
+    for (int i = 0; i < 2; i++) {
+        const char *const texts[] = {hold, ends[i]};
+        assert_int_equal(bank_transact(store, texts, 2), WF_REFUSED);
+        bank_says(store, i == 0 ? "operation 2 (post)" : "operation 2 (void)");
+        bank_says(store, "the hold \"h\" is placed by this transaction");
+        assert_int_equal(bank_account(store, "ACC001")->hold_count, 0);
+    }
+    /* Likewise where one of that name is voided before it. */
+    assert_int_equal(bank_one(store, hold), WF_OK);
+    const char *const again[] = {ends[1], hold, ends[0]};
+    assert_int_equal(bank_transact(store, again, 3), WF_REFUSED);
+    bank_says(store, "operation 3 (post): the hold \"h\" is placed by this transaction");
+    assert_int_equal(bank_one(store, ends[0]), WF_OK);
+    bank_holds(store, "ACC001", "4999.00");
+}
+
 /* Where the money goes was said when it was held: a post that names another end is a mistake. */
 static void test_ledger_hold_is_posted_only_as_it_was_placed(void **state) {
     static const struct {
@@ -710,6 +731,7 @@ int main(void) {
         TEST(test_ledger_market_has_hours_and_holidays),
         TEST(test_ledger_instrument_must_be_available),
         TEST(test_ledger_hold_takes_from_what_is_available),
+        TEST(test_ledger_hold_of_the_same_transaction_is_not_posted),
         TEST(test_ledger_hold_is_posted_only_as_it_was_placed),
         TEST(test_ledger_hold_is_voided),
         TEST(test_ledger_hold_expires),

@@ -340,6 +340,10 @@ static void test_session_holds_are_own_writes_too(void **state) {
         assert_string_equal(account->holds[0].to, "B");
         wf_account_free(account);
         assert_int_equal(transfer(b, "A", "C", "50.00"), WF_REFUSED);
+        const struct wf_operation end = {
+            .type = i == 0 ? "void" : "post", .from = "A", .hold = "h"};
+        assert_int_equal(wf_session_execute(b->session, &end, 1, NULL, &b->f.err), WF_REFUSED);
+        assert_non_null(strstr(b->f.err.text, "the hold \"h\" is placed by this transaction"));
         must(&b->f, wf_session_rollback(b->session, &b->f.err));
     }
     /* A hold that is there already, posted by name: its payee need not be named. */
