@@ -140,10 +140,34 @@ void session_give_up(struct wf_session *session, enum wf_status status, const ch
     }
 }
 
-static void give_up_if_overdue(struct wf_session *session) {
+/* By the machine's clock, for a client that went away holds what it read; by a test clock too, for
+ * whoever moves that moves all that waits. The machine's time of day does not count: it jumps. */
+static void set_deadline(struct wf_session *session) {
     const struct wf_engine *engine = session->engine;
-    if (!session->open || session->given_up != WF_OK || session->deadline_ns == 0 ||
-        engine->io->ops->monotonic_ns(engine->io) < session->deadline_ns) {
+    const struct store_entity *store = &engine->state.store;
+    int64_t timeout_ms = session->transaction_timeout_ms;
+    session->deadline_ns = 0;
+    session->deadline_ms = INT64_MAX;
+    if (timeout_ms == 0) {
+        return;
+    }
+    session->deadline_ns =
+        engine->io->ops->monotonic_ns(engine->io) + (uint64_t)timeout_ms * 1000000;
+    if (store->test_clock &&
+        __builtin_add_overflow(store->clock_ms, timeout_ms, &session->deadline_ms)) {
+        session->deadline_ms = INT64_MAX;
+    }
+}
+
+static bool is_overdue(const struct wf_session *session) {
+    const struct wf_engine *engine = session->engine;
+    return session->deadline_ns != 0 &&
+           (engine->state.store.clock_ms >= session->deadline_ms ||
+            engine->io->ops->monotonic_ns(engine->io) >= session->deadline_ns);
+}
+
+static void give_up_if_overdue(struct wf_session *session) {
+    if (!session->open || session->given_up != WF_OK || !is_overdue(session)) {
         return;
     }
     char words[128];
@@ -226,10 +250,7 @@ enum wf_status wf_session_begin(struct wf_session *session, enum wf_isolation is
         session->open = true;
         session->isolation = isolation;
         session->given_up = WF_OK;
-        session->deadline_ns = session->transaction_timeout_ms == 0
-                                   ? 0
-                                   : engine->io->ops->monotonic_ns(engine->io) +
-                                         (uint64_t)session->transaction_timeout_ms * 1000000;
+        set_deadline(session);
         session->forgotten = false;
         session->same_until_ms = INT64_MAX;
         if (isolation == WF_READ_COMMITTED) {

@@ -64,6 +64,7 @@ struct wf_session {
     struct pin pin;
     struct wal_ticket ticket; /* of what the pin shows */
     uint64_t deadline_ns;     /* of the engine's monotonic clock; 0: none */
+    int64_t deadline_ms;      /* likewise, of the store's test clock; INT64_MAX: it has none */
     enum wf_status given_up;  /* WF_OK: not */
     char given_up_words[256]; /* why */
     struct state view;        /* accounts as it sees them; other tables are empty or borrowed */

@@ -680,7 +680,9 @@ struct wf_pool_options {
     int64_t create_timeout_ms;      /* how long making a session may take; default 30 s */
     int64_t idle_timeout_ms;        /* an idle session beyond the minimum is closed; default 5 min;
                                        0: never */
-    int64_t transaction_timeout_ms; /* of each transaction; default 300 s; 0: none */
+    int64_t transaction_timeout_ms; /* of each transaction; default 300 s; 0: none. Like the others
+                                       by the machine's clock, whatever time of day it has; where
+                                       the store has a test clock, also when that moved so far */
     enum wf_isolation isolation;    /* of sessions as they are acquired; default
                                        WF_READ_COMMITTED */
     bool background; /* a thread of the pool's own closes idle sessions and rolls overdue

@@ -199,6 +199,24 @@ static void test_cli_session_transaction_times_out(void **state) {
     assert_int_equal(stream_close(&stream), 0);
 }
 
+static void test_cli_session_times_out_by_the_test_clock(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    json_t *answers = exec_lines(
+        fixture, 0,
+        "{\"cmd\":\"session.pool\",\"transaction_timeout\":\"5m\"}\n" BANK SESSION("open", "s")
+            SESSION("begin", "s") "{\"cmd\":\"clock.advance\",\"duration\":\"4m\"}\n" EXECUTE(
+                "s",
+                TRANSFER(
+                    "ACC001", "ACC002",
+                    "10.00")) "{\"cmd\":\"clock.advance\",\"duration\":\"1m\"}\n" SESSION("commit",
+                                                                                          "s"));
+    assert_int_equal(json_array_size(answers), 9);
+    for (size_t i = 0; i < 8; i++)
+        assert_true(true_at(json_array_get(answers, i), "ok"));
+    assert_code(at(answers, "8"), "timed_out");
+}
+
 static void test_cli_session_dies_with_its_process(void **state) {
     struct fixture *fixture = *state;
     fixture_init(fixture);
@@ -226,6 +244,7 @@ int main(void) {
         TEST(test_cli_session_answers_with_all_balances),
         TEST(test_cli_session_pool_is_bounded_and_counted),
         TEST(test_cli_session_transaction_times_out),
+        TEST(test_cli_session_times_out_by_the_test_clock),
         TEST(test_cli_session_dies_with_its_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -566,6 +566,47 @@ static void test_session_transaction_that_takes_too_long_is_rolled_back(void **s
     begin(b, 0); /* the session is free */
 }
 
+static void advance(struct bank *b, int64_t ms) {
+    const struct wf_command command = {.kind = WF_CLOCK_ADVANCE, .duration_ms = ms};
+    must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
+}
+
+/* Whoever moves a test clock moves all that waits. */
+static void test_session_transaction_is_overdue_by_a_test_clock_too(void **state) {
+    struct bank *b = *state;
+    for (int i = 0; i < LEVELS; i++) {
+        begin(b, levels[i]);
+        must(&b->f, transfer(b, "A", "B", "10.00"));
+        advance(b, 59999);
+        sees(b, "A", "90.00");
+        advance(b, 1);
+        assert_int_equal(wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err), WF_TIMED_OUT);
+        assert_non_null(strstr(b->f.err.text, "longer than 60000 ms and was rolled back"));
+        holds(b, "A", "100.00");
+        begin(b, levels[i]); /* which has all the time again */
+        advance(b, 59999);
+        sees(b, "A", "100.00");
+        must(&b->f, wf_session_rollback(b->session, &b->f.err));
+    }
+    begin(b, WF_SNAPSHOT);
+    transfer_outside(b, "A", "B", "1.00");
+    advance(b, 60000);
+    wf_pool_tidy(b->pool); /* without a call of its own */
+    assert_int_equal(b->f.engine->versions.bytes, 0);
+    assert_int_equal(wf_session_rollback(b->session, &b->f.err), WF_TIMED_OUT);
+}
+
+static void test_session_transaction_without_a_timeout_outlives_the_test_clock(void **state) {
+    struct bank *b = *state;
+    close_pool(b);
+    open_pool(b, 0);
+    begin(b, WF_SNAPSHOT);
+    must(&b->f, transfer(b, "A", "B", "10.00"));
+    advance(b, INT64_C(400) * 24 * 3600 * 1000);
+    must(&b->f, wf_session_commit(b->session, NULL, NULL, NULL, &b->f.err));
+    holds(b, "A", "90.00");
+}
+
 static void test_session_overdue_transaction_keeps_nothing_of_the_past(void **state) {
     struct bank *b = *state;
     begin(b, WF_SNAPSHOT);
@@ -732,6 +773,8 @@ int main(void) {
         TEST(test_session_transactions_are_counted),
         TEST(test_session_lists_by_what_is_asked_for),
         TEST(test_session_transaction_that_takes_too_long_is_rolled_back),
+        TEST(test_session_transaction_is_overdue_by_a_test_clock_too),
+        TEST(test_session_transaction_without_a_timeout_outlives_the_test_clock),
         TEST(test_session_overdue_transaction_keeps_nothing_of_the_past),
         TEST(test_session_old_versions_are_bounded),
         TEST(test_session_keeps_versions_only_while_somebody_reads_the_past),
