@@ -69,17 +69,22 @@ static void add_activated(const struct definition *definition, uint32_t stage,
     }
 }
 
+void result_set_balance(struct wf_balance *balance, struct bytes_view number,
+                        const struct currency *currency, int64_t units) {
+    memcpy(balance->account, number.data, number.size);
+    balance->account[number.size] = '\0';
+    memcpy(balance->currency, currency->code, sizeof(balance->currency));
+    _Static_assert(sizeof(balance->balance) == MONEY_TEXT_SIZE, "it is printed in place");
+    (void)money_print(balance->balance, units, currency);
+}
+
 /* A customer's account after the record, as that says itself. False: it is none. */
 static bool balance_of(const struct record_touch *touch, struct wf_balance *balance) {
     const struct currency *currency = currency_find(touch->currency);
     if (touch->kind != ENTITY_ACCOUNT || currency == NULL || touch->name.size > WF_ACCOUNT_MAX) {
         return false;
     }
-    memcpy(balance->account, touch->name.data, touch->name.size);
-    balance->account[touch->name.size] = '\0';
-    memcpy(balance->currency, currency->code, sizeof(balance->currency));
-    _Static_assert(sizeof(balance->balance) == MONEY_TEXT_SIZE, "it is printed in place");
-    (void)money_print(balance->balance, touch->balance, currency);
+    result_set_balance(balance, touch->name, currency, touch->balance);
     return true;
 }
 

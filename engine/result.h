@@ -8,6 +8,9 @@
 void result_clear(struct wf_result *result);
 /* Copies what is in use: most of the struct is the list of activated stages. */
 void result_copy(struct wf_result *to, const struct wf_result *from);
+/* What an account came to: `units` of its currency. The number has at most WF_ACCOUNT_MAX bytes. */
+void result_set_balance(struct wf_balance *balance, struct bytes_view number,
+                        const struct currency *currency, int64_t units);
 /* Outcome and activated stages, before the record is applied. `workflow`: its subject, as it was
  * before it; NULL: it has none, or there was none. */
 void result_from_events(const struct state *state, const struct workflow *workflow,

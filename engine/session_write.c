@@ -207,9 +207,8 @@ enum wf_status session_take_writes(struct wf_session *session, const struct deci
 /* --- told --- */
 
 static void fill_balance(const struct account *account, struct wf_balance *balance) {
-    memcpy(balance->account, account->number, account->number_size + 1U);
-    memcpy(balance->currency, account->currency->code, sizeof(balance->currency));
-    (void)money_print(balance->balance, account->balance, account->currency);
+    struct bytes_view number = {(const uint8_t *)account->number, account->number_size};
+    result_set_balance(balance, number, account->currency, account->balance);
 }
 
 void session_set_result(const struct wf_session *session, struct wf_result *result) {
