@@ -423,9 +423,7 @@ enum wf_status wf_archive_verify(const char *dir, wf_finding_fn on_finding, void
     damage_report_init(&report);
     status = damage_read_archives(io_posix(), dir, &report, err);
     if (status == WF_OK) {
-        damage_summary(&report, out);
-        damage_tell_all(&report, on_finding, ctx);
-        status = damage_first(&report, NULL, err);
+        status = damage_conclude(&report, on_finding, ctx, out, err);
     }
     damage_report_deinit(&report);
     return status;

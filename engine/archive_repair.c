@@ -169,14 +169,9 @@ static enum wf_status repair(struct io *io, const char *archive_dir, const char 
 
 enum wf_status archive_repair(struct io *io, const char *dir, struct damage_report *report,
                               struct wf_error *err) {
-    char *archive_dir = io_path_join(dir, engine_archive_name);
-    char *wal_dir = io_path_join(dir, engine_wal_name);
-    enum io_kind kind = IO_MISSING;
-    uint64_t size;
-    enum wf_status status = archive_dir == NULL || wal_dir == NULL
-                                ? error_set(err, WF_NO_MEMORY, "no memory for a path")
-                                : io->ops->stat(io, archive_dir, &kind, &size, err);
-    if (status == WF_OK && kind == IO_DIRECTORY) {
+    char *archive_dir, *wal_dir;
+    enum wf_status status = damage_archive_folders(io, dir, &archive_dir, &wal_dir, err);
+    if (status == WF_OK && archive_dir != NULL) {
         status = repair(io, archive_dir, wal_dir, report, err);
     }
     free(archive_dir);

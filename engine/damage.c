@@ -352,19 +352,31 @@ static enum wf_status tell_no_archives(struct damage_report *report, const char 
     return damage_add_finding(report, &finding, err);
 }
 
+enum wf_status damage_archive_folders(struct io *io, const char *dir, char **archive_dir,
+                                      char **wal_dir, struct wf_error *err) {
+    enum io_kind kind = IO_MISSING;
+    uint64_t size;
+    *archive_dir = io_path_join(dir, engine_archive_name);
+    *wal_dir = io_path_join(dir, engine_wal_name);
+    enum wf_status status = *archive_dir == NULL || *wal_dir == NULL
+                                ? error_set(err, WF_NO_MEMORY, "no memory for a path")
+                                : io->ops->stat(io, *archive_dir, &kind, &size, err);
+    if (status != WF_OK || kind != IO_DIRECTORY) {
+        free(*archive_dir);
+        free(*wal_dir);
+        *archive_dir = *wal_dir = NULL;
+    }
+    return status;
+}
+
 enum wf_status damage_read_archives(struct io *io, const char *dir, struct damage_report *report,
                                     struct wf_error *err) {
-    char *archive_dir = io_path_join(dir, engine_archive_name);
-    char *wal_dir = io_path_join(dir, engine_wal_name);
+    char *archive_dir, *wal_dir;
     uint8_t store_id[WAL_STORE_ID_SIZE];
     struct archive *archive = NULL;
     struct wf_error why = {.status = WF_OK};
-    enum io_kind kind = IO_MISSING;
-    uint64_t size;
-    enum wf_status status = archive_dir == NULL || wal_dir == NULL
-                                ? error_set(err, WF_NO_MEMORY, "no memory for a path")
-                                : io->ops->stat(io, archive_dir, &kind, &size, err);
-    if (status == WF_OK && kind == IO_DIRECTORY) {
+    enum wf_status status = damage_archive_folders(io, dir, &archive_dir, &wal_dir, err);
+    if (status == WF_OK && archive_dir != NULL) {
         status = wal_identify(io, wal_dir, store_id, &why);
         if (status == WF_OK) {
             status = archive_open(io, archive_dir, store_id, &archive, &why);
@@ -525,4 +537,11 @@ enum wf_status damage_first(const struct damage_report *report, uint64_t *first_
     return error_set(err, WF_DAMAGE, "segment %s, offset %" PRIu64 ", LSN %" PRIu64 ": %s%s%s",
                      first->finding.segment, first->finding.offset, first->finding.first_lsn,
                      first->finding.text, concerned, first->names);
+}
+
+enum wf_status damage_conclude(const struct damage_report *report, wf_finding_fn on_finding,
+                               void *ctx, struct wf_log_report *out, struct wf_error *err) {
+    damage_summary(report, out);
+    damage_tell_all(report, on_finding, ctx);
+    return damage_first(report, NULL, err);
 }

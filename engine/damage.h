@@ -52,6 +52,10 @@ enum wf_status damage_survey(struct io *io, const struct snapshot_provider *prov
 /* By the names: a segment that is damaged is not missing. UINT64_MAX: there is none. */
 enum wf_status damage_first_live_lsn(struct io *io, const char *wal_dir, uint64_t *lsn,
                                      struct wf_error *err);
+/* The folders of the archives and of the log of the store in `dir`, to be freed, whatever the
+ * status; NULL where it has no archives. */
+enum wf_status damage_archive_folders(struct io *io, const char *dir, char **archive_dir,
+                                      char **wal_dir, struct wf_error *err);
 /* Read the archives of the store in `dir`, and nothing else. */
 enum wf_status damage_read_archives(struct io *io, const char *dir, struct damage_report *report,
                                     struct wf_error *err);
@@ -72,5 +76,9 @@ uint64_t damage_lost_records(const struct damage_report *report);
  * (may be NULL) is that LSN. */
 enum wf_status damage_first(const struct damage_report *report, uint64_t *first_lsn,
                             struct wf_error *err);
+
+/* The end of a check: tell all findings, sum them up, and judge as damage_first(). */
+enum wf_status damage_conclude(const struct damage_report *report, wf_finding_fn on_finding,
+                               void *ctx, struct wf_log_report *out, struct wf_error *err);
 
 #endif

@@ -21,9 +21,7 @@ enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ct
     damage_report_init(&report);
     status = damage_survey(io_posix(), snapshot_lmdb(), dir, &report, err);
     if (status == WF_OK) {
-        damage_summary(&report, out);
-        damage_tell_all(&report, on_finding, ctx);
-        status = damage_first(&report, NULL, err);
+        status = damage_conclude(&report, on_finding, ctx, out, err);
     }
     damage_report_deinit(&report);
     return status;
