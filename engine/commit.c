@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/command_in.h"
+#include "engine/core/keys.h"
 #include "engine/result.h"
 #include "engine/session.h"
 
@@ -178,9 +179,7 @@ static bool reverse_needs_record(const struct state *state, const struct command
     if (command->kind != COMMAND_ACCOUNT_REVERSE || command->as.account_reverse.of != 0) {
         return false;
     }
-    const struct idempotency_key *key =
-        command->key.size == 0 ? NULL : state_key(state, command->key);
-    return key == NULL || key->entity.deleted;
+    return keys_find(state, command->key) == NULL;
 }
 
 /* The mutex is held, the state is in step with the log. */

@@ -7,12 +7,15 @@
 #include <inttypes.h>
 #include <string.h>
 
+const struct idempotency_key *keys_find(const struct state *state, struct bytes_view text) {
+    const struct idempotency_key *key = text.size == 0 ? NULL : state_key(state, text);
+    return key == NULL || key->entity.deleted ? NULL : key;
+}
+
 bool keys_decide(const struct state *state, const struct command *command,
                  struct decision *decision) {
-    if (command->key.size == 0)
-        return false;
-    const struct idempotency_key *key = state_key(state, command->key);
-    if (key == NULL || key->entity.deleted)
+    const struct idempotency_key *key = keys_find(state, command->key);
+    if (key == NULL)
         return false;
     if (memcmp(key->body_hash, command->body_hash, sizeof key->body_hash) != 0) {
         decision_fail(decision, WF_CONFLICT,

@@ -5,6 +5,8 @@
 
 #include "engine/core/decide.h"
 
+/* The key in force, as far as it is in memory; NULL: there is none, or it was forgotten. */
+const struct idempotency_key *keys_find(const struct state *state, struct bytes_view text);
 /* True where the key settles the command: it was used before, and `decision` says how. */
 bool keys_decide(const struct state *state, const struct command *command,
                  struct decision *decision);
