@@ -407,6 +407,9 @@ enum wf_status engine_not_found(struct wf_error *err, struct bytes_view id);
 /* The same for an account; NULL: there is none. */
 enum wf_status engine_find_account(struct wf_engine *engine, struct bytes_view number,
                                    struct account **account, struct wf_error *err);
+/* Likewise for an idempotency key; NULL: it was not used, or is forgotten. */
+enum wf_status engine_find_key(struct wf_engine *engine, struct bytes_view text,
+                               const struct idempotency_key **key, struct wf_error *err);
 enum wf_status engine_account_not_found(struct wf_error *err, struct bytes_view number);
 /* Did a repair leave this record without effect? Takes the mutex by itself. */
 enum wf_status engine_is_ineffective(struct wf_engine *engine, uint64_t lsn, bool *ineffective,

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/core/ineffective.h"
+#include "engine/core/keys.h"
 #include "engine/listing.h"
 #include "engine/workflow_out.h"
 
@@ -62,6 +63,13 @@ enum wf_status engine_is_ineffective(struct wf_engine *engine, uint64_t lsn, boo
         cache_trim(engine);
     }
     pthread_mutex_unlock(&engine->mutex);
+    return status;
+}
+
+enum wf_status engine_find_key(struct wf_engine *engine, struct bytes_view text,
+                               const struct idempotency_key **key, struct wf_error *err) {
+    enum wf_status status = load(engine, ENTITY_KEY, text, err);
+    *key = status == WF_OK ? keys_find(&engine->state, text) : NULL;
     return status;
 }
 

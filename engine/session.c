@@ -421,10 +421,9 @@ static enum wf_status settle_nothing(struct wf_session *session, const char *key
         return WF_OK;
     }
     pthread_mutex_lock(&engine->mutex);
-    enum wf_status status = cache_load(engine, ENTITY_KEY, text_view(key), err);
-    const struct idempotency_key *used =
-        status == WF_OK ? state_key(&engine->state, text_view(key)) : NULL;
-    if (used != NULL && !used->entity.deleted) {
+    const struct idempotency_key *used;
+    enum wf_status status = engine_find_key(engine, text_view(key), &used, err);
+    if (used != NULL) {
         pending->status = WF_CONFLICT;
         (void)snprintf(pending->text, sizeof(pending->text),
                        "the idempotency key \"%s\" was used in record %" PRIu64

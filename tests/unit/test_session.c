@@ -283,6 +283,28 @@ static void test_session_commit_of_nothing_with_a_used_key_is_a_conflict(void **
     }
 }
 
+/* The key is looked for in a snapshot that turns out to be damaged: the log says more. */
+static void test_session_commit_of_nothing_survives_a_damaged_snapshot(void **state) {
+    struct bank *b = *state;
+    static const char *const keys[] = {"used", "free"};
+    begin(b, WF_SNAPSHOT);
+    must(&b->f, transfer(b, "A", "B", "1.00"));
+    must(&b->f, wf_session_commit(b->session, "used", NULL, NULL, &b->f.err));
+    for (int i = 0; i < 2 * LEVELS; i++) {
+        close_pool(b);
+        fixture_reopen(&b->f, true);
+        open_pool(b, 60000);
+        begin(b, levels[i / 2]);
+        assert_true(sim_snapshot_damage(b->f.snapshots, "/store/state"));
+        assert_int_equal(wf_session_commit(b->session, keys[i % 2], NULL, NULL, &b->f.err),
+                         i % 2 == 0 ? WF_CONFLICT : WF_OK);
+        assert_non_null(strstr(fixture_status(&b->f).notes, "rebuilt from the log"));
+        begin(b, levels[i / 2]); /* the session is as good as new */
+        sees(b, "A", "99.00");
+        must(&b->f, wf_session_rollback(b->session, &b->f.err));
+    }
+}
+
 static void test_session_commit_with_a_key_is_done_once(void **state) {
     struct bank *b = *state;
     struct wf_result first, again;
@@ -761,6 +783,7 @@ int main(void) {
         TEST(test_session_release_rolls_back),
         TEST(test_session_commit_of_nothing_writes_nothing),
         TEST(test_session_commit_of_nothing_with_a_used_key_is_a_conflict),
+        TEST(test_session_commit_of_nothing_survives_a_damaged_snapshot),
         TEST(test_session_commit_with_a_key_is_done_once),
         TEST(test_session_refusal_at_commit_is_in_the_log),
         TEST(test_session_read_committed_tells_what_does_not_hold_any_more),
