@@ -1,6 +1,7 @@
 /* A host's command made into the core's. */
 #include "engine/command_in.h"
 
+#include "engine/core/operation_texts.h"
 #include "engine/core/text.h"
 #include "engine/definition_yaml.h"
 #include "engine/digest.h"
@@ -61,23 +62,12 @@ static enum wf_status take_fields(struct command_in *in, const struct wf_command
 
 /* The text members of an operation, where they are in the host's and where in ours. */
 static const struct {
-    size_t from, to;
+    size_t from, to, size_max;
     const char *what;
 } operation_members[] = {
-#define MEMBER(name, what)                                                                         \
-    { offsetof(struct wf_operation, name), offsetof(struct operation, name), what }
-    MEMBER(type, "the type"),
-    MEMBER(from, "\"from\""),
-    MEMBER(to, "\"to\""),
-    MEMBER(amount, "the amount"),
-    MEMBER(currency, "the currency"),
-    MEMBER(rate, "the rate"),
-    MEMBER(instrument, "the instrument"),
-    MEMBER(fee_rule, "the fee rule"),
-    MEMBER(hold, "the hold"),
-    MEMBER(account, "\"account\""),
-    MEMBER(account_type, "the account's type"),
-    MEMBER(minimum, "the minimum"),
+#define MEMBER(name, words, size_max, kinds)                                                       \
+    {offsetof(struct wf_operation, name), offsetof(struct operation, name), size_max, words},
+    OPERATION_TEXTS(MEMBER)
 #undef MEMBER
 };
 
@@ -85,13 +75,13 @@ static const struct {
  * is a refusal, which names the operation. */
 static enum wf_status take_operation(const struct wf_operation *from, struct bytes_view *rules,
                                      struct operation *to, struct wf_error *err) {
-    enum wf_status status =
-        take_text(from->reason, "the reason", COMMAND_TEXT_MAX, false, &to->reason, err);
+    enum wf_status status = WF_OK;
     for (size_t i = 0;
          i < sizeof(operation_members) / sizeof(operation_members[0]) && status == WF_OK; i++) {
         const char *const *text = (const void *)((const char *)from + operation_members[i].from);
         struct bytes_view *view = (void *)((char *)to + operation_members[i].to);
-        status = take_text(*text, operation_members[i].what, COMMAND_ID_MAX, false, view, err);
+        status = take_text(*text, operation_members[i].what, operation_members[i].size_max, false,
+                           view, err);
     }
     if (status != WF_OK) {
         return status;
@@ -404,9 +394,8 @@ static void write_fields(struct bytes_buffer *body, const struct wf_command *fro
 }
 
 static void write_operation(struct bytes_buffer *body, const struct wf_operation *operation) {
-    const char *const texts[] = {operation->type,       operation->from,     operation->to,
-                                 operation->amount,     operation->currency, operation->rate,
-                                 operation->instrument, operation->fee_rule, operation->hold};
+#define TEXT(name, words, size_max, kinds) operation->name,
+    const char *const texts[] = {OPERATION_TEXTS_FIRST(TEXT)};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         write_text(body, texts[i]);
     }
@@ -415,8 +404,8 @@ static void write_operation(struct bytes_buffer *body, const struct wf_operation
     for (size_t i = 0; i < operation->rule_count; i++) {
         write_text(body, operation->rules[i]);
     }
-    const char *const younger[] = {operation->account, operation->account_type, operation->minimum,
-                                   operation->reason};
+    const char *const younger[] = {OPERATION_TEXTS_YOUNGER(TEXT)};
+#undef TEXT
     size_t count = sizeof(younger) / sizeof(younger[0]), given = 0;
     for (size_t i = 0; i < count; i++) {
         given += younger[i] != NULL && younger[i][0] != '\0';

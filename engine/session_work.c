@@ -1,5 +1,6 @@
 /* The work of a transaction: its operations, and the accounts as it sees them. */
 #include "engine/command_in.h"
+#include "engine/core/operation_texts.h"
 #include "engine/core/reference.h"
 #include "engine/result.h"
 #include "engine/session.h"
@@ -14,12 +15,10 @@ static size_t text_size(const char *text) {
 }
 
 static size_t operation_size(const struct wf_operation *from) {
-    size_t size = from->rule_count * sizeof(const char *) + text_size(from->type) +
-                  text_size(from->from) + text_size(from->to) + text_size(from->amount) +
-                  text_size(from->currency) + text_size(from->rate) + text_size(from->instrument) +
-                  text_size(from->fee_rule) + text_size(from->hold) + text_size(from->account) +
-                  text_size(from->account_type) + text_size(from->minimum) +
-                  text_size(from->reason);
+    size_t size = from->rule_count * sizeof(const char *);
+#define ADD(name, words, size_max, kinds) size += text_size(from->name);
+    OPERATION_TEXTS(ADD)
+#undef ADD
     for (size_t i = 0; i < from->rule_count; i++) {
         size += text_size(from->rules[i]);
     }
@@ -39,23 +38,13 @@ static const char *copy_text(char **at, const char *text) {
 static struct wf_operation copy_operation(const struct wf_operation *from, const char ***rules,
                                           char **at) {
     struct wf_operation to = {
-        .type = copy_text(at, from->type),
-        .from = copy_text(at, from->from),
-        .to = copy_text(at, from->to),
-        .amount = copy_text(at, from->amount),
-        .currency = copy_text(at, from->currency),
         .rules = *rules,
         .rule_count = from->rule_count,
-        .rate = copy_text(at, from->rate),
-        .instrument = copy_text(at, from->instrument),
-        .fee_rule = copy_text(at, from->fee_rule),
-        .hold = copy_text(at, from->hold),
         .expires_in_ms = from->expires_in_ms,
-        .account = copy_text(at, from->account),
-        .account_type = copy_text(at, from->account_type),
-        .minimum = copy_text(at, from->minimum),
-        .reason = copy_text(at, from->reason),
     };
+#define COPY(name, words, size_max, kinds) to.name = copy_text(at, from->name);
+    OPERATION_TEXTS(COPY)
+#undef COPY
     for (size_t i = 0; i < from->rule_count; i++) {
         *(*rules)++ = copy_text(at, from->rules[i]);
     }

@@ -4,6 +4,7 @@
 
 #include "engine/core/decision.h"
 #include "engine/core/isolation.h"
+#include "engine/core/operation_texts.h"
 #include "engine/core/reference.h"
 #include "engine/core/text.h"
 
@@ -376,36 +377,21 @@ static bool decide_void(struct ledger_work *work) {
 
 /* --- members that do not apply --- */
 
-/* One bit for each kind: those of postings (1 to 13) keep their number, those on one account (from
- * 100 on) come behind them, from bit 20 on. */
-#define KIND_BIT(kind) (UINT32_C(1) << ((kind) % 80))
-#define KIND(name) KIND_BIT(OPERATION_##name)
-#define ON_ACCOUNTS (KIND(ACCOUNT_FREEZE) | KIND(ACCOUNT_UNFREEZE) | KIND(ACCOUNT_CLOSE))
-
 static const struct member {
     const char *name;
     size_t offset;
     uint32_t kinds; /* that take it */
 } members[] = {
-    {"from", offsetof(struct operation, from), ~(ON_ACCOUNTS | KIND(ACCOUNT_OPEN))},
-    {"to", offsetof(struct operation, to), ~(ON_ACCOUNTS | KIND(ACCOUNT_OPEN))},
-    {"amount", offsetof(struct operation, amount), ~ON_ACCOUNTS},
-    {"currency", offsetof(struct operation, currency), ~ON_ACCOUNTS},
-    {"rate", offsetof(struct operation, rate), KIND(CURRENCY_EXCHANGE)},
-    {"instrument", offsetof(struct operation, instrument), KIND(INVESTMENT_PURCHASE)},
-    {"fee_rule", offsetof(struct operation, fee_rule), KIND(FEE_DEDUCTION)},
-    {"hold", offsetof(struct operation, hold), KIND(HOLD) | KIND(POST) | KIND(VOID)},
-    {"account", offsetof(struct operation, account), ON_ACCOUNTS | KIND(ACCOUNT_OPEN)},
-    {"account_type", offsetof(struct operation, account_type), KIND(ACCOUNT_OPEN)},
-    {"minimum", offsetof(struct operation, minimum), KIND(ACCOUNT_OPEN)},
-    {"reason", offsetof(struct operation, reason), ON_ACCOUNTS},
+#define MEMBER(name, words, size_max, kinds) {#name, offsetof(struct operation, name), kinds},
+    OPERATION_TEXTS(MEMBER)
+#undef MEMBER
 };
 
 /* Who gives a member that nothing comes of meant something else. */
 static bool check_members(struct ledger_work *work) {
-    uint32_t kind = KIND_BIT(work->kind);
+    uint32_t kind = OPERATION_KIND_BIT(work->kind);
     const char *unused =
-        work->operation->expires_in_ms != 0 && kind != KIND(HOLD) ? "expires_in" : NULL;
+        work->operation->expires_in_ms != 0 && kind != OPERATION_BIT(HOLD) ? "expires_in" : NULL;
     for (size_t i = 0; i < sizeof members / sizeof members[0] && unused == NULL; i++) {
         const struct bytes_view *member =
             (const void *)((const char *)work->operation + members[i].offset);

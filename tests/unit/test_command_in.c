@@ -103,6 +103,43 @@ static void test_limits_are_met_exactly(void **state) {
     assert_usage(&command, "name of a field");
 }
 
+/* Stores of any version keep the hash of what was asked: it may not change for the same words. */
+static void test_body_of_operations_keeps_its_hash(void **state) {
+    (void)state;
+    static const char *const rules[] = {"sufficient_funds", "same_currency"};
+    const struct wf_operation operations[] = {{.type = "transfer",
+                                               .from = "A",
+                                               .to = "B",
+                                               .amount = "1.00",
+                                               .currency = "USD",
+                                               .rules = rules,
+                                               .rule_count = 2,
+                                               .rate = "1.1",
+                                               .instrument = "X",
+                                               .fee_rule = "F",
+                                               .hold = "H",
+                                               .expires_in_ms = 1000},
+                                              {.type = "account_freeze",
+                                               .account = "A",
+                                               .account_type = "checking",
+                                               .minimum = "0.00",
+                                               .reason = "lost"}};
+    static const uint8_t expected[2][16] = {{0xcc, 0xf2, 0x4c, 0x1f, 0x41, 0x15, 0x04, 0xad, 0x35,
+                                             0x5a, 0x8e, 0x77, 0x46, 0x19, 0x7f, 0xe8},
+                                            {0xa5, 0x81, 0x9a, 0x56, 0x81, 0x20, 0x49, 0xd5, 0x84,
+                                             0xae, 0x4b, 0x57, 0x8b, 0xa5, 0x7f, 0xcf}};
+    for (size_t i = 0; i < 2; i++) {
+        const struct wf_command command = {.kind = WF_ACCOUNT_TRANSACT,
+                                           .operations = operations,
+                                           .operation_count = i + 1,
+                                           .key = "k"};
+        uint8_t hash[16];
+        struct wf_error err;
+        assert_int_equal(make(&command, hash, &err), WF_OK);
+        assert_memory_equal(hash, expected[i], sizeof hash);
+    }
+}
+
 static void test_body_is_all_that_was_asked_but_key(void **state) {
     (void)state;
     struct wf_field fields[] = {{"a", "1"}, {"b", "2"}};
@@ -185,6 +222,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_missing_and_overlong_strings_are_usage),
         cmocka_unit_test(test_limits_are_met_exactly),
+        cmocka_unit_test(test_body_of_operations_keeps_its_hash),
         cmocka_unit_test(test_body_is_all_that_was_asked_but_key),
         cmocka_unit_test(test_members_of_other_kinds_are_ignored),
     };

@@ -1,6 +1,7 @@
 #include "tools/wfctl/operations.h"
 
 #include "base/error.h"
+#include "engine/core/operation_texts.h"
 #include "tools/wfctl/format.h"
 
 #include <jansson.h>
@@ -31,19 +32,9 @@ static const char **member_place(struct wf_operation *operation, const char *nam
         const char *name;
         const char **to;
     } members[] = {
-        {"type", &operation->type},
-        {"from", &operation->from},
-        {"to", &operation->to},
-        {"amount", &operation->amount},
-        {"currency", &operation->currency},
-        {"rate", &operation->rate},
-        {"hold", &operation->hold},
-        {"instrument", &operation->instrument},
-        {"fee_rule", &operation->fee_rule},
-        {"account", &operation->account},
-        {"account_type", &operation->account_type},
-        {"minimum", &operation->minimum},
-        {"reason", &operation->reason},
+#define MEMBER(name, words, size_max, kinds) {#name, &operation->name},
+        OPERATION_TEXTS(MEMBER)
+#undef MEMBER
     };
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
         if (strcmp(members[i].name, name) == 0)
