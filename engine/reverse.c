@@ -10,9 +10,14 @@
 #include <inttypes.h>
 #include <string.h>
 
-static enum wf_status take_record(struct command_in *in, const struct record *record,
-                                  struct wf_error *err) {
+static enum wf_status take_record(struct wf_engine *engine, struct command_in *in,
+                                  const struct record *record, struct wf_error *err) {
     struct command *command = &in->command;
+    enum wf_status status =
+        engine_is_ineffective(engine, record->lsn, &command->as.account_reverse.ineffective, err);
+    if (status != WF_OK) {
+        return status;
+    }
     if (record->subject.size > 0) { /* a transaction of its own has none */
         memcpy(in->subject, record->subject.data, record->subject.size);
     }
@@ -21,7 +26,7 @@ static enum wf_status take_record(struct command_in *in, const struct record *re
     command->as.account_reverse.of = record->command;
     command->as.account_reverse.refused =
         record->event_count > 0 && record->events[0].kind == EVENT_COMMAND_REFUSED;
-    enum wf_status status = stage_money_create(record, &in->money, err);
+    status = stage_money_create(record, &in->money, err);
     command->as.account_reverse.money = in->money;
     return status;
 }
@@ -49,7 +54,7 @@ enum wf_status engine_read_reversed(struct wf_engine *engine, struct command_in 
         status = record_reader_find(&reader, lsn, &found, err);
     }
     if (status == WF_OK && found) {
-        status = take_record(in, &reader.record, err);
+        status = take_record(engine, in, &reader.record, err);
     }
     record_reader_deinit(&reader);
     if (status != WF_OK || found) {

@@ -177,6 +177,7 @@ struct command {
                                           not read yet, and only a key may answer */
             struct bytes_view subject; /* likewise */
             bool refused;
+            bool ineffective;                /* a repair left it without effect */
             const struct stage_money *money; /* what it moved */
             struct bytes_view reason;
         } account_reverse;

@@ -118,6 +118,18 @@ static bool see_accounts(struct ledger_work *work, const struct stage_money *mon
     return true;
 }
 
+/* What is not in force cannot be taken back. Its accounts need not be there any more. */
+static bool check_effect(struct ledger_work *work, const struct command *command) {
+    const struct stage_money *money = command->as.account_reverse.money;
+    struct stage_money_entry entry;
+    if (!command->as.account_reverse.ineffective || command->as.account_reverse.refused)
+        return true;
+    for (size_t at = 0; stage_money_next(money, &at, &entry);)
+        (void)ledger_meets(work, entry.account);
+    return ledger_refuse(work, "a repair left it without effect, for it rests on records that were "
+                               "lost: nothing of what it moved is in force");
+}
+
 /* Only account.transact moves money that can be reversed on its own, and once. */
 static bool check_reversible(struct ledger_work *work, const struct command *command) {
     const struct reversal *reversal = state_reversal(work->state, command->as.account_reverse.lsn);
@@ -148,8 +160,8 @@ void ledger_decide_reverse(const struct state *state, const struct command *comm
     char *lsn = decision->reversed[0];
     (void)snprintf(lsn, sizeof decision->reversed[0], "%" PRIu64, command->as.account_reverse.lsn);
     (void)snprintf(work.what, sizeof work.what, "record %s cannot be reversed: ", lsn);
-    if (!see_accounts(&work, money) || !check_reversible(&work, command) ||
-        !ledger_reverse(&work, money, lsn)) {
+    if (!check_effect(&work, command) || !see_accounts(&work, money) ||
+        !check_reversible(&work, command) || !ledger_reverse(&work, money, lsn)) {
         ledger_drop_new(decision);
         return;
     }

@@ -133,6 +133,66 @@ static void test_key_of_a_workflow_that_is_gone(void **state) {
     assert_null(result.status);
 }
 
+/* --- reversals --- */
+
+static enum wf_status reverse(struct engine_fixture *f, uint64_t lsn) {
+    const struct wf_command command = {
+        .kind = WF_ACCOUNT_REVERSE, .lsn = lsn, .reason = "entered twice", .actor = "Eve"};
+    return wf_execute(f->engine, &command, NULL, &f->err);
+}
+
+static void test_reversal_of_a_record_without_effect_is_refused(void **state) {
+    struct engine_fixture *f = *state;
+    for (int i = 0; i < OPENINGS; i++) {
+        open_again(f, i);
+        assert_int_equal(reverse(f, LSN_PAY_B), WF_REFUSED);
+        says(f, "record 6 cannot be reversed: a repair left it without effect");
+        if (i == 0) /* B is there again, and could give it back */
+            must(f, open_account(f, "B", "50.00"));
+        holds(f, "A", "90.00");
+        holds(f, "B", "50.00");
+    }
+    must(f, reverse(f, LSN_PAY_C));
+    holds(f, "A", "100.00");
+    fixture_verify(f);
+}
+
+static enum wf_status step_with_money(struct engine_fixture *f) {
+    static const struct wf_field fields[] = {{"credit_score", "750"}, {"history", "good"}};
+    static const struct wf_operation payout = {
+        .type = "transfer", .from = "A", .to = "B", .amount = "30.00", .currency = "USD"};
+    const struct wf_command command = {.kind = WF_WORKFLOW_SUBMIT,
+                                       .id = "L1",
+                                       .step = "credit_bureau_response",
+                                       .fields = fields,
+                                       .field_count = 2,
+                                       .operations = &payout,
+                                       .operation_count = 1};
+    return wf_execute(f->engine, &command, NULL, &f->err);
+}
+
+/* The stage is not completed, so nothing of it can go back: neither by its record nor with it. */
+static void test_stage_without_effect_gives_no_money_back(void **state) {
+    struct engine_fixture *f = *state;
+    must(f, open_account(f, "B", "50.00")); /* LSN 9 */
+    fixture_loan(f, "L1", 1);
+    must(f, step_with_money(f)); /* 12 */
+    holds(f, "B", "80.00");
+    lose(f, 9);
+    must(f, open_account(f, "B", "50.00"));
+    assert_int_equal(reverse(f, 12), WF_REFUSED);
+    says(f, "a repair left it without effect");
+    const struct wf_command cancel = {.kind = WF_WORKFLOW_CANCEL,
+                                      .id = "L1",
+                                      .reason = "wrong file",
+                                      .rollback = true,
+                                      .actor = "ann"};
+    must(f, wf_execute(f->engine, &cancel, NULL, &f->err));
+    holds(f, "A", "90.00");
+    holds(f, "B", "50.00");
+    fixture_verify(f);
+}
+
 /* --- the snapshot --- */
 
 /* Write the snapshot as a program did that did not say what repairs left without effect. */
@@ -166,6 +226,8 @@ int main(void) {
         TEST(test_key_of_a_record_that_stands_answers_as_before),
         TEST(test_key_of_a_refusal_without_effect_refuses_as_before),
         TEST(test_key_of_a_workflow_that_is_gone),
+        TEST(test_reversal_of_a_record_without_effect_is_refused),
+        TEST(test_stage_without_effect_gives_no_money_back),
         TEST(test_older_snapshot_behind_a_repair_is_rebuilt_from_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
