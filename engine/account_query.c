@@ -249,6 +249,7 @@ struct statement {
     struct bytes_view number;
     const struct currency *currency;
     int64_t balance;
+    int64_t passed_over; /* what records without effect would have put on it */
     wf_statement_fn on_line;
     void *ctx;
     bool stopped;
@@ -287,7 +288,7 @@ static const char *other_side(const struct record *record, const struct event *e
 }
 
 static void tell_line(struct statement *statement, const struct record *record,
-                      const struct event *event, const struct posting *posting) {
+                      const struct event *event, const struct posting *posting, bool ineffective) {
     char amount[MONEY_TEXT_SIZE];
     char balance[MONEY_TEXT_SIZE];
     char other[WF_ACCOUNT_MAX + 1];
@@ -301,14 +302,25 @@ static void tell_line(struct statement *statement, const struct record *record,
         .balance = money_print(balance, statement->balance, statement->currency),
         .other = other_side(record, event, posting, other),
         .actor = record->actor.size > 0 ? actor : NULL,
+        .without_effect = ineffective,
     };
     if (statement->on_line != NULL && !statement->stopped) {
         statement->stopped = !statement->on_line(statement->ctx, &line);
     }
 }
 
+/* What the record says that it came to. It was written before the repair where that left some
+ * before it without effect: then they are in it. */
+static bool is_promised(const struct statement *statement, const struct record_touch *touch) {
+    int64_t with;
+    return touch->balance == statement->balance ||
+           (!__builtin_add_overflow(statement->balance, statement->passed_over, &with) &&
+            touch->balance == with);
+}
+
 static enum wf_status add_record(struct statement *statement, const struct record *record,
-                                 struct wf_error *err) {
+                                 bool ineffective, struct wf_error *err) {
+    int64_t *sum = ineffective ? &statement->passed_over : &statement->balance;
     uint32_t index = touch_index(record, statement->number);
     for (size_t i = 0; i < record->event_count; i++) {
         const struct event *event = &record->events[i];
@@ -320,14 +332,14 @@ static enum wf_status add_record(struct statement *statement, const struct recor
             if (posting->account != index) {
                 continue;
             }
-            if (__builtin_add_overflow(statement->balance, posting->amount, &statement->balance)) {
+            if (__builtin_add_overflow(*sum, posting->amount, sum)) {
                 return error_set(err, WF_DAMAGE, "LSN %" PRIu64 " takes a balance out of 64 bits",
                                  record->lsn);
             }
-            tell_line(statement, record, event, posting);
+            tell_line(statement, record, event, posting, ineffective);
         }
     }
-    if (index < record->touch_count && record->touches[index].balance != statement->balance) {
+    if (index < record->touch_count && !is_promised(statement, &record->touches[index])) {
         return error_set(err, WF_DAMAGE,
                          "LSN %" PRIu64 ": the postings come to another balance than it says",
                          record->lsn);
@@ -360,8 +372,12 @@ enum wf_status wf_account_statement(struct wf_engine *engine, const char *number
     record_reader_init(&reader, engine);
     for (size_t i = 0; status == WF_OK && i < count; i++) {
         status = record_reader_read(&reader, links[i], err);
+        bool ineffective = false;
         if (status == WF_OK) {
-            status = add_record(&statement, &reader.record, err);
+            status = engine_is_ineffective(engine, links[i].lsn, &ineffective, err);
+        }
+        if (status == WF_OK) {
+            status = add_record(&statement, &reader.record, ineffective, err);
         }
     }
     record_reader_deinit(&reader);
@@ -386,9 +402,13 @@ enum wf_status wf_account_history(struct wf_engine *engine, const char *number,
         status != WF_OK || lost_lsn == 0 || engine_tell_missing(engine, lost_lsn, on_event, ctx);
     for (size_t i = 0; status == WF_OK && more && i < count; i++) {
         status = record_reader_read(&reader, links[i], err);
+        bool ineffective = false;
         if (status == WF_OK) {
-            status =
-                event_out_record(&reader.arena, &reader.record, NULL, on_event, ctx, &more, err);
+            status = engine_is_ineffective(engine, links[i].lsn, &ineffective, err);
+        }
+        if (status == WF_OK) {
+            status = event_out_record(&reader.arena, &reader.record, NULL, ineffective, on_event,
+                                      ctx, &more, err);
         }
     }
     record_reader_deinit(&reader);

@@ -324,7 +324,7 @@ enum wf_status wf_record_show(uint64_t lsn, const uint8_t *payload, size_t paylo
         codec_decode(&arena, (struct bytes_view){payload, payload_size}, &record, err);
     if (status == WF_OK) {
         record.lsn = lsn;
-        status = event_out_record(&arena, &record, NULL, on_event, ctx, &more, err);
+        status = event_out_record(&arena, &record, NULL, false, on_event, ctx, &more, err);
         codec_release(&record);
     }
     codec_arena_deinit(&arena);

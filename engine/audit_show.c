@@ -126,12 +126,16 @@ static enum wf_status show_chains(struct wf_engine *engine, struct show *show,
             continue;
         }
         status = record_reader_read(&reader, link, err);
+        bool ineffective = false;
+        if (status == WF_OK) {
+            status = engine_is_ineffective(engine, link.lsn, &ineffective, err);
+        }
         if (status == WF_OK) {
             const struct definition *definition = command_is_about_workflow(reader.record.command)
                                                       ? engine_definition_of(engine, &reader.record)
                                                       : NULL;
-            status = event_out_record(&reader.arena, &reader.record, definition, show_event, show,
-                                      &more, err);
+            status = event_out_record(&reader.arena, &reader.record, definition, ineffective,
+                                      show_event, show, &more, err);
         }
     }
     record_reader_deinit(&reader);

@@ -358,8 +358,8 @@ static void set_members(struct codec_arena *arena, const struct record *record,
 }
 
 enum wf_status event_out_record(struct codec_arena *arena, const struct record *record,
-                                const struct definition *definition, wf_event_fn on_event,
-                                void *ctx, bool *more, struct wf_error *err) {
+                                const struct definition *definition, bool ineffective,
+                                wf_event_fn on_event, void *ctx, bool *more, struct wf_error *err) {
     bool failed = false;
     const char *subject = copy_text(arena, record->subject, &failed);
     const struct wf_event common = {
@@ -370,6 +370,7 @@ enum wf_status event_out_record(struct codec_arena *arena, const struct record *
         .actor = copy_text(arena, record->actor, &failed),
         .key = copy_text(arena, record->key, &failed),
         .count = record->event_count,
+        .without_effect = ineffective,
     };
     *more = true;
     for (size_t i = 0; i < record->event_count && *more; i++) {

@@ -7,10 +7,11 @@
 #include "store/archive_manifest.h"
 
 /* Hand every event of the record to `on_event`. `definition` (NULL: not at hand) names its stages
- * and steps. Strings live in `arena`. `*more` false: the callback asked to stop. WF_NO_MEMORY. */
+ * and steps; `ineffective`: a repair left it without effect. Strings live in `arena`. `*more`
+ * false: the callback asked to stop. WF_NO_MEMORY. */
 enum wf_status event_out_record(struct codec_arena *arena, const struct record *record,
-                                const struct definition *definition, wf_event_fn on_event,
-                                void *ctx, bool *more, struct wf_error *err);
+                                const struct definition *definition, bool ineffective,
+                                wf_event_fn on_event, void *ctx, bool *more, struct wf_error *err);
 /* Names of what no record says itself. */
 #define EVENT_OUT_LOST "record_lost"
 #define EVENT_OUT_DROPPED "records_dropped"

@@ -183,10 +183,14 @@ enum wf_status wf_workflow_history(struct wf_engine *engine, const char *id, wf_
         status != WF_OK || lost_lsn == 0 || engine_tell_missing(engine, lost_lsn, on_event, ctx);
     for (size_t i = 0; status == WF_OK && more && i < count; i++) {
         status = record_reader_read(&reader, links[i], err);
+        bool ineffective = false;
+        if (status == WF_OK) {
+            status = engine_is_ineffective(engine, links[i].lsn, &ineffective, err);
+        }
         if (status == WF_OK) {
             definition = definition_of(engine, &reader.record, definition);
-            status = event_out_record(&reader.arena, &reader.record, definition, on_event, ctx,
-                                      &more, err);
+            status = event_out_record(&reader.arena, &reader.record, definition, ineffective,
+                                      on_event, ctx, &more, err);
         }
     }
     record_reader_deinit(&reader);
@@ -232,7 +236,14 @@ static enum wf_status apply_links(struct wf_engine *engine, const struct record_
     record_reader_init(&reader, engine);
     enum wf_status status = WF_OK;
     for (size_t i = 0; status == WF_OK && i < count; i++) {
-        status = record_reader_read(&reader, links[i], err);
+        bool ineffective = false;
+        status = engine_is_ineffective(engine, links[i].lsn, &ineffective, err);
+        if (status == WF_OK && ineffective) {
+            continue;
+        }
+        if (status == WF_OK) {
+            status = record_reader_read(&reader, links[i], err);
+        }
         if (status != WF_OK) {
             break;
         }
@@ -382,9 +393,13 @@ static enum wf_status walk_record(void *ctx, const struct wal_record *wal_record
         definition = engine_definition_of(walk->engine, &record);
     }
     bool more = true;
-    if (wanted) {
-        status = event_out_record(&walk->arena, &record, definition, walk->on_event, walk->ctx,
-                                  &more, err);
+    bool ineffective = false;
+    if (wanted && walk->engine != NULL) { /* one file alone does not tell */
+        status = engine_is_ineffective(walk->engine, record.lsn, &ineffective, err);
+    }
+    if (wanted && status == WF_OK) {
+        status = event_out_record(&walk->arena, &record, definition, ineffective, walk->on_event,
+                                  walk->ctx, &more, err);
     }
     if (status == WF_OK && walk->engine == NULL && record.command == COMMAND_DEFINITION_ADD &&
         apply_reserve(walk->names, &record, NULL) == WF_OK) {

@@ -569,6 +569,7 @@ struct wf_event {
     const char *worker;  /* of a task; `attempt` is then the stage's, the task's epoch */
     uint32_t tries;      /* which attempt of the task; `deadline_ms`: its lease, or the next one */
     bool compensate;     /* its compensation, not its handler */
+    bool without_effect; /* a repair took what the record rests on: nothing of it is in force */
 };
 typedef bool (*wf_event_fn)(void *ctx, const struct wf_event *event);
 /* Everything about one workflow, oldest first, by following the log's links. */
@@ -629,12 +630,14 @@ struct wf_statement_line {
     const char *balance;   /* after it */
     const char *other;     /* the first account on the other side; NULL: none */
     const char *actor;     /* NULL: none */
+    /* A repair took what the record rests on: the amount is not in the balance. */
+    bool without_effect;
 };
 typedef bool (*wf_statement_fn)(void *ctx, const struct wf_statement_line *line);
 /* Every posting to the account up to the record `last_lsn` (UINT64_MAX: all), oldest first, added
- * up from the log along the account's links. `balance` (32 bytes, may be NULL) receives the sum.
- * WF_NOT_FOUND: it was not there yet, or there is no such record yet. WF_DAMAGE: a repair lost a
- * part of it. */
+ * up from the log along the account's links, but for what a repair left without effect. `balance`
+ * (32 bytes, may be NULL) receives the sum. WF_NOT_FOUND: it was not there yet, or there is no such
+ * record yet. WF_DAMAGE: a repair lost a part of it. */
 WF_API enum wf_status wf_account_statement(struct wf_engine *engine, const char *number,
                                            uint64_t last_lsn, wf_statement_fn on_line, void *ctx,
                                            char balance[32], struct wf_error *err);

@@ -165,6 +165,40 @@ static void test_account_commands_and_their_exit_statuses(void **state) {
     SAY(fixture, 0, "replay", "--verify");
 }
 
+/* A repair took the opening of B: what was paid to it is shown, and counts nowhere. */
+static void test_account_past_marks_what_is_without_effect(void **state) {
+    static const char pay[] = "{\"cmd\":\"account.transact\",\"key\":\"k\",\"ops\":[{\"type\":"
+                              "\"transfer\",\"from\":\"A\",\"to\":\"B\",\"amount\":\"4.00\","
+                              "\"currency\":\"USD\"}]}\n";
+    struct fixture *fixture = *state;
+    ASK(fixture, 0, "init");
+    ASK(fixture, 0, "account", "open", "A", "-t", "checking", "-c", "USD", "-b", "10.00");
+    ASK(fixture, 0, "account", "open", "B", "-t", "savings", "-c", "USD"); /* LSN 4 */
+    exec_lines(fixture, 0, pay);
+    ASK(fixture, 0, "wal", "repair", "--skip", "4");
+    json_t *answer = ASK(fixture, 0, "account", "statement", "A");
+    assert_string_equal(text_at(answer, "lines.1.balance"), "10.00");
+    assert_true(json_is_true(at(answer, "lines.1.without_effect")));
+    assert_null(json_object_get(at(answer, "lines.0"), "without_effect"));
+    const char *text = SAY(fixture, 0, "account", "statement", "A");
+    assert_contains(text, "transfer of -4.00 without effect  B                      10.00\n");
+    text = SAY(fixture, 0, "-o", "csv", "account", "statement", "A");
+    assert_contains(text, ",transfer of -4.00 without effect,B,,10.00,\r\n");
+    answer = ASK(fixture, 0, "account", "history", "A");
+    assert_true(json_is_true(at(answer, "events.3.without_effect")));
+    assert_contains(SAY(fixture, 0, "account", "history", "A"),
+                    "operation posted, without effect: operation=transfer");
+    assert_contains(SAY(fixture, 0, "replay", "--from", "5"), "operation posted, without effect");
+    assert_contains(SAY(fixture, 0, "audit", "show", "--entity", "A"),
+                    "operation posted, without effect");
+    answer = exec_lines(fixture, 0, pay);
+    assert_string_equal(text_at(answer, "0.error.code"), "refused");
+    assert_contains(text_at(answer, "0.error.message"), "record 5, which a repair left without");
+    SAY(fixture, 1, "account", "reverse", "5", "--reason", "r", "--actor", "Eve");
+    assert_contains(fixture->err, "a repair left it without effect");
+    SAY(fixture, 0, "replay", "--verify");
+}
+
 /* A member that would be passed over in silence, such as a key: the caller relies on it. */
 static void test_account_transact_refuses_what_its_file_cannot_say(void **state) {
     static const struct {
@@ -394,6 +428,7 @@ int main(void) {
         TEST(test_account_commands_and_their_exit_statuses),
         TEST(test_account_transact_refuses_what_its_file_cannot_say),
         TEST(test_exec_account_refuses_empty_members),
+        TEST(test_account_past_marks_what_is_without_effect),
         TEST(test_account_statement_has_three_forms),
         TEST(test_account_statement_as_of_a_time),
         TEST(test_reference_data_is_set_and_listed),

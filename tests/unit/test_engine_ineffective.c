@@ -1,5 +1,6 @@
 /* What a repair left without effect, as those meet it who come later: a key, a reversal, a
  * statement, a history. */
+#include "engine/core/text.h"
 #include "tests/lib/engine_fixture.h"
 
 #include <setjmp.h>
@@ -193,6 +194,96 @@ static void test_stage_without_effect_gives_no_money_back(void **state) {
     fixture_verify(f);
 }
 
+/* --- the past --- */
+
+struct story {
+    char text[2048];
+};
+
+static void add(struct story *story, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct story *story, const char *format, ...) {
+    size_t used = strlen(story->text);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(story->text + used, sizeof story->text - used, format, arguments);
+    va_end(arguments);
+}
+
+static bool add_line(void *story, const struct wf_statement_line *line) {
+    add(story, "%d:%s=%s%s ", (int)line->lsn, line->amount, line->balance,
+        line->without_effect ? "(without effect)" : "");
+    return true;
+}
+
+static bool add_event(void *story, const struct wf_event *event) {
+    add(story, "%d:%s%s ", (int)event->lsn, event->event,
+        event->without_effect ? "(without effect)" : "");
+    return true;
+}
+
+static void test_statement_does_not_count_what_is_without_effect(void **state) {
+    struct engine_fixture *f = *state;
+    must(f, pay(f, "C", "5.00", NULL, NULL)); /* behind the repair: it counts from what is there */
+    for (int i = 0; i < OPENINGS; i++) {
+        open_again(f, i);
+        struct story story = {""};
+        char balance[32];
+        must(f,
+             wf_account_statement(f->engine, "A", UINT64_MAX, add_line, &story, balance, &f->err));
+        assert_string_equal(story.text, "3:100.00=100.00 6:-30.00=100.00(without effect) "
+                                        "7:-10.00=90.00 9:-5.00=85.00 ");
+        assert_string_equal(balance, "85.00");
+        holds(f, "A", "85.00");
+        story = (struct story){""};
+        must(f, wf_account_history(f->engine, "A", add_event, &story, &f->err));
+        assert_non_null(strstr(story.text, " 6:operation_posted(without effect) "
+                                           "7:operation_posted 9:operation_posted "));
+    }
+}
+
+/* A statement is still held against what its records say that they came to. */
+static void test_statement_behind_a_repair_notices_another_balance(void **state) {
+    struct engine_fixture *f = *state;
+    must(f, open_account(f, "D", NULL));
+    must(f, pay(f, "D", "5.00", NULL, NULL)); /* LSN 10 */
+    must(f, pay(f, "D", "1.00", NULL, NULL));
+    struct account *account = NULL;
+    must(f, engine_find_account(f->engine, text_view("D"), &account, &f->err));
+    account->balance -= 50; /* a bug: the next record starts from another balance */
+    must(f, pay(f, "D", "1.00", NULL, NULL));
+    assert_int_equal(wf_account_statement(f->engine, "D", UINT64_MAX, NULL, NULL, NULL, &f->err),
+                     WF_DAMAGE);
+    says(f, "LSN 12: the postings come to another balance than it says");
+    account->balance += 50;
+}
+
+/* The workflow is whole; one record of it is not in force, for an account of it was lost. */
+static void test_history_and_the_past_of_a_workflow_know_what_is_without_effect(void **state) {
+    struct engine_fixture *f = *state;
+    must(f, open_account(f, "B", "50.00")); /* LSN 9 */
+    fixture_loan(f, "L1", 1);
+    must(f, step_with_money(f)); /* 12 */
+    lose(f, 9);
+    for (int i = 0; i < OPENINGS; i++) {
+        open_again(f, i);
+        struct story story = {""};
+        must(f, wf_workflow_history(f->engine, "L1", add_event, &story, &f->err));
+        assert_string_equal(story.text,
+                            "10:workflow_started 11:step_submitted 11:stage_activated "
+                            "12:step_submitted(without effect) 12:operation_posted(without effect) "
+                            "12:stage_completed(without effect) 12:money_bound(without effect) "
+                            "12:stage_activated(without effect) ");
+        story = (struct story){""};
+        must(f, wf_replay(f->engine, 11, 12, NULL, add_event, &story, &f->err));
+        assert_non_null(strstr(story.text, "11:stage_activated 12:step_submitted(without effect)"));
+        char now[512], then[512];
+        fixture_describe(f, "L1", UINT64_MAX, now);
+        fixture_describe(f, "L1", 12, then);
+        assert_string_equal(then, now);
+        assert_non_null(strstr(now, "running credit_check"));
+    }
+}
+
 /* --- the snapshot --- */
 
 /* Write the snapshot as a program did that did not say what repairs left without effect. */
@@ -228,6 +319,9 @@ int main(void) {
         TEST(test_key_of_a_workflow_that_is_gone),
         TEST(test_reversal_of_a_record_without_effect_is_refused),
         TEST(test_stage_without_effect_gives_no_money_back),
+        TEST(test_statement_does_not_count_what_is_without_effect),
+        TEST(test_statement_behind_a_repair_notices_another_balance),
+        TEST(test_history_and_the_past_of_a_workflow_know_what_is_without_effect),
         TEST(test_older_snapshot_behind_a_repair_is_rebuilt_from_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

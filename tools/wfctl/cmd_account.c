@@ -193,13 +193,26 @@ static bool statement_json(void *ctx, const struct wf_statement_line *line) {
     return out_item_close(out);
 }
 
+/* For a column whose amounts shall come to the balance: what is without effect has its own beside
+ * the operation. */
+enum { OPERATION_SIZE = 128 };
+static const char *operation_words(char text[OPERATION_SIZE],
+                                   const struct wf_statement_line *line) {
+    if (!line->without_effect)
+        return line->operation;
+    snprintf(text, OPERATION_SIZE, "%s of %s without effect", line->operation, line->amount);
+    return text;
+}
+
 static bool statement_text(void *ctx, const struct wf_statement_line *line) {
     struct text_table *table = ctx;
     table_cell_uint(table, line->lsn);
     table_cell_time(table, line->time_ms);
-    table_cell(table, STYLE_PLAIN, line->operation);
+    char operation[OPERATION_SIZE];
+    table_cell(table, STYLE_PLAIN, operation_words(operation, line));
     table_cell(table, STYLE_PLAIN, line->other ? line->other : "-");
-    table_cell(table, line->amount[0] == '-' ? STYLE_BAD : STYLE_GOOD, line->amount);
+    table_cell(table, line->amount[0] == '-' ? STYLE_BAD : STYLE_GOOD,
+               line->without_effect ? "" : line->amount);
     table_cell(table, STYLE_BOLD, line->balance);
     return table->out->write_errno == 0;
 }
@@ -208,7 +221,9 @@ static bool statement_csv(void *ctx, const struct wf_statement_line *line) {
     struct out *out = ctx;
     char time[FORMAT_TIME_SIZE];
     out_printf(out, "%" PRIu64 ",%s", line->lsn, format_time(time, line->time_ms));
-    const char *const cells[] = {line->operation, line->other, line->amount, line->balance,
+    char operation[OPERATION_SIZE];
+    const char *const cells[] = {operation_words(operation, line), line->other,
+                                 line->without_effect ? "" : line->amount, line->balance,
                                  line->actor};
     for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
         out_csv_cell(out, cells[i], ",");

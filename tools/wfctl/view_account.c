@@ -53,6 +53,8 @@ void view_statement_members(struct emit *json, const struct wf_statement_line *l
     emit_member(json, "amount", line->amount);
     emit_member(json, "balance", line->balance);
     emit_member_if(json, "actor", line->actor);
+    if (line->without_effect)
+        emit_member_bool(json, "without_effect", true);
 }
 
 void view_account_report_members(struct emit *json, const struct wf_account_report *report) {

@@ -51,6 +51,8 @@ void view_event_members(struct emit *json, const struct wf_event *event) {
     if (event->compensate)
         emit_member_bool(json, "compensate", true);
     emit_member_if(json, "key", event->key);
+    if (event->without_effect)
+        emit_member_bool(json, "without_effect", true);
     emit_member_if(json, "reason", event->reason);
 }
 
@@ -108,6 +110,10 @@ static void event_words(struct out *out, const struct wf_event *event) {
 void view_event_text(struct out *out, const struct wf_event *event) {
     char time[FORMAT_TIME_SIZE];
     event_words(out, event);
+    if (event->without_effect) {
+        out_printf(out, ", ");
+        out_styled(out, STYLE_BAD, "without effect");
+    }
     if (event->attempt > 1)
         out_printf(out, ", attempt %u", event->attempt);
     if (event->version)
