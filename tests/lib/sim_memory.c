@@ -38,6 +38,10 @@ uint64_t sim_random_next(uint64_t *state) {
     return value ^ (value >> 31);
 }
 
+uint64_t sim_random_between(uint64_t *state, uint64_t from, uint64_t to) {
+    return from + sim_random_next(state) % (to - from + 1);
+}
+
 uint64_t sim_random_mix(uint64_t a, uint64_t b) {
     uint64_t state = a;
     state = sim_random_next(&state) ^ b;

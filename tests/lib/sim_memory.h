@@ -14,6 +14,8 @@ void *sim_grow(void *array, size_t count, size_t *capacity, size_t size);
 
 /* The next number of a seeded sequence (splitmix64): the same everywhere. */
 uint64_t sim_random_next(uint64_t *state);
+/* The next number from `from` to `to`, both included. */
+uint64_t sim_random_between(uint64_t *state, uint64_t from, uint64_t to);
 /* A number that depends on both and on nothing else. */
 uint64_t sim_random_mix(uint64_t a, uint64_t b);
 

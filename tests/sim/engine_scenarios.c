@@ -5,9 +5,10 @@
 #include "tests/sim/engine_errand.h"
 #include "tests/sim/engine_money.h"
 #include "tests/sim/engine_timer.h"
+#include "tests/sim/some_fault.h"
 
 uint64_t scenario_pick(struct store_run *run, uint64_t from, uint64_t to) {
-    return from + sim_random_next(&run->random) % (to - from + 1);
+    return sim_random_between(&run->random, from, to);
 }
 
 static enum wf_status enqueue(struct store_run *run, size_t value_size_max) {
@@ -200,31 +201,18 @@ static void run_failed_sync(struct store_run *run) {
     }
     sim_trace_start(run->sim);
     for (int i = 0; i < 2 && !run->failed; i++) {
-        meet_fault(run, (struct sim_fault){.op = SIM_SYNC,
-                                           .kind = SIM_FAULT_EIO,
-                                           .nth = scenario_pick(run, 1, 2),
-                                           .persistent = scenario_pick(run, 0, 3) == 0,
-                                           .amount = scenario_pick(run, 0, 3)});
+        meet_fault(run, some_failed_sync(&run->random));
     }
     store_run_check(run, !sim_trace_resynced(run->sim), "a second sync after one that failed");
 }
 
 static void run_failed_call(struct store_run *run) {
-    static const enum sim_op ops[] = {SIM_WRITE,  SIM_TRUNCATE,       SIM_PREALLOCATE,
-                                      SIM_RENAME, SIM_SYNC_DIRECTORY, SIM_OPEN};
-    static const enum sim_fault_kind kinds[] = {SIM_FAULT_EIO, SIM_FAULT_FULL, SIM_FAULT_SHORT};
     if (!begin_unwatched(run)) {
         return;
     }
     sim_trace_start(run->sim);
     for (int i = 0; i < 3 && !run->failed; i++) {
-        struct sim_fault fault = {.op = ops[scenario_pick(run, 0, 5)],
-                                  .kind = kinds[scenario_pick(run, 0, 2)],
-                                  .nth = scenario_pick(run, 1, 2),
-                                  .amount = scenario_pick(run, 0, 40)};
-        /* An endless row of short writes is no disk. */
-        fault.persistent = fault.kind != SIM_FAULT_SHORT && scenario_pick(run, 0, 2) == 0;
-        meet_fault(run, fault);
+        meet_fault(run, some_failed_call(&run->random));
     }
     store_run_check(run, !sim_trace_resynced(run->sim), "a second sync after one that failed");
 }
@@ -394,11 +382,7 @@ static void run_mixed(struct store_run *run) {
             break;
         case 3:
             store_run_wait(run);
-            meet_fault(
-                run, (struct sim_fault){.op = scenario_pick(run, 0, 1) == 0 ? SIM_SYNC : SIM_WRITE,
-                                        .kind = SIM_FAULT_EIO,
-                                        .nth = scenario_pick(run, 1, 3),
-                                        .amount = scenario_pick(run, 0, 2)});
+            meet_fault(run, some_failed_write(&run->random));
             break;
         case 4:
             enqueue(run, STORE_VALUE_MAX);

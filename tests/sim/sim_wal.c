@@ -2,13 +2,14 @@
  * scenario, the machine crashes, the log is recovered, and what was promised is compared with what
  * is there. How to run it: tests/sim/campaign.h. */
 #include "tests/sim/campaign.h"
+#include "tests/sim/some_fault.h"
 #include "tests/sim/wal_model.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static uint64_t pick(struct log_run *run, uint64_t from, uint64_t to) {
-    return from + sim_random_next(&run->random) % (to - from + 1);
+    return sim_random_between(&run->random, from, to);
 }
 
 static size_t some_size(struct log_run *run) {
@@ -153,32 +154,19 @@ static void run_failed_sync(struct log_run *run) {
     sim_trace_start(run->sim);
     commands(run, 1);
     for (int i = 0; i < 2 && !run->failed; i++) {
-        meet_fault(run, (struct sim_fault){.op = SIM_SYNC,
-                                           .kind = SIM_FAULT_EIO,
-                                           .nth = pick(run, 1, 2),
-                                           .persistent = pick(run, 0, 3) == 0,
-                                           .amount = pick(run, 0, 3)});
+        meet_fault(run, some_failed_sync(&run->random));
     }
     log_run_check(run, !sim_trace_resynced(run->sim), "a second sync after one that failed");
 }
 
 static void run_failed_call(struct log_run *run) {
-    static const enum sim_op ops[] = {SIM_WRITE,  SIM_TRUNCATE,       SIM_PREALLOCATE,
-                                      SIM_RENAME, SIM_SYNC_DIRECTORY, SIM_OPEN};
-    static const enum sim_fault_kind kinds[] = {SIM_FAULT_EIO, SIM_FAULT_FULL, SIM_FAULT_SHORT};
     if (!begin_unwatched(run)) {
         return;
     }
     sim_trace_start(run->sim);
     commands(run, 1);
     for (int i = 0; i < 3 && !run->failed; i++) {
-        struct sim_fault fault = {.op = ops[pick(run, 0, 5)],
-                                  .kind = kinds[pick(run, 0, 2)],
-                                  .nth = pick(run, 1, 2),
-                                  .amount = pick(run, 0, 40)};
-        /* An endless row of short writes is no disk. */
-        fault.persistent = fault.kind != SIM_FAULT_SHORT && pick(run, 0, 2) == 0;
-        meet_fault(run, fault);
+        meet_fault(run, some_failed_call(&run->random));
     }
     log_run_check(run, !sim_trace_resynced(run->sim), "a second sync after one that failed");
 }
@@ -291,10 +279,7 @@ static void run_mixed(struct log_run *run) {
             break;
         case 3:
             log_run_wait(run);
-            meet_fault(run, (struct sim_fault){.op = pick(run, 0, 1) == 0 ? SIM_SYNC : SIM_WRITE,
-                                               .kind = SIM_FAULT_EIO,
-                                               .nth = pick(run, 1, 3),
-                                               .amount = pick(run, 0, 2)});
+            meet_fault(run, some_failed_write(&run->random));
             break;
         case 4:
             log_run_wait(run);
