@@ -1,6 +1,7 @@
-/* The protobuf wire format, written: what protobuf-c packs, byte for byte (tests/unit/test_codec.c
- * holds them together), in one walk and without messages in between. Members must be put in order
- * of their numbers; zeros and empty runs are not written. Failures latch in the buffer. */
+/* The protobuf wire format, written: what protobuf-c packs, byte for byte
+ * (tests/unit/test_codec_wire.c holds them together), in one walk and without messages in between.
+ * Members must be put in order of their numbers; zeros and empty runs are not written. Failures
+ * latch in the buffer. */
 #ifndef ENGINE_CODEC_PUT_H
 #define ENGINE_CODEC_PUT_H
 

@@ -1,6 +1,6 @@
 /* The protobuf wire format of schema/record.proto, read without copies: views into the record's
  * bytes. Replay spends most of its time here; protobuf-c's general decoder took 43 % of it. What
- * protobuf-c packs this reads, and the other way round (tests/unit/test_codec.c holds them
+ * protobuf-c packs this reads, and the other way round (tests/unit/test_codec_wire.c holds them
  * together). Source: protobuf.dev, "Encoding". */
 #ifndef ENGINE_CODEC_WIRE_H
 #define ENGINE_CODEC_WIRE_H
