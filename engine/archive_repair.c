@@ -150,8 +150,17 @@ static enum wf_status rebuild(struct io *io, const char *archive_dir, const char
     return status;
 }
 
+static enum wf_status tell_plan(struct damage_report *report, struct wf_error *err) {
+    struct wal_finding finding = {.kind = WAL_FINDING_DAMAGE, .segment = "archive/manifest"};
+    (void)snprintf(finding.text, sizeof(finding.text),
+                   "it does not say what is there, and would be made anew from the archives");
+    finding.first_lsn = 1;
+    return damage_add_finding(report, &finding, err);
+}
+
+/* `needed` not NULL: only find out. */
 static enum wf_status repair(struct io *io, const char *archive_dir, const char *wal_dir,
-                             struct damage_report *report, struct wf_error *err) {
+                             bool *needed, struct damage_report *report, struct wf_error *err) {
     uint8_t store_id[WAL_STORE_ID_SIZE];
     uint64_t live_lsn = 0;
     bool needs = false;
@@ -162,19 +171,35 @@ static enum wf_status repair(struct io *io, const char *archive_dir, const char 
     if (status == WF_OK) {
         status = archive_needs_rebuild(io, archive_dir, store_id, live_lsn, &needs, err);
     }
+    if (needed != NULL) {
+        *needed = status == WF_OK && needs;
+        return *needed ? tell_plan(report, err) : status;
+    }
     return status == WF_OK && needs
                ? rebuild(io, archive_dir, wal_dir, store_id, live_lsn, report, err)
                : status;
 }
 
-enum wf_status archive_repair(struct io *io, const char *dir, struct damage_report *report,
-                              struct wf_error *err) {
+static enum wf_status look_at_archive(struct io *io, const char *dir, bool *needed,
+                                      struct damage_report *report, struct wf_error *err) {
     char *archive_dir, *wal_dir;
     enum wf_status status = damage_archive_folders(io, dir, &archive_dir, &wal_dir, err);
     if (status == WF_OK && archive_dir != NULL) {
-        status = repair(io, archive_dir, wal_dir, report, err);
+        status = repair(io, archive_dir, wal_dir, needed, report, err);
     }
     free(archive_dir);
     free(wal_dir);
     return status;
+}
+
+enum wf_status archive_repair(struct io *io, const char *dir, struct damage_report *report,
+                              struct wf_error *err) {
+    return look_at_archive(io, dir, NULL, report, err);
+}
+
+enum wf_status archive_repair_plan(struct io *io, const char *dir, struct damage_report *report,
+                                   bool *needed, struct wf_error *err) {
+    *needed = false;
+    enum wf_status status = look_at_archive(io, dir, needed, report, err);
+    return status == WF_DAMAGE ? WF_OK : status; /* the log is to be repaired first */
 }

@@ -8,5 +8,8 @@
  * report. The caller owns the store. */
 enum wf_status archive_repair(struct io *io, const char *dir, struct damage_report *report,
                               struct wf_error *err);
+/* Would it make a manifest? Changes nothing; `*needed` is told in the report too. */
+enum wf_status archive_repair_plan(struct io *io, const char *dir, struct damage_report *report,
+                                   bool *needed, struct wf_error *err);
 
 #endif

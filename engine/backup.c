@@ -2,6 +2,7 @@
  * sees them. It is made under another name, and compared before it gets its own. */
 #include "engine/engine.h"
 #include "engine/folder.h"
+#include "engine/origin.h"
 
 #include "store/archive_state.h"
 
@@ -71,7 +72,8 @@ static enum wf_status copy_segment(struct io *io, const char *from_dir, const ch
     return status == WF_OK ? WF_OK : error_wrap(err, status, "segment %s", info->name);
 }
 
-/* What stands for dropped records. */
+/* What stands for dropped records: read before it is copied, so that it is the original's file that
+ * is named. WF_NOT_FOUND: a live owner dropped more meanwhile. */
 static enum wf_status copy_origin(struct wf_engine *reader, const char *to_archive,
                                   struct wf_error *err) {
     struct wal_segment_info info = {.size = 0};
@@ -80,11 +82,18 @@ static enum wf_status copy_origin(struct wf_engine *reader, const char *to_archi
     if (lsn == 0) {
         return WF_OK;
     }
+    enum wf_status status = origin_read(reader->archive, err);
+    if (status == WF_DAMAGE && archive_refresh(reader->archive, NULL) == WF_OK &&
+        archive_dropped_lsn(reader->archive) != lsn) {
+        return error_set(err, WF_NOT_FOUND, "more records were dropped meanwhile");
+    }
+    if (status != WF_OK) {
+        return error_wrap(err, status, "%s cannot be copied", reader->dir);
+    }
     archive_state_name(lsn, info.name);
     char *path = io_path_join(reader->archive_dir, info.name);
-    enum wf_status status = path == NULL
-                                ? error_set(err, WF_NO_MEMORY, "no memory for a path")
-                                : reader->io->ops->stat(reader->io, path, &kind, &info.size, err);
+    status = path == NULL ? error_set(err, WF_NO_MEMORY, "no memory for a path")
+                          : reader->io->ops->stat(reader->io, path, &kind, &info.size, err);
     free(path);
     return status == WF_OK ? copy_segment(reader->io, reader->archive_dir, to_archive, &info, err)
                            : status;
@@ -211,6 +220,12 @@ static enum wf_status copy_store(struct io *io, const char *dir, const char *par
     *moved = status == WF_NOT_FOUND;
     if (status == WF_OK) {
         status = compare_copy(reader, partial, err);
+        if (status == WF_DAMAGE && err != NULL) {
+            status = error_wrap(err, status,
+                                "%s opens by its snapshot only, which is not copied, and the rest "
+                                "has damage ('wfctl doctor' tells)",
+                                dir);
+        }
     }
     *lsn = wal_durable_lsn(reader->wal);
     (void)wf_close(reader, NULL);

@@ -251,14 +251,24 @@ static void ask_snapshot(struct snapshot *snapshot, struct damage_report *report
     state_deinit(&walk.state);
 }
 
+/* All that was found from `from` on. */
+static void set_beyond(struct damage_finding *from) {
+    for (struct damage_finding *found = from; found != NULL; found = found->next) {
+        found->beyond = true;
+    }
+}
+
 static enum wf_status miss(struct damage_report *report, uint64_t first_lsn, uint64_t last_lsn,
                            struct wf_error *err) {
+    struct damage_finding **at = report->end;
     struct wal_finding finding = {
         .kind = WAL_FINDING_DAMAGE, .first_lsn = first_lsn, .last_lsn = last_lsn};
     (void)snprintf(finding.text, sizeof(finding.text),
                    "LSN %" PRIu64 " to %" PRIu64 " are in no segment and no archive", first_lsn,
                    last_lsn);
-    return damage_add_finding(report, &finding, err);
+    enum wf_status status = damage_add_finding(report, &finding, err);
+    set_beyond(*at);
+    return status;
 }
 
 enum wf_status damage_first_live_lsn(struct io *io, const char *wal_dir, uint64_t *lsn,
@@ -291,34 +301,25 @@ static enum wf_status pass_dropped(struct damage_report *report, struct archive 
                : audit_tree_add_archived(report->tree, archive, dropped, err);
 }
 
-static enum wf_status pass_pair(void *ctx, struct bytes_view key, struct bytes_view value,
-                                struct wf_error *err) {
-    (void)ctx;
-    (void)key;
-    (void)value;
-    (void)err;
-    return WF_OK;
-}
-
 /* The state that stands for what was dropped: can it be read? What is in it a replay shows. */
 static enum wf_status check_stand_in(struct damage_report *report, struct archive *archive,
                                      struct wf_error *err) {
     uint64_t dropped = archive_dropped_lsn(archive);
     struct wf_error why;
-    enum wf_status status =
-        dropped == 0 ? WF_OK : archive_state_walk(archive, dropped, pass_pair, NULL, &why);
+    enum wf_status status = dropped == 0 ? WF_OK : archive_state_check(archive, dropped, &why);
     if (status != WF_DAMAGE) {
         return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
     }
     struct wal_finding finding = {.kind = WAL_FINDING_DAMAGE, .first_lsn = 1, .last_lsn = dropped};
     archive_state_name(dropped, finding.segment);
-    (void)snprintf(finding.text, sizeof(finding.text), "%.*s", (int)sizeof(finding.text) - 1,
-                   why.text);
+    (void)snprintf(finding.text, sizeof(finding.text),
+                   "%.150s (it is the state that stands for the dropped records)", why.text);
     return damage_add_finding(report, &finding, err);
 }
 
 static enum wf_status read_archives(struct damage_report *report, struct archive *archive,
                                     struct wf_error *err) {
+    struct damage_finding **at = report->end;
     struct archive_entry entry;
     enum wf_status status = WF_OK;
     if (archive_at(archive, 0, &entry) && entry.first_lsn > 1) {
@@ -339,6 +340,7 @@ static enum wf_status read_archives(struct damage_report *report, struct archive
         status = archive_verify(archive, relay_record, relay_finding, &relay, err);
         status = relay_finish(&relay, status, err);
     }
+    set_beyond(*at);
     report->passed_lsn = archive_last_lsn(archive);
     return status;
 }
@@ -406,6 +408,9 @@ static enum wf_status survey_log(struct io *io, const char *wal_dir, const char 
     status = damage_first_live_lsn(io, wal_dir, &live, err);
     if (status == WF_OK && live != UINT64_MAX && live > report->passed_lsn + 1) {
         status = miss(report, report->passed_lsn + 1, live - 1, err);
+        if (report->aftermath != NULL) {
+            aftermath_give_up(report->aftermath); /* nor is it a repair that loses these */
+        }
     }
     uint64_t limit = owner.owned ? owner.durable_lsn : UINT64_MAX;
     if (status != WF_OK) {
@@ -503,7 +508,7 @@ uint64_t damage_lost_records(const struct damage_report *report) {
     uint64_t count = 0;
     for (const struct damage_finding *found = *report->archive_end; found != NULL;
          found = found->next) {
-        if (found->finding.kind != WAL_FINDING_TORN &&
+        if (found->finding.kind != WAL_FINDING_TORN && !found->beyond &&
             found->finding.first_lsn <= found->finding.last_lsn) {
             count += found->finding.last_lsn - found->finding.first_lsn + 1;
         }
@@ -512,6 +517,29 @@ uint64_t damage_lost_records(const struct damage_report *report) {
         count += loss->recorded ? 0 : loss->last_lsn - loss->first_lsn + 1;
     }
     return count;
+}
+
+enum wf_status damage_beyond(const struct damage_report *report, wf_finding_fn on_finding,
+                             void *ctx, uint64_t *count, struct wf_error *err) {
+    const struct damage_finding *first = NULL;
+    for (const struct damage_finding *found = report->findings; found != NULL;
+         found = found->next) {
+        if (found->beyond) {
+            first = first == NULL ? found : first;
+            (*count)++;
+            (void)damage_tell(found, on_finding, ctx);
+        }
+    }
+    return first == NULL
+               ? WF_OK
+               : error_set(err, WF_DAMAGE,
+                           "%s: a repair cannot make that anew; put it back from a backup, or "
+                           "restore the backup",
+                           first->finding.text);
+}
+
+static bool starts_with(const char *text, const char *start) {
+    return strncmp(text, start, strlen(start)) == 0;
 }
 
 enum wf_status damage_first(const struct damage_report *report, uint64_t *first_lsn,
@@ -531,7 +559,8 @@ enum wf_status damage_first(const struct damage_report *report, uint64_t *first_
         *first_lsn = first->finding.first_lsn;
     }
     const char *concerned = first->names[0] == '\0' ? "" : "; workflows concerned: ";
-    if (strncmp(first->finding.text, "segment ", strlen("segment ")) == 0) { /* says where */
+    if (first->finding.segment[0] == '\0' || starts_with(first->finding.text, "segment ") ||
+        starts_with(first->finding.text, "archive ")) { /* says where */
         return error_set(err, WF_DAMAGE, "%s%s%s", first->finding.text, concerned, first->names);
     }
     return error_set(err, WF_DAMAGE, "segment %s, offset %" PRIu64 ", LSN %" PRIu64 ": %s%s%s",

@@ -15,6 +15,7 @@ enum { DAMAGE_NAMES_MAX = 400 };
 /* One place that is not as it should be. */
 struct damage_finding {
     struct wal_finding finding;   /* `remains` is not kept */
+    bool beyond;                  /* no repair can mend it: something is to be put back */
     char names[DAMAGE_NAMES_MAX]; /* of workflows, comma-separated */
     struct damage_finding *next;
 };
@@ -69,6 +70,10 @@ enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
 bool damage_tell(const struct damage_finding *found, wf_finding_fn on_finding, void *ctx);
 void damage_tell_all(const struct damage_report *report, wf_finding_fn on_finding, void *ctx);
 void damage_summary(const struct damage_report *report, struct wf_log_report *out);
+/* Of a survey: WF_DAMAGE where something is such that no repair can mend it, and must be put back
+ * from elsewhere; the text names the first. All of it is told. */
+enum wf_status damage_beyond(const struct damage_report *report, wf_finding_fn on_finding,
+                             void *ctx, uint64_t *count, struct wf_error *err);
 /* Of a survey: the records that a repair would drop from the live log, or that one which was cut
  * short dropped and did not record. */
 uint64_t damage_lost_records(const struct damage_report *report);

@@ -182,6 +182,12 @@ bool engine_tell_missing(struct wf_engine *engine, uint64_t lsn, wf_event_fn on_
 enum wf_status engine_missing(struct wf_engine *engine, uint64_t lsn, const char *what,
                               struct wf_error *err) {
     struct archive_entry range;
+    if (!engine_dropped(engine, lsn, &range) && lsn < wal_first_lsn(engine->wal)) {
+        return error_set(err, WF_DAMAGE,
+                         "%s: LSN %" PRIu64 " is in no segment and no archive: put %s/ back as it "
+                         "was, or restore a backup",
+                         what, lsn, engine_archive_name);
+    }
     if (!engine_dropped(engine, lsn, &range)) {
         return error_set(err, WF_DAMAGE, "%s: LSN %" PRIu64 " was lost in a repair", what, lsn);
     }

@@ -167,6 +167,20 @@ static enum wf_status record_losses(struct io *io, const struct snapshot_provide
     return status == WF_OK ? closed : status;
 }
 
+/* What is damaged still, and is to stay so until something is put back. */
+static enum wf_status tell_beyond(struct io *io, const struct snapshot_provider *provider,
+                                  const char *dir, wf_finding_fn on_finding, void *ctx,
+                                  uint64_t *count, struct wf_error *err) {
+    struct damage_report now;
+    damage_report_init(&now);
+    enum wf_status status = damage_survey(io, provider, dir, &now, err);
+    if (status == WF_OK) {
+        status = damage_beyond(&now, on_finding, ctx, count, err);
+    }
+    damage_report_deinit(&now);
+    return status;
+}
+
 /* Look at everything: for the names of those concerned, and for what rests on the lost records. The
  * repair itself sees only frames. */
 static enum wf_status survey_all(struct io *io, const struct snapshot_provider *provider,
@@ -211,6 +225,7 @@ enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *
     struct damage_report report;
     struct damage_report repaired;
     struct wf_log_losses lost = {0};
+    uint64_t beyond = 0;
     damage_report_init(&survey);
     damage_report_init(&report);
     damage_report_init(&repaired);
@@ -228,6 +243,9 @@ enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *
         damage_tell_all(&report, on_finding, ctx);
         status = record_losses(io, provider, dir, &repaired, &lost, err);
     }
+    if (status == WF_OK && damage_beyond(&survey, NULL, NULL, &beyond, err) != WF_OK) {
+        status = tell_beyond(io, provider, dir, on_finding, ctx, &out->findings, err);
+    }
     damage_report_deinit(&repaired);
     damage_report_deinit(&report);
     damage_report_deinit(&survey);
@@ -239,9 +257,14 @@ static enum wf_status plan_repair(struct io *io, const struct snapshot_provider 
                                   void *ctx, struct wf_log_report *out, struct wf_error *err) {
     struct damage_report survey;
     struct wf_log_losses lost = {0};
+    bool rebuilds = false;
+    uint64_t beyond = 0;
     damage_report_init(&survey);
     survey.drop_lsn = skip_lsn;
     enum wf_status status = survey_all(io, provider, dir, &survey, &lost, err);
+    if (status == WF_OK) {
+        status = archive_repair_plan(io, dir, &survey, &rebuilds, err);
+    }
     if (status == WF_OK) {
         damage_summary(&survey, out);
         out->lost = lost;
@@ -250,6 +273,10 @@ static enum wf_status plan_repair(struct io *io, const struct snapshot_provider 
     }
     if (status == WF_OK && skip_lsn != 0 && !survey.dropped) {
         status = error_set(err, WF_NOT_FOUND, "the log holds no record of LSN %" PRIu64, skip_lsn);
+    }
+    if (status == WF_OK &&
+        !rebuilds) { /* a manifest made anew may bring back what is missing now */
+        status = damage_beyond(&survey, NULL, NULL, &beyond, err);
     }
     damage_report_deinit(&survey);
     return status;

@@ -149,6 +149,22 @@ static enum wf_status open_snapshot(struct wf_engine *engine, struct wf_error *e
     return status == WF_OK ? WF_OK : error_set(err, status, "snapshot: %s", why.text);
 }
 
+/* A replay from the first record wants all of them: those of the archive, up to `archived_lsn`, and
+ * the log behind it. */
+static enum wf_status refuse_gap(struct wf_engine *engine, uint64_t archived_lsn,
+                                 struct wf_error *err) {
+    uint64_t live = UINT64_MAX;
+    enum wf_status status = damage_first_live_lsn(engine->io, engine->wal_dir, &live, err);
+    if (status != WF_OK || live == UINT64_MAX || live <= archived_lsn + 1) {
+        return status;
+    }
+    return error_set(err, WF_DAMAGE,
+                     "the log begins at LSN %" PRIu64 ", and LSN %" PRIu64 " to %" PRIu64
+                     " are in no archive%s%s: put %s/ back as it was, or restore a backup",
+                     live, archived_lsn + 1, live - 1, engine->notes[0] == '\0' ? "" : "; ",
+                     engine->notes, engine_archive_name);
+}
+
 static enum wf_status open_log(struct wf_engine *engine, const struct wal_position *position,
                                uint64_t minimum_lsn, uint64_t limit_lsn,
                                struct wal_recovery *report, struct wf_error *err) {
@@ -163,6 +179,9 @@ static enum wf_status open_log(struct wf_engine *engine, const struct wal_positi
     if (from == NULL) {
         status = engine_replay_archive(engine, replay_record, &replayer, replayer.after_lsn,
                                        &replayer.after_lsn, err);
+        if (status == WF_OK) {
+            status = refuse_gap(engine, replayer.after_lsn, err);
+        }
     }
     if (status != WF_OK) {
         /* nothing more can be read */

@@ -41,13 +41,16 @@ static enum wf_status load_pair(void *ctx, struct bytes_view key, struct bytes_v
 static enum wf_status explain(struct archive *archive, uint64_t lsn, enum wf_status status,
                               struct wf_error *err) {
     struct archive_entry range;
-    if (status != WF_DAMAGE || !archive_dropped(archive, lsn, &range)) {
+    if (status != WF_DAMAGE || err == NULL || !archive_dropped(archive, lsn, &range)) {
         return status;
     }
-    return error_wrap(err, status,
-                      "the records up to LSN %" PRIu64 " were dropped%s%s, and the state that "
-                      "stands for them cannot be read",
-                      lsn, range.dropped_by[0] == '\0' ? "" : " by ", range.dropped_by);
+    struct wf_error why = *err;
+    return error_set(err, status,
+                     "the records up to LSN %" PRIu64 " were dropped%s%s, and the state that "
+                     "stands for them cannot be read: %.500s; every backup made since has that "
+                     "file: put it back into %s/, or restore the backup",
+                     lsn, range.dropped_by[0] == '\0' ? "" : " by ", range.dropped_by, why.text,
+                     engine_archive_name);
 }
 
 enum wf_status origin_load(struct archive *archive, struct state *state, uint64_t *lsn,
@@ -57,6 +60,11 @@ enum wf_status origin_load(struct archive *archive, struct state *state, uint64_
         return WF_OK;
     }
     return explain(archive, *lsn, archive_state_walk(archive, *lsn, load_pair, state, err), err);
+}
+
+enum wf_status origin_read(struct archive *archive, struct wf_error *err) {
+    uint64_t lsn = archive == NULL ? 0 : archive_dropped_lsn(archive);
+    return lsn == 0 ? WF_OK : explain(archive, lsn, archive_state_check(archive, lsn, err), err);
 }
 
 struct one_workflow {

@@ -12,6 +12,9 @@ typedef void (*origin_progress_fn)(void *ctx, uint64_t lsn, uint64_t last);
  * or damaged. */
 enum wf_status origin_load(struct archive *archive, struct state *state, uint64_t *lsn,
                            struct wf_error *err);
+/* Can the file be read? Nothing is done where no record was dropped. WF_DAMAGE: no; the text names
+ * it and says where it may be had from. */
+enum wf_status origin_read(struct archive *archive, struct wf_error *err);
 /* The workflow `id` as it was after the last dropped record, into `state`, which has its
  * definitions. Nothing is inserted where it was not there. */
 enum wf_status origin_load_workflow(struct archive *archive, struct bytes_view id,

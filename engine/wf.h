@@ -984,11 +984,13 @@ WF_API enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, v
 /* Make a damaged log usable again: damaged files are copied aside first, each LSN lost is told, and
  * a record of it is written. `skip_lsn` (0: none) also drops a record that reads well but cannot be
  * understood. Whatever rests on a lost record leaves the state with it: `report->lost` says what
- * this repair took, and so does its record. */
+ * this repair took, and so does its record. WF_DAMAGE: what can be repaired is, but an archive, or
+ * the state that stands for dropped records, is lost or damaged, and no repair can make that anew:
+ * the text says what to put back. */
 WF_API enum wf_status wf_log_repair(const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
                                     void *ctx, struct wf_log_report *report, struct wf_error *err);
 /* What wf_log_repair() would find and take. Changes nothing; works beside a live owner. Holds the
- * whole state in memory. */
+ * whole state in memory. WF_DAMAGE as there. */
 WF_API enum wf_status wf_log_repair_plan(const char *dir, uint64_t skip_lsn,
                                          wf_finding_fn on_finding, void *ctx,
                                          struct wf_log_report *report, struct wf_error *err);

@@ -239,3 +239,16 @@ enum wf_status archive_state_walk(struct archive *archive, uint64_t lsn, archive
     archive_cursor_deinit(&walk.cursor);
     return status;
 }
+
+static enum wf_status pass_pair(void *ctx, struct bytes_view key, struct bytes_view value,
+                                struct wf_error *err) {
+    (void)ctx;
+    (void)key;
+    (void)value;
+    (void)err;
+    return WF_OK;
+}
+
+enum wf_status archive_state_check(struct archive *archive, uint64_t lsn, struct wf_error *err) {
+    return archive_state_walk(archive, lsn, pass_pair, NULL, err);
+}

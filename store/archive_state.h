@@ -25,6 +25,9 @@ typedef enum wf_status (*archive_pair_fn)(void *ctx, struct bytes_view key, stru
 enum wf_status archive_state_walk(struct archive *archive, uint64_t lsn, archive_pair_fn on_pair,
                                   void *ctx, struct wf_error *err);
 
+/* The same, for nobody: can it be read? */
+enum wf_status archive_state_check(struct archive *archive, uint64_t lsn, struct wf_error *err);
+
 enum { ARCHIVE_STATE_NAME_SIZE = 40 };
 void archive_state_name(uint64_t lsn, char name[ARCHIVE_STATE_NAME_SIZE]);
 

@@ -171,6 +171,40 @@ static void test_archive_drop_leaves_the_rest_verifiable(void **state) {
     ASK(fixture, 0, "workflow", "show", "L1"); /* the present is there */
 }
 
+/* It is lost, or damaged: then nothing that begins with it works, everything else does, and it is
+ * said where it may be had from. A backup has it. */
+static void test_lost_state_of_a_drop_is_named_with_a_way_on(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    DROP(fixture, 0, "24");
+    char kept[300];
+    snprintf(kept, sizeof kept, "%s/kept", fixture->folder);
+    ASK(fixture, 0, "backup", kept);
+    for (size_t i = 0; i < 2; i++) {
+        char path[400], command[1300];
+        static const char name[] = "archive/00000000000000000023.state.gz";
+        snprintf(path, sizeof path, "%s/%s", fixture->store, name);
+        snprintf(command, sizeof command,
+                 i == 0 ? "rm '%s'" : "printf x | dd of='%s' bs=1 seek=80 conv=notrunc 2>&1", path);
+        assert_int_equal(system(command), 0);
+        json_t *answer = ASK(fixture, 4, "backup", fixture_path(fixture, "copy"));
+        assert_code(answer, "damage");
+        assert_contains(text_at(answer, "error.message"), "00000000000000000023.state.gz");
+        assert_contains(text_at(answer, "error.message"), "every backup made since has that file");
+        assert_int_equal(access(fixture_path(fixture, "copy.partial"), F_OK), -1);
+        assert_contains(SAY(fixture, 4, "doctor"), "every backup made since the drop has it");
+        SAY(fixture, 4, "wal", "repair", "--dry-run");
+        assert_contains(fixture->err, "a repair cannot make that anew");
+        SAY(fixture, 4, "wal", "repair");
+        assert_contains(fixture->err, "a repair cannot make that anew; put it back from a backup");
+        ASK(fixture, 0, "workflow", "show", "L1");
+        snprintf(command, sizeof command, "cp '%s/%s' '%s'", kept, name, path);
+        assert_int_equal(system(command), 0);
+        ASK(fixture, 0, "replay", "--verify");
+        ASK(fixture, 0, "wal", "repair");
+    }
+}
+
 static void test_archive_drop_again_under_its_key_says_so(void **state) {
     struct fixture *fixture = *state;
     archived(fixture);
@@ -203,6 +237,7 @@ int main(void) {
         TEST(test_archive_run_takes_its_limits),
         TEST(test_archive_drop_says_what_is_gone),
         TEST(test_archive_drop_leaves_the_rest_verifiable),
+        TEST(test_lost_state_of_a_drop_is_named_with_a_way_on),
         TEST(test_archive_drop_again_under_its_key_says_so),
         TEST(test_archive_drop_needs_its_options),
     };

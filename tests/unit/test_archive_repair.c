@@ -110,6 +110,25 @@ static struct told mend(struct repair *repair) {
     return told;
 }
 
+/* The same, where something is left that must be put back from elsewhere. */
+static struct told mend_in_part(struct repair *repair) {
+    struct told told = {.count = 0};
+    struct wf_log_report report;
+    struct wf_error *err = &repair->f.err;
+    assert_int_equal(wf_log_repair(repair->f.dir, 0, tell, &told, &report, err), WF_DAMAGE);
+    assert_non_null(strstr(err->text, "a repair cannot make that anew; put it back"));
+    assert_int_equal(report.lost.records, 0);
+    return told;
+}
+
+static void expect_plan_says_so(struct repair *repair) {
+    struct wf_log_report report;
+    struct wf_error *err = &repair->f.err;
+    assert_int_equal(wf_log_repair_plan(repair->f.dir, 0, NULL, NULL, &report, err), WF_DAMAGE);
+    assert_non_null(strstr(err->text, "a repair cannot make that anew; put it back"));
+    assert_int_equal(report.lost.records, 0);
+}
+
 static void expect_same_manifest(struct repair *repair) {
     static uint8_t now[BYTES_MAX];
     assert_int_equal(read_file(repair->manifest, now), repair->size);
@@ -220,7 +239,9 @@ static void test_archive_repair_keeps_an_archive_with_a_damaged_block(void **sta
     bytes[repair->entries[1].index_offset / 2] ^= 8;
     write_file(path, bytes, size);
     assert_int_equal(remove(repair->manifest), 0);
-    (void)mend(repair);
+    (void)mend_in_part(repair);
+    assert_non_null(strstr(f->err.text, repair->entries[1].name));
+    expect_plan_says_so(repair);
     assert_int_equal(wf_audit_verify(f->dir, NULL, NULL, NULL, &report, NULL, &first_bad, &f->err),
                      WF_DAMAGE);
     assert_in_range(first_bad, repair->entries[1].first_lsn, repair->entries[1].last_lsn);
@@ -237,11 +258,44 @@ static void test_archive_repair_tells_what_it_must_leave_out(void **state) {
     (void)snprintf(path, sizeof path, "%s/archive/%s", f->dir, repair->entries[1].name);
     assert_int_equal(remove(path), 0);
     assert_int_equal(remove(repair->manifest), 0);
-    struct told told = mend(repair);
-    assert_int_equal(told.count, 2);
+    struct told told = mend_in_part(repair);
+    assert_int_equal(told.count, 3);
     assert_non_null(strstr(told.text, "the archive behind these is missing"));
+    assert_non_null(strstr(told.text, "are in no segment and no archive"));
     fixture_open(f);
     assert_int_equal(archive_first_lsn(f->engine->archive), repair->entries[2].first_lsn);
+}
+
+/* What a repair would do with a lost manifest it says beforehand, and calls nothing lost. */
+static void test_archive_repair_plans_a_manifest(void **state) {
+    struct repair *repair = *state;
+    struct engine_fixture *f = &repair->f;
+    struct told told = {.count = 0};
+    struct wf_log_report report;
+    fixture_close(f);
+    assert_int_equal(remove(repair->manifest), 0);
+    must(f, wf_log_repair_plan(f->dir, 0, tell, &told, &report, &f->err));
+    assert_non_null(strstr(told.text, "archive/manifest: it does not say what is there"));
+    assert_int_equal(report.lost.records, 0);
+    assert_int_equal(mend(repair).count, 1);
+    expect_same_manifest(repair);
+}
+
+static void test_archive_that_is_gone_is_no_repairs_work(void **state) {
+    struct repair *repair = *state;
+    struct engine_fixture *f = &repair->f;
+    char command[FIXTURE_PATH_MAX + 60];
+    fixture_close(f);
+    (void)snprintf(command, sizeof command, "rm -r '%s/archive'", f->dir);
+    assert_int_equal(system(command), 0);
+    expect_plan_says_so(repair);
+    assert_int_equal(mend_in_part(repair).count, 1);
+    fixture_open(f); /* by its snapshot */
+    fixture_close(f);
+    (void)snprintf(command, sizeof command, "rm -r '%s/state'", f->dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(fixture_try_open(f), WF_DAMAGE);
+    assert_non_null(strstr(f->err.text, "are in no archive: put archive/ back as it was"));
 }
 
 #define REPAIRED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -255,6 +309,8 @@ int main(void) {
         REPAIRED(test_archive_repair_when_all_was_dropped),
         REPAIRED(test_archive_repair_keeps_an_archive_with_a_damaged_block),
         REPAIRED(test_archive_repair_tells_what_it_must_leave_out),
+        REPAIRED(test_archive_repair_plans_a_manifest),
+        REPAIRED(test_archive_that_is_gone_is_no_repairs_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

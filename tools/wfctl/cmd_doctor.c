@@ -26,7 +26,8 @@ struct doctor {
     enum wf_status worst; /* of the first bad check */
     char worst_text[WORDS_MAX];
     unsigned bad, notes;
-    uint64_t lost; /* records that repairs took */
+    uint64_t lost;      /* records that repairs took */
+    const char *way_on; /* where what is damaged must be put back; else NULL */
 };
 
 static const char *path_of(const struct doctor *doctor, const char *name, char path[4200]) {
@@ -85,7 +86,12 @@ static void tell_failure(struct doctor *doctor, const char *name, enum wf_status
     tell(doctor, name, BAD, advice, "%s", doctor->cli->err.text);
 }
 
-static const char *advice_for(enum wf_status status) {
+static const char *advice_for(struct doctor *doctor, enum wf_status status) {
+    if (doctor->way_on && (status == WF_DAMAGE || status == WF_NOT_FOUND)) {
+        const char *way_on = doctor->way_on;
+        doctor->way_on = "as above";
+        return way_on;
+    }
     switch (status) {
     case WF_DAMAGE:
         return "look with 'wfctl wal verify'; restore a backup, or 'wfctl wal repair' tells and "
@@ -167,8 +173,45 @@ static void check_space(struct doctor *doctor) {
              "the file system is read-only");
 }
 
+static const char origin_advice[] =
+    "no repair can make it anew, but every backup made since the drop has it: put it back, or "
+    "restore the backup. Until then the store answers as ever, and cannot do what begins with "
+    "that state: backup, replay --verify, --as-of, another drop, an opening without its snapshot; "
+    "copy the whole folder while nobody owns it";
+static const char archive_advice[] =
+    "no repair can make archived records anew: put the archive's file back from a backup, or "
+    "restore the backup. What is in the snapshot and in the log works on";
+
+static bool ends_in(const char *text, const char *end) {
+    size_t size = strlen(text), end_size = strlen(end);
+    return size >= end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+static const char missing_advice[] =
+    "where the archives' files are there and their manifest is not, 'wfctl wal repair' makes that "
+    "anew; else put archive/ back from where it went or from a backup, or restore the backup. "
+    "What is in the snapshot and in the log works on";
+
+/* Not for what the repair of the log mends. */
+static const char *way_on_from(const struct wf_finding *finding) {
+    if (ends_in(finding->segment, ".state.gz"))
+        return origin_advice;
+    if (!*finding->segment)
+        return missing_advice;
+    return ends_in(finding->segment, ".gz") ? archive_advice : NULL;
+}
+
+/* What the findings come to. */
+struct findings {
+    struct doctor *doctor;
+    struct wf_finding sum;
+};
+
 static bool first_finding(void *ctx, const struct wf_finding *finding) {
-    struct wf_finding *first = ctx;
+    struct findings *findings = ctx;
+    struct wf_finding *first = &findings->sum;
+    if (!findings->doctor->way_on)
+        findings->doctor->way_on = way_on_from(finding);
     if (!first->kind || strcmp(finding->kind, "torn") != 0)
         first->kind = strcmp(finding->kind, "torn") == 0 ? "torn" : "damage";
     first->size += finding->size;
@@ -176,19 +219,20 @@ static bool first_finding(void *ctx, const struct wf_finding *finding) {
 }
 
 static void check_log(struct doctor *doctor) {
-    struct wf_finding sum = {0};
+    struct findings findings = {.doctor = doctor};
+    const struct wf_finding *sum = &findings.sum;
     struct wf_log_report report = {0};
     struct cli *cli = doctor->cli;
-    enum wf_status status = wf_log_verify(cli->dir, first_finding, &sum, &report, &cli->err);
+    enum wf_status status = wf_log_verify(cli->dir, first_finding, &findings, &report, &cli->err);
     char size[FORMAT_SIZE_SIZE];
     doctor->lost = report.lost.records;
     if (status != WF_OK)
-        tell_failure(doctor, "log", status, advice_for(status));
-    else if (sum.kind)
+        tell_failure(doctor, "log", status, advice_for(doctor, status));
+    else if (sum->kind)
         tell(doctor, "log", NOTE, "nothing to do: the next owner cuts it off",
              "%" PRIu64 " records are good; %s at the end were being written when the process "
              "died, and never acknowledged",
-             report.records, format_size(size, sum.size));
+             report.records, format_size(size, sum->size));
     else
         tell(doctor, "log", GOOD, NULL, "every byte of %" PRIu64 " records checks (%s)",
              report.records, format_size(size, report.bytes));
@@ -208,7 +252,7 @@ static bool check_open(struct doctor *doctor) {
     if (status == WF_OK)
         status = wf_status_get(cli->engine, false, &now, &cli->err);
     if (status != WF_OK) {
-        tell_failure(doctor, "opening", status, advice_for(status));
+        tell_failure(doctor, "opening", status, advice_for(doctor, status));
         return false;
     }
     tell(doctor, "opening", *now.notes ? NOTE : GOOD, NULL,
@@ -252,7 +296,7 @@ static void check_state(struct doctor *doctor) {
              "hash %.16s",
              hash);
     else
-        tell_failure(doctor, "state", status, advice_for(status));
+        tell_failure(doctor, "state", status, advice_for(doctor, status));
 }
 
 static bool is_leftover(const char *name) {

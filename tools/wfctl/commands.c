@@ -636,7 +636,10 @@ const struct verb cli_verbs[] = {
          "the workflows built on it. --dry-run says beforehand what that would be; the repair "
          "says\n"
          "it again, and so does its record. A backup has more.\n"
-         "A manifest of the archives that is damaged or lost is made anew from them.",
+         "A manifest of the archives that is damaged or lost is made anew from them. Exit status 4 "
+         "where\n"
+         "something must be put back from a backup: an archive, or the state that stands for "
+         "dropped records.",
      .options = {&skip_option, &repair_plan_option}},
 
     {.noun = "snapshot",
