@@ -73,12 +73,13 @@ static bool is_plain_text(uint64_t word) {
     return (wide_bytes(word) | bytes_below(word, 1)) == 0;
 }
 
-/* Past the words that are all plain. */
-static const uint8_t *skip_plain(const uint8_t *at, const uint8_t *end,
-                                 bool (*is_plain)(uint64_t word)) {
+/* Past the words that are all plain; the last one may overlap the one before. */
+static inline const uint8_t *skip_plain(const uint8_t *at, const uint8_t *end,
+                                        bool (*is_plain)(uint64_t word)) {
+    bool whole = end - at >= WORD;
     while (end - at >= WORD && is_plain(bytes_load_u64(at)))
         at += WORD;
-    return at;
+    return whole && end - at < WORD && is_plain(bytes_load_u64(end - WORD)) ? end : at;
 }
 
 bool text_is_name(struct bytes_view text, size_t size_max) {
