@@ -132,8 +132,7 @@ static void complete_stage(const struct workflow *workflow, const struct command
     if (step >= 0 && !workflow_check_required(&definition->steps[step], fields, count, decision))
         return;
     unsigned of = step >= 0 ? (unsigned)step : WORKFLOW_FIELD_OF_STAGE | stage;
-    if (workflow->data_size + workflow_fields_size(definition, of, fields, count) >
-        WORKFLOW_DATA_MAX) {
+    if (!workflow_fields_fit(workflow->data_size, definition, of, fields, count)) {
         decision_refuse(decision,
                         "the fields of workflow %s would have more than %d bytes together",
                         workflow->id, WORKFLOW_DATA_MAX);

@@ -96,6 +96,15 @@ size_t workflow_fields_size(const struct definition *definition, unsigned step,
     return size;
 }
 
+bool workflow_fields_fit(size_t taken, const struct definition *definition, unsigned step,
+                         const struct field *fields, size_t count) {
+    size_t most = taken; /* as if all names were spelled out: almost always it is enough to know */
+    for (size_t i = 0; i < count; i++)
+        most += 2 + BYTES_VARINT_SIZE_MAX + fields[i].name.size + fields[i].value.size;
+    return most <= WORKFLOW_DATA_MAX ||
+           taken + workflow_fields_size(definition, step, fields, count) <= WORKFLOW_DATA_MAX;
+}
+
 bool workflow_reserve_data(struct workflow *workflow, size_t size) {
     size_t needed = workflow->data_size + size;
     if (needed <= workflow->data_capacity)

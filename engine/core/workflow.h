@@ -15,6 +15,9 @@ uint32_t workflow_bytes(const struct workflow *workflow); /* heap bytes, for ent
 /* Bytes that the fields of one submission take in `data`. */
 size_t workflow_fields_size(const struct definition *definition, unsigned step,
                             const struct field *fields, size_t count);
+/* May a submission bring these, beside `taken` bytes that the workflow has? */
+bool workflow_fields_fit(size_t taken, const struct definition *definition, unsigned step,
+                         const struct field *fields, size_t count);
 /* Room for exactly `size` more bytes of data. False: no memory. */
 bool workflow_reserve_data(struct workflow *workflow, size_t size);
 /* Into the room that was reserved. */

@@ -128,8 +128,7 @@ void workflow_decide_start(const struct state *state, const struct command *comm
                         known->definition->version, workflow_status_name(known->status));
         return;
     }
-    if (workflow_fields_size(definition, WORKFLOW_FIELD_AT_START, fields, count) >
-        WORKFLOW_DATA_MAX) {
+    if (!workflow_fields_fit(0, definition, WORKFLOW_FIELD_AT_START, fields, count)) {
         decision_fail(decision, WF_USAGE, "the fields of a workflow have at most %d bytes together",
                       WORKFLOW_DATA_MAX);
         return;
@@ -288,8 +287,7 @@ static bool check_submission(const struct workflow *workflow, unsigned index,
         return false;
     if (!workflow_check_required(step, fields, count, decision))
         return false;
-    if (workflow->data_size + workflow_fields_size(workflow->definition, index, fields, count) >
-        WORKFLOW_DATA_MAX) {
+    if (!workflow_fields_fit(workflow->data_size, workflow->definition, index, fields, count)) {
         decision_refuse(decision,
                         "the fields of workflow %s would have more than %d bytes together",
                         workflow->id, WORKFLOW_DATA_MAX);
