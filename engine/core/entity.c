@@ -394,7 +394,7 @@ static enum wf_status load_workflow(struct state *state, struct bytes_view id,
         return error_set(err, WF_DAMAGE,
                          "workflow %.*s: no definition has its number, or it is there twice",
                          TEXT_ARGS(id));
-    struct workflow *workflow = workflow_create(definition, id);
+    struct workflow *workflow = workflow_create(&state->slab, definition, id);
     if (workflow == NULL)
         return error_set(err, WF_NO_MEMORY, "no memory for workflow %.*s", TEXT_ARGS(id));
     enum wf_status status = decode_workflow(workflow, reader, err);

@@ -403,7 +403,7 @@ static struct workflow *make(const struct migration *migration,
                              const struct definition_entity *definition, uint64_t lsn) {
     const struct workflow *from = migration->workflow;
     struct bytes_view id = {(const uint8_t *)from->id, from->id_size};
-    struct workflow *to = workflow_create(definition, id);
+    struct workflow *to = workflow_create(slab_of(from), definition, id);
     if (to == NULL)
         return NULL;
     to->started_lsn = from->started_lsn;

@@ -239,6 +239,7 @@ void state_deinit(struct state *state) {
     timers_deinit(&state->timers);
     timers_deinit(&state->tasks);
     timers_deinit(&state->holds);
+    slab_empty(&state->slab);
     *state = (struct state){0};
 }
 

@@ -12,6 +12,7 @@
 #ifndef CORE_STATE_H
 #define CORE_STATE_H
 
+#include "base/slab.h"
 #include "base/table.h"
 #include "engine/core/event.h"
 #include "engine/core/timers.h"
@@ -142,7 +143,7 @@ struct workflow_past {
     uint32_t definition_number;
 };
 
-/* One allocation with its id, steps and stages behind it, and a second one for its data. */
+/* One block with its id, steps and stages behind it, and a second one for its data. */
 struct workflow {
     struct entity entity;
     const struct definition *definition; /* owned by the state */
@@ -246,6 +247,7 @@ struct state_reserved {
 
 struct state {
     struct store_entity store;
+    struct slab slab;         /* workflows and their data */
     struct table workflows;   /* struct workflow by id */
     struct table definitions; /* struct definition_entity by "name/version" */
     struct table newest;      /* struct definition_entity by name: the highest version */

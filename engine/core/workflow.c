@@ -14,13 +14,15 @@ enum {
     MALLOC_OVERHEAD = 16, /* of one allocation: header and rounding, on average */
 };
 
-struct workflow *workflow_create(const struct definition_entity *definition, struct bytes_view id) {
+struct workflow *workflow_create(struct slab *slab, const struct definition_entity *definition,
+                                 struct bytes_view id) {
     size_t stages_size = definition->definition->stage_count * sizeof(struct stage_state);
     size_t steps_size = definition->definition->step_count;
-    struct workflow *workflow =
-        calloc(1, sizeof *workflow + stages_size + steps_size + id.size + 1);
+    size_t size = sizeof(struct workflow) + stages_size + steps_size + id.size + 1;
+    struct workflow *workflow = slab_alloc(slab, size);
     if (workflow == NULL)
         return NULL;
+    memset(workflow, 0, size);
     workflow->entity.kind = ENTITY_WORKFLOW;
     workflow->definition = definition->definition;
     workflow->definition_number = definition->number;
@@ -33,14 +35,14 @@ struct workflow *workflow_create(const struct definition_entity *definition, str
 }
 
 void workflow_destroy(struct workflow *workflow) {
-    free(workflow->data);
+    slab_free(workflow->data);
     free(workflow->reason);
     proposal_remove_all(workflow);
     task_remove_all(workflow);
     stage_money_remove_all(workflow);
     free(workflow->verdict);
     free(workflow->past);
-    free(workflow);
+    slab_free(workflow);
 }
 
 uint32_t workflow_bytes(const struct workflow *workflow) {
@@ -109,7 +111,8 @@ bool workflow_reserve_data(struct workflow *workflow, size_t size) {
     size_t needed = workflow->data_size + size;
     if (needed <= workflow->data_capacity)
         return true;
-    uint8_t *grown = realloc(workflow->data, needed);
+    uint8_t *grown = workflow->data != NULL ? slab_realloc(workflow->data, needed)
+                                            : slab_alloc(slab_of(workflow), needed);
     if (grown == NULL)
         return false;
     workflow->data = grown;

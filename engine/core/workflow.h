@@ -7,9 +7,10 @@
 
 /* --- memory: workflow.c --- */
 
-/* A workflow of this definition on the heap, without data, all stages blocked; NULL where memory
- * fails. */
-struct workflow *workflow_create(const struct definition_entity *definition, struct bytes_view id);
+/* A workflow of this definition, without data, all stages blocked; NULL where memory fails. Itself
+ * and its data are blocks of the slab. */
+struct workflow *workflow_create(struct slab *slab, const struct definition_entity *definition,
+                                 struct bytes_view id);
 void workflow_destroy(struct workflow *workflow);
 uint32_t workflow_bytes(const struct workflow *workflow); /* heap bytes, for entity.bytes */
 /* Bytes that the fields of one submission take in `data`. */

@@ -65,7 +65,7 @@ static enum wf_status reserve_start(struct state *state, const struct record *re
                          record->lsn, TEXT_ARGS(type), event->as.workflow_started.version);
     if (check_packed(record, fields, count, err) != WF_OK)
         return WF_DAMAGE;
-    state->reserved.new_workflow = workflow_create(definition, record->subject);
+    state->reserved.new_workflow = workflow_create(&state->slab, definition, record->subject);
     state->reserved.workflow = state->reserved.new_workflow;
     if (state->reserved.workflow == NULL || !table_reserve(&state->workflows))
         return error_set(err, WF_NO_MEMORY, "no memory for another workflow");
