@@ -1,7 +1,7 @@
 /* Commits whose system calls fail one by one, at the place where LMDB calls the system: this
  * program's pwrite(), writev(), fdatasync() and
  * close() stand before libc's. */
-#include "store/snapshot.h"
+#include "tests/lib/lmdb_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { PATH_BYTES = 256, PAIRS = 400, VALUE_BYTES = 100, CALLS_MAX = 200, FDS_MAX = 64 };
+enum { PAIRS = 400, VALUE_BYTES = 100, CALLS_MAX = 200, FDS_MAX = 64 };
 
 /* ---- the calls ---- */
 
@@ -92,55 +92,16 @@ EXPORTED int close(int fd) {
 
 /* ---- the snapshot ---- */
 
-struct fixture {
-    struct snapshot *snapshot;
-    char root[PATH_BYTES];
-    char dir[PATH_BYTES + 16];
-    struct wf_error err;
-};
-
-static enum wf_status try_open(struct fixture *f, bool read_only) {
-    const struct snapshot_provider *provider = snapshot_lmdb();
-    return provider->open(provider, io_posix(), f->dir, !read_only, read_only, &f->snapshot,
-                          &f->err);
-}
-
-static void close_it(struct fixture *f) {
-    if (f->snapshot != NULL)
-        f->snapshot->ops->close(f->snapshot);
-    f->snapshot = NULL;
-}
-
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    const char *base = getenv("TMPDIR");
-    assert_non_null(f);
-    snprintf(f->root, sizeof f->root, "%s/test_snapshot_commit.XXXXXX",
-             base != NULL ? base : "/tmp");
-    assert_non_null(mkdtemp(f->root));
-    snprintf(f->dir, sizeof f->dir, "%s/state", f->root);
-    *state = f;
-    return 0;
-}
-
-static void remove_snapshot(struct fixture *f) {
-    char command[PATH_BYTES + 32];
-    close_it(f);
+static void remove_snapshot(struct lmdb_fixture *f) {
+    char command[LMDB_PATH_BYTES + 32];
+    lmdb_fixture_close(f);
     snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
     assert_int_equal(system(command), 0);
 }
 
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    remove_snapshot(f);
-    assert_int_equal(rmdir(f->root), 0);
-    free(f);
-    return 0;
-}
-
 /* All pairs with values of this LSN, so that each commit uses the pages again that the one before
  * the last has left. */
-static enum wf_status commit(struct fixture *f, uint64_t lsn) {
+static enum wf_status commit(struct lmdb_fixture *f, uint64_t lsn) {
     static char keys[PAIRS][16];
     static uint8_t values[VALUE_BYTES];
     struct snapshot_change changes[PAIRS];
@@ -165,7 +126,7 @@ static enum wf_status check_pair(void *ctx, struct bytes_view key, struct bytes_
 }
 
 /* The generation of `lsn`, whole. */
-static void check_generation(struct fixture *f, uint64_t lsn) {
+static void check_generation(struct lmdb_fixture *f, uint64_t lsn) {
     struct snapshot_meta meta = {0};
     const struct bytes_view all = {NULL, 0};
     assert_true(f->snapshot->ops->meta(f->snapshot, &meta));
@@ -174,8 +135,8 @@ static void check_generation(struct fixture *f, uint64_t lsn) {
                      WF_OK);
 }
 
-static void open_with_three(struct fixture *f) {
-    assert_int_equal(try_open(f, false), WF_OK);
+static void open_with_three(struct lmdb_fixture *f) {
+    assert_int_equal(lmdb_fixture_open(f, false), WF_OK);
     for (uint64_t lsn = 1; lsn <= 3; lsn++)
         assert_int_equal(commit(f, lsn), WF_OK);
     assert_int_equal(f->snapshot->ops->refresh(f->snapshot, &f->err), WF_OK);
@@ -185,13 +146,13 @@ static void open_with_three(struct fixture *f) {
 
 /* The commit of LSN 4 failed with `status`; `again` is what came of a second try. Both a reader and
  * the next owner find a whole generation, and the owner goes on. */
-static void check_reopened(struct fixture *f, enum wf_status again) {
+static void check_reopened(struct lmdb_fixture *f, enum wf_status again) {
     uint64_t lsn = again == WF_OK ? 4 : 3;
-    close_it(f);
-    assert_int_equal(try_open(f, true), WF_OK);
+    lmdb_fixture_close(f);
+    assert_int_equal(lmdb_fixture_open(f, true), WF_OK);
     check_generation(f, lsn);
-    close_it(f);
-    assert_int_equal(try_open(f, false), WF_OK);
+    lmdb_fixture_close(f);
+    assert_int_equal(lmdb_fixture_open(f, false), WF_OK);
     check_generation(f, lsn);
     for (lsn = 5; lsn <= 7; lsn++) {
         assert_int_equal(commit(f, lsn), WF_OK);
@@ -202,7 +163,7 @@ static void check_reopened(struct fixture *f, enum wf_status again) {
 
 /* Fail the n-th call, for every n that the commit has. Whether the next commit works, with all
  * calls working again, is `again`. */
-static void fail_each(struct fixture *f, enum call call, int error, enum wf_status expected,
+static void fail_each(struct lmdb_fixture *f, enum call call, int error, enum wf_status expected,
                       enum wf_status again) {
     unsigned calls_min = call == CALL_WRITE ? 2 : 1; /* pages, and the meta page */
     for (unsigned n = 1; n < CALLS_MAX; n++) {
@@ -243,7 +204,8 @@ static void test_snapshot_commit_syncs_no_descriptor_again_after_a_failed_sync(v
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, lmdb_fixture_prepare, lmdb_fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_snapshot_commit_goes_on_once_a_full_disk_has_space),
         TEST(test_snapshot_commit_pauses_after_a_failed_write),
