@@ -1,6 +1,6 @@
 /* All postings of the log added up from the first record, and compared with the accounts that are
- * kept, and each reversal with what it reverses. Shares nothing with apply(): it reads postings,
- * and what each record says it came to. */
+ * kept, each reversal with what it reverses, and each stage that is undone with what it moved.
+ * Shares nothing with apply(): it reads postings, and what each record says it came to. */
 #include "engine/account_check.h"
 #include "engine/core/text.h"
 #include "engine/origin.h"
@@ -30,6 +30,7 @@ struct reversed {
 struct check_walk {
     struct table totals;   /* struct total by number */
     struct table reversed; /* struct reversed by LSN */
+    struct table stages;   /* what is bound to stages: account_check_stage.c */
     struct codec_arena arena;
     struct record_reader reader; /* of what was reversed */
     struct wf_account_report *report;
@@ -190,7 +191,11 @@ static enum wf_status add_record(struct check_walk *walk, const struct record *r
         }
     }
     enum wf_status status = compare_touches(walk, record, err);
-    return status == WF_OK ? add_reversals(walk, record, err) : status;
+    if (status == WF_OK) {
+        status = add_reversals(walk, record, err);
+    }
+    return status == WF_OK ? account_check_stages(&walk->stages, &walk->reader, record, err)
+                           : status;
 }
 
 static enum wf_status check_record(void *ctx, const struct wal_record *wal_record,
@@ -335,6 +340,9 @@ static enum wf_status begin(struct wf_engine *engine, struct check_walk *walk,
     if (status == WF_OK) {
         status = take_totals(walk, &state, err);
     }
+    if (status == WF_OK) {
+        status = account_check_stages_begin(&walk->stages, &state, err);
+    }
     walk->report->last_lsn = origin;
     state_deinit(&state);
     return status;
@@ -347,6 +355,7 @@ enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_repo
     *walk.report = (struct wf_account_report){0};
     table_init(&walk.totals, total_key);
     table_init(&walk.reversed, reversed_key);
+    account_check_stages_init(&walk.stages);
     codec_arena_init(&walk.arena);
     record_reader_init(&walk.reader, engine);
     enum wf_status status = wf_sync(engine, err);
@@ -371,6 +380,7 @@ enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_repo
     for (struct reversed *reversed; (reversed = table_next(&walk.reversed, &at)) != NULL;) {
         free(reversed);
     }
+    account_check_stages_deinit(&walk.stages);
     table_deinit(&walk.reversed);
     table_deinit(&walk.totals);
     record_reader_deinit(&walk.reader);

@@ -1,4 +1,4 @@
-/* What `account check` knows of reversals. */
+/* What `account check` knows of reversals, and of the money of stages. */
 #ifndef ENGINE_ACCOUNT_CHECK_H
 #define ENGINE_ACCOUNT_CHECK_H
 
@@ -13,5 +13,16 @@ uint64_t account_check_next_reversed(const struct record *record, size_t *at);
  * WF_DIVERGENCE: `err` names the first that differs. WF_OK too where that record is not here. */
 enum wf_status account_check_reversal(struct record_reader *reader, const struct record *record,
                                       uint64_t lsn, struct wf_error *err);
+
+/* `stages`: what is bound to stages, by workflow. */
+void account_check_stages_init(struct table *stages);
+void account_check_stages_deinit(struct table *stages);
+/* Of the workflows of a state that a walk begins with. WF_NO_MEMORY. */
+enum wf_status account_check_stages_begin(struct table *stages, const struct state *state,
+                                          struct wf_error *err);
+/* The next record: does what was bound to each stage that it undoes go back in it? WF_DIVERGENCE:
+ * `err` names workflow, stage and the record of the money. Uses up what `reader` has. */
+enum wf_status account_check_stages(struct table *stages, struct record_reader *reader,
+                                    const struct record *record, struct wf_error *err);
 
 #endif

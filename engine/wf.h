@@ -651,9 +651,10 @@ struct wf_account_report {
 };
 /* Add all postings of the log up, from the first record, archives included: each operation sums to
  * zero, every record says the balance that it led to, a reversal, of a transaction or of a stage's
- * money, puts back what the record that it names put on each account, once, and the accounts that
- * are kept are what comes out. WF_DIVERGENCE: `err` names the first difference. WF_NOT_FOUND: the
- * log does not reach back to its first record. */
+ * money, puts back what the record that it names put on each account, once, what a stage moved goes
+ * back in the record that undoes it, and the accounts that are kept are what comes out.
+ * WF_DIVERGENCE: `err` names the first difference. WF_NOT_FOUND: the log does not reach back to its
+ * first record. */
 WF_API enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
                                        struct wf_error *err);
 

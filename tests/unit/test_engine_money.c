@@ -424,6 +424,70 @@ static void test_check_finds_a_reversal_of_what_is_no_record(void **state) {
     }
 }
 
+/* As no engine undoes a stage: what it moved stays where it is. */
+static void undo_without_money(struct engine_fixture *f, uint32_t stage) {
+    struct workflow *workflow = state_workflow(&f->engine->state, text_view("L1"));
+    struct event event = {.kind = EVENT_STAGE_UNDONE};
+    event.as.stage_undone.stage = stage;
+    event.as.stage_undone.attempt = 1;
+    struct record record = {.lsn = wal_next_lsn(f->engine->wal),
+                            .time_ms = f->engine->state.store.clock_ms,
+                            .command = COMMAND_REVIEW_APPROVE,
+                            .subject = text_view("L1"),
+                            .previous = workflow->history,
+                            .events = &event,
+                            .event_count = 1};
+    must(f, engine_append_record(f->engine, &record, &f->err));
+}
+
+static void test_check_finds_money_of_a_stage_that_was_undone_without_it(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "L1", 1);
+    must(f, pay(f, "L1", NULL, NULL));
+    struct wf_result result;
+    go_back(f, &result);
+    must(f, pay(f, "L1", NULL, NULL)); /* 10 */
+    checks(f);
+    undo_without_money(f, 1); /* it moved nothing */
+    checks(f);
+    undo_without_money(f, 0);
+    finds(f, "first difference at LSN 12: workflow L1: stage credit_check is undone, and what "
+             "record 10 moved for it does not go back");
+}
+
+/* What is bound to the first stage of version 1 is bound to the second of version 2. */
+static void test_check_follows_money_through_a_migration(void **state) {
+    static const char *const texts[] = {
+        "workflow: w\nversion: 1\nsteps:\n  placed: {provides: [goods]}\n"
+        "  paid: {completes: payment}\n  sent: {completes: delivery}\nstages:\n"
+        "  - {name: payment, needs: [goods], rollback: automatic}\n"
+        "  - {name: delivery, needs: [payment], rollback: automatic}\n",
+        "workflow: w\nversion: 2\nsteps:\n  placed: {provides: [goods]}\n"
+        "  paid: {completes: payment}\n  asked: {provides: [more]}\n"
+        "  answered: {completes: question}\n  sent: {completes: delivery}\nstages:\n"
+        "  - {name: question, needs: [more], rollback: automatic}\n"
+        "  - {name: payment, needs: [goods], rollback: automatic}\n"
+        "  - {name: delivery, needs: [payment], rollback: automatic}\n"};
+    struct engine_fixture *f = *state;
+    const struct wf_command commands[] = {
+        {.kind = WF_DEFINITION_ADD, .text = texts[0]},
+        {.kind = WF_WORKFLOW_START, .id = "L1", .type = "w"},
+        {.kind = WF_WORKFLOW_SUBMIT, .id = "L1", .step = "placed"},
+        {.kind = WF_WORKFLOW_SUBMIT,
+         .id = "L1",
+         .step = "paid",
+         .operations = disbursement,
+         .operation_count = 2},
+        {.kind = WF_DEFINITION_ADD, .text = texts[1]},
+        {.kind = WF_WORKFLOW_MIGRATE, .id = "L1", .version = 2, .reason = "new", .actor = "ann"}};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        must(f, wf_execute(f->engine, &commands[i], NULL, &f->err));
+    undo_without_money(f, 0);
+    checks(f);
+    undo_without_money(f, 1);
+    finds(f, "workflow L1: stage payment is undone, and what record 8 moved for it");
+}
+
 static void test_reversal_posts_the_opposite_once(void **state) {
     struct engine_fixture *f = *state;
     struct wf_result spent, back, again;
@@ -516,6 +580,8 @@ int main(void) {
         TEST(test_reversal_under_a_used_key_does_not_wait),
         TEST(test_check_compares_a_reversal_with_what_it_reverses),
         TEST(test_check_finds_a_reversal_of_what_is_no_record),
+        TEST(test_check_finds_money_of_a_stage_that_was_undone_without_it),
+        TEST(test_check_follows_money_through_a_migration),
         TEST(test_reversal_posts_the_opposite_once),
         TEST(test_reversal_of_a_reversal_is_refused),
         TEST(test_reversal_is_for_transactions_only),
