@@ -347,6 +347,9 @@ static enum wf_status make_copy(struct io *io, const char *dir, const char *to, 
     /* Under its own name only when it is whole. */
     if (status == WF_OK) {
         status = io->ops->rename(io, partial, to, err);
+        if (status != WF_OK) {
+            (void)clear_partial(io, partial, NULL);
+        }
     }
     if (status == WF_OK) {
         status = io->ops->sync_directory(io, parent, err);
@@ -393,13 +396,59 @@ static enum wf_status refuse_inside(struct io *io, const char *dir, const char *
     return status;
 }
 
+struct sought {
+    const char *name;
+    bool found;
+};
+
+static bool seek_name(void *ctx, const char *name) {
+    struct sought *sought = ctx;
+    sought->found |= strcmp(name, sought->name) == 0;
+    return !sought->found;
+}
+
+/* Nothing is behind the name; so nothing must have it either, and its folder must be there: else
+ * the rename at the end would fail. */
+static enum wf_status check_name_is_free(struct io *io, const char *to, struct wf_error *err) {
+    const char *slash = strrchr(to, '/');
+    struct sought sought = {.name = slash == NULL ? to : slash + 1};
+    enum io_kind kind = IO_MISSING;
+    uint64_t size;
+    char *parent = folder_parent(to);
+    if (parent == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    enum wf_status status = io->ops->stat(io, parent, &kind, &size, err);
+    if (status == WF_OK && kind != IO_DIRECTORY) {
+        status = error_set(err, WF_NOT_FOUND, "there is no folder %s to make %s in", parent,
+                           sought.name);
+    }
+    if (status == WF_OK) {
+        status = io->ops->list(io, parent, seek_name, &sought, err);
+    }
+    if (status == WF_OK && sought.found) {
+        status = error_set(err, WF_REFUSED,
+                           "%s is a link to something that is not there: remove it, or take "
+                           "another name",
+                           to);
+    }
+    free(parent);
+    return status;
+}
+
 static enum wf_status check_target(struct io *io, const char *dir, const char *to,
                                    struct wf_error *err) {
     enum io_kind kind;
     uint64_t size;
+    if (to[0] == '\0') {
+        return error_set(err, WF_USAGE, "the name of the folder to make is empty");
+    }
     enum wf_status status = io->ops->stat(io, to, &kind, &size, err);
     if (status == WF_OK && kind != IO_MISSING) {
         status = error_set(err, WF_REFUSED, "%s exists already", to);
+    }
+    if (status == WF_OK) {
+        status = check_name_is_free(io, to, err);
     }
     if (status == WF_OK) {
         status = engine_require_store(io, dir, err);

@@ -947,7 +947,9 @@ WF_API enum wf_status wf_sync(struct wf_engine *engine, struct wf_error *err);
 /* Make `to` (which must not exist) a copy of the durable state of the store in `dir`, also while it
  * is owned and written by this or another process. Verified. It is made as `to`.partial, which is
  * taken away where it fails; what a backup that was killed left there, the next one removes.
- * WF_REFUSED: `to` exists, or would be inside the store, or something else has that other name. */
+ * WF_REFUSED: `to` exists, as a link that leads nowhere too, or would be inside the store, or
+ * something else has that other name. WF_USAGE: it is empty. WF_NOT_FOUND: there is no store, or no
+ * folder to make `to` in. */
 WF_API enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn,
                                 struct wf_error *err);
 

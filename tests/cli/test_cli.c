@@ -590,6 +590,9 @@ static void test_restore_fills_a_missing_or_empty_folder_only(void **state) {
     assert_int_equal(mkdir(fixture_path(fixture, "empty"), 0700), 0);
     ASK(fixture, 0, "-d", fixture_path(fixture, "empty"), "restore", fixture_path(fixture, "copy"));
     assert_code(ASK(fixture, 1, "restore", fixture_path(fixture, "copy")), "refused");
+    json_t *itself = ASK(fixture, 1, "restore", fixture->store);
+    assert_contains(text_at(itself, "error.message"), "the store to restore from");
+    assert_code(ASK(fixture, 2, "backup", ""), "usage");
     assert_code(ASK(fixture, 3, "-d", fixture_path(fixture, "other"), "restore",
                     fixture_path(fixture, "nowhere")),
                 "not_found");

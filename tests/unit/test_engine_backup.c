@@ -4,6 +4,7 @@
  * disk. */
 #include "tests/lib/engine_fixture.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ struct call {
     char path[512]; /* what was synced, or the new name */
 };
 
+static bool renames_fail;
 static struct call calls[CALLS_MAX];
 static size_t call_count;
 
@@ -58,6 +60,10 @@ int __wrap_fsync(int fd) {
 }
 
 int __wrap_rename(const char *from, const char *to) {
+    if (renames_fail) {
+        errno = EIO;
+        return -1;
+    }
     snprintf(add_call(true)->path, sizeof calls[0].path, "%s", to);
     return __real_rename(from, to);
 }
@@ -164,6 +170,34 @@ static void test_backup_that_fails_leaves_nothing(void **state) {
 }
 
 /* A segment that was archived since would make the copy another store. */
+static void test_backup_that_gets_no_name_leaves_nothing(void **state) {
+    struct backup *backup = *state;
+    struct engine_fixture *f = &backup->fixture;
+    renames_fail = true;
+    enum wf_status status = wf_backup(f->dir, backup->to, NULL, &f->err);
+    renames_fail = false;
+    assert_int_equal(status, WF_IO);
+    assert_false(is_there(backup, "copy"));
+    assert_false(is_there(backup, "copy.partial"));
+}
+
+static void test_backup_to_a_name_that_cannot_be_had_makes_nothing(void **state) {
+    struct backup *backup = *state;
+    struct wf_error *err = &backup->fixture.err;
+    const char *dir = backup->fixture.dir;
+    assert_int_equal(wf_backup(dir, "", NULL, err), WF_USAGE);
+    assert_int_equal(access(".partial", F_OK), -1);
+    assert_int_equal(symlink("nowhere", backup->to), 0);
+    assert_int_equal(wf_backup(dir, backup->to, NULL, err), WF_REFUSED);
+    assert_non_null(strstr(err->text, "a link to something that is not there"));
+    assert_false(is_there(backup, "copy.partial"));
+    assert_int_equal(unlink(backup->to), 0);
+    char below[600];
+    snprintf(below, sizeof below, "%s/below", backup->to);
+    assert_int_equal(wf_backup(dir, below, NULL, err), WF_NOT_FOUND);
+    assert_non_null(strstr(err->text, "there is no folder"));
+}
+
 static void test_backup_takes_away_what_a_killed_one_left(void **state) {
     struct backup *backup = *state;
     struct engine_fixture *f = &backup->fixture;
@@ -219,6 +253,8 @@ int main(void) {
         TEST(test_backup_of_a_damaged_record_is_no_backup),
         TEST(test_backup_is_on_the_disk_before_it_gets_its_name),
         TEST(test_backup_that_fails_leaves_nothing),
+        TEST(test_backup_that_gets_no_name_leaves_nothing),
+        TEST(test_backup_to_a_name_that_cannot_be_had_makes_nothing),
         TEST(test_backup_takes_away_what_a_killed_one_left),
         TEST(test_backup_leaves_what_no_backup_left),
         TEST(test_backup_into_the_store_is_refused),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static enum wf_status copy(struct cli *cli, const char *from, const char *to) {
@@ -25,7 +26,15 @@ static enum wf_status copy(struct cli *cli, const char *from, const char *to) {
     return WF_OK;
 }
 
+static bool is_same_folder(const char *one, const char *other) {
+    struct stat a, b;
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 enum wf_status cmd_backup(struct cli *cli) {
+    if (!*cli->arguments[0])
+        return cli_usage(cli, "backup needs the name of the folder to make");
     return copy(cli, cli->dir, cli->arguments[0]);
 }
 
@@ -39,9 +48,15 @@ enum wf_status cmd_restore(struct cli *cli) {
     store_close(cli);
     if (status != WF_OK)
         return status;
+    if (is_same_folder(from, cli->dir))
+        return error_set(&cli->err, WF_REFUSED,
+                         "%s is the store to restore from, and the folder to make as well: name "
+                         "the one to make with -d",
+                         from);
     if (rmdir(cli->dir) != 0 && errno != ENOENT)
         return error_set(&cli->err, WF_REFUSED,
-                         "%s is there and not empty: restore makes it new (%s)", cli->dir,
-                         strerror(errno));
+                         "%s is there, and restore makes a new folder: move it away, or name "
+                         "another with -d (%s)",
+                         cli->dir, strerror(errno));
     return copy(cli, from, cli->dir);
 }
