@@ -418,7 +418,9 @@ static enum wf_status survey_log(struct io *io, const char *wal_dir, const char 
     }
     struct relay relay;
     relay_init(&relay, see_record, damage_add_finding, report);
-    status = wal_verify(io, wal_dir, snapshot_lsn, limit < snapshot_lsn ? snapshot_lsn : limit,
+    /* What an owner that is gone announced as durable must be there still. */
+    uint64_t minimum = owner.durable_lsn > snapshot_lsn ? owner.durable_lsn : snapshot_lsn;
+    status = wal_verify(io, wal_dir, minimum, limit < snapshot_lsn ? snapshot_lsn : limit,
                         relay_record, relay_finding, &relay, err);
     return relay_finish(&relay, status, err);
 }

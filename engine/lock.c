@@ -87,6 +87,13 @@ enum wf_status lock_acquire(struct io *io, const char *path, struct lock_file **
     return WF_OK;
 }
 
+enum wf_status lock_published(struct lock_file *lock, uint64_t *durable_lsn, struct wf_error *err) {
+    struct lock_view view = {0};
+    enum wf_status status = read_view(lock->io, lock->file, &view, err);
+    *durable_lsn = status == WF_OK ? view.durable_lsn : 0;
+    return status;
+}
+
 void lock_release(struct lock_file *lock) {
     if (lock != NULL) {
         lock->io->ops->close(lock->io, lock->file);

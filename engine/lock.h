@@ -10,6 +10,9 @@ struct lock_file;
 /* Make or take the lock file at `path`. WF_LOCKED: the text names the owner's pid. */
 enum wf_status lock_acquire(struct io *io, const char *path, struct lock_file **out,
                             struct wf_error *err);
+/* What the owners before this one published, at the last: durable then, and so it must be there
+ * now. 0: not known. Of the lock that is held. */
+enum wf_status lock_published(struct lock_file *lock, uint64_t *durable_lsn, struct wf_error *err);
 /* Takes NULL. The file stays, without an owner. */
 void lock_release(struct lock_file *lock);
 /* Tell readers that everything up to `durable_lsn` is durable. Failures are of no consequence:

@@ -72,19 +72,21 @@ static enum wf_status drop_richer_snapshot(struct io *io, const struct snapshot_
 
 /* Mend the log, and read it again into `repaired`. */
 static enum wf_status repair_log(struct io *io, const struct snapshot_provider *provider,
-                                 const char *dir, uint64_t skip_lsn, struct damage_report *report,
-                                 struct damage_report *repaired, struct wf_error *err) {
+                                 const char *dir, uint64_t published_lsn, uint64_t skip_lsn,
+                                 struct damage_report *report, struct damage_report *repaired,
+                                 struct wf_error *err) {
     char *wal_dir = io_path_join(dir, engine_wal_name);
     if (wal_dir == NULL) {
         return error_set(err, WF_NO_MEMORY, "no memory for a path");
     }
     uint64_t snapshot_lsn = 0;
     enum wf_status status = snapshot_lsn_of(io, provider, dir, &snapshot_lsn, err);
+    uint64_t minimum_lsn = published_lsn > snapshot_lsn ? published_lsn : snapshot_lsn;
     if (status == WF_OK) {
-        status = wal_repair(io, wal_dir, snapshot_lsn, skip_lsn, damage_add_finding, report, err);
+        status = wal_repair(io, wal_dir, minimum_lsn, skip_lsn, damage_add_finding, report, err);
     }
     if (status == WF_OK) {
-        status = damage_read_log(io, wal_dir, snapshot_lsn, repaired, err);
+        status = damage_read_log(io, wal_dir, minimum_lsn, repaired, err);
     }
     if (status == WF_OK) {
         status = drop_richer_snapshot(io, provider, dir, snapshot_lsn, repaired, err);
@@ -102,8 +104,12 @@ static enum wf_status repair_files(struct io *io, const struct snapshot_provider
     }
     struct lock_file *lock = NULL;
     enum wf_status status = lock_acquire(io, lock_path, &lock, err);
+    uint64_t published_lsn = 0;
     if (status == WF_OK) {
-        status = repair_log(io, provider, dir, skip_lsn, report, repaired, err);
+        status = lock_published(lock, &published_lsn, err);
+    }
+    if (status == WF_OK) {
+        status = repair_log(io, provider, dir, published_lsn, skip_lsn, report, repaired, err);
     }
     if (status == WF_OK) {
         status = archive_repair(io, dir, report, err);

@@ -270,9 +270,14 @@ static uint64_t snapshot_reach(const struct wf_engine *engine) {
     return any ? meta.lsn : 0;
 }
 
+static uint64_t higher(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 /* Snapshot, then log. A snapshot that proves unusable on the way is dropped and the log read from
- * its beginning. */
-static enum wf_status recover(struct wf_engine *engine, uint64_t limit_lsn,
+ * its beginning. `published_lsn` is what an owner announced as durable before it went: the newest
+ * batch carries no mark of its own, so that without this its damage would pass for a torn tail. */
+static enum wf_status recover(struct wf_engine *engine, uint64_t published_lsn, uint64_t limit_lsn,
                               struct wal_recovery *report, struct wf_error *err) {
     struct wal_position position;
     struct wf_error why = {0};
@@ -282,18 +287,20 @@ static enum wf_status recover(struct wf_engine *engine, uint64_t limit_lsn,
         if (limit_lsn < engine->snapshot_lsn) {
             limit_lsn = engine->snapshot_lsn; /* what is in a snapshot is durable */
         }
-        status = open_log(engine, &position, engine->snapshot_lsn, limit_lsn, report, &why);
+        status = open_log(engine, &position, higher(engine->snapshot_lsn, published_lsn), limit_lsn,
+                          report, &why);
         /* Where the log itself is bad it says so in the report; else it was a value of the
          * snapshot. */
         snapshot_at_fault =
             status == WF_DIVERGENCE || (status == WF_DAMAGE && report->bad_lsn == 0);
     }
-    uint64_t minimum_lsn = snapshot_reach(engine);
-    if (!snapshot_at_fault || minimum_lsn == 0) {
+    uint64_t reach = snapshot_reach(engine);
+    if (!snapshot_at_fault || reach == 0) {
         return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
     }
     struct wf_error first = why;
-    status = recover_from_log(engine, first.text, minimum_lsn, limit_lsn, report, &why);
+    status =
+        recover_from_log(engine, first.text, higher(reach, published_lsn), limit_lsn, report, &why);
     return status == WF_OK ? WF_OK : error_set(err, status, "%s", why.text);
 }
 
@@ -312,7 +319,8 @@ static enum wf_status open_reader(struct wf_engine *engine, struct wf_error *err
         status = open_snapshot(engine, err);
         struct wal_recovery report = {0};
         if (status == WF_OK) {
-            status = recover(engine, owner.owned ? owner.durable_lsn : UINT64_MAX, &report, err);
+            status = recover(engine, owner.durable_lsn,
+                             owner.owned ? owner.durable_lsn : UINT64_MAX, &report, err);
         }
         if (status == WF_OK || !owner.owned) {
             break;
@@ -352,8 +360,12 @@ static enum wf_status open_owner(struct wf_engine *engine, const struct folder *
         status = open_snapshot(engine, err);
     }
     struct wal_recovery report = {0};
+    uint64_t published_lsn = 0;
+    if (status == WF_OK && !make) {
+        status = lock_published(engine->lock, &published_lsn, err);
+    }
     if (status == WF_OK) {
-        status = recover(engine, UINT64_MAX, &report, err);
+        status = recover(engine, published_lsn, UINT64_MAX, &report, err);
     }
     if (status != WF_OK) {
         return status;

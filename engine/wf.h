@@ -899,7 +899,9 @@ struct wf_store_status {
     uint64_t snapshot_lsn;
     uint64_t replayed; /* records, at this open */
     double replay_ms;
-    uint64_t torn_bytes; /* cut off the log's tail at this open */
+    /* Cut off the log's tail at this open: behind record `durable_lsn` of that moment, and nothing
+     * says that they were durable (wf_log_verify()). */
+    uint64_t torn_bytes;
     uint64_t segments, archives;
     uint64_t log_bytes, snapshot_bytes;
     uint64_t definitions, workflows_in_memory, keys;
@@ -953,6 +955,11 @@ WF_API enum wf_status wf_sync(struct wf_engine *engine, struct wf_error *err);
 WF_API enum wf_status wf_backup(const char *dir, const char *to, uint64_t *lsn,
                                 struct wf_error *err);
 
+/* Something is amiss: "damage" is at or below the durable mark, so that it was answered, or may
+ * have been. "torn" is the end of the log beyond that mark: the next owner cuts it off. A process
+ * that died while it wrote leaves that, and then nobody had an answer. Damage to the very last
+ * batch looks the same where nothing vouches for it: no later record, no snapshot, and not the lock
+ * file, which keeps what the last owner announced, but may be behind after a loss of power. */
 struct wf_finding {
     const char *kind; /* "damage", "torn", "foreign" */
     const char *segment;
@@ -979,8 +986,9 @@ struct wf_log_report {
     uint64_t records, first_lsn, last_lsn, bytes, findings;
     struct wf_log_losses lost; /* by repairs: see each function */
 };
-/* Check every byte of the log in `dir`; works beside a live owner. WF_DAMAGE where something
- * acknowledged cannot be read. `report->lost`: what all repairs took of which the log still tells.
+/* Check every byte of the log in `dir`; works beside a live owner. WF_DAMAGE where something at or
+ * below the durable mark cannot be read. `report->lost`: what all repairs took of which the log
+ * still tells.
  */
 WF_API enum wf_status wf_log_verify(const char *dir, wf_finding_fn on_finding, void *ctx,
                                     struct wf_log_report *report, struct wf_error *err);

@@ -243,6 +243,13 @@ static void test_a_torn_tail_is_no_damage(void **state) {
     flip_byte(path, find_in(path, "torn-one"));
     json_t *report = ASK(fixture, 0, "wal", "verify");
     assert_string_equal(text_at(report, "findings.0.kind"), "torn");
+    /* Nobody can know that it was not answered: it was. */
+    SAY(fixture, 0, "doctor");
+    assert_contains(fixture->out, "nothing confirms that they ever were durable");
+    assert_null(strstr(fixture->out, "acknowledged"));
+    SAY(fixture, 0, "status");
+    assert_contains(fixture->out, "nothing confirms that they ever were durable");
+    assert_null(strstr(fixture->out, "acknowledged"));
     assert_true(number_at(ASK(fixture, 0, "status"), "torn_bytes") > 0);
     assert_code(ASK(fixture, 3, "workflow", "show", "torn-one"), "not_found");
     ASK(fixture, 0, "workflow", "start", "loan_application", "--id", "L2");

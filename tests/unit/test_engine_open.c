@@ -290,6 +290,56 @@ static void test_torn_tail_is_cut_and_told(void **state) {
     fixture_verify(f);
 }
 
+/* The owner dies behind an answer, and a bit of that last record goes bad: no later frame has a
+ * mark that covers it. */
+static void damage_the_last_record(struct engine_fixture *f) {
+    uint64_t offset = f->engine->last.offset + 41;
+    fixture_crash(f, SIZE_MAX);
+    uint8_t byte = 0;
+    size_t got = 0;
+    struct io *io = sim_io_of(f->sim);
+    struct io_file *file = NULL;
+    must(f, io->ops->open(io, "/store/wal/00000000000000000001.seg", IO_READ | IO_WRITE, &file,
+                          &f->err));
+    must(f, io_read_all(io, file, offset, &byte, 1, &got, &f->err));
+    byte ^= 1;
+    must(f, io_write_all(io, file, offset, &byte, 1, &f->err));
+    io->ops->close(io, file);
+}
+
+static void test_damage_to_the_last_batch_is_known_by_the_lock_file(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "L1", 1);
+    damage_the_last_record(f);
+    for (int read_only = 1; read_only >= 0; read_only--) {
+        uint64_t bytes = sim_hash(f->sim);
+        f->options.read_only = read_only;
+        f->options.create = !read_only;
+        assert_int_equal(fixture_try_open(f), WF_DAMAGE);
+        assert_non_null(strstr(f->err.text, "LSN 4"));
+        assert_true(sim_hash(f->sim) == bytes || !read_only); /* nothing was cut */
+    }
+    struct wf_log_report report;
+    must(f, engine_log_repair(sim_io_of(f->sim), sim_snapshot_provider(f->snapshots), "/store", 0,
+                              NULL, NULL, &report, &f->err));
+    assert_int_equal(report.lost.records, 1);
+    fixture_open(f);
+    assert_int_equal(fixture_status(f).durable_lsn, 5); /* the LSN is not used again */
+    fixture_verify(f);
+}
+
+/* Nothing vouches for it any more: then it is what a torn tail would be, and is told as that. */
+static void test_damage_to_the_last_batch_passes_for_torn_where_nothing_vouches(void **state) {
+    struct engine_fixture *f = *state;
+    fixture_loan(f, "L1", 1);
+    damage_the_last_record(f);
+    struct io *io = sim_io_of(f->sim);
+    must(f, io->ops->remove(io, "/store/lock", &f->err));
+    fixture_open(f);
+    assert_int_equal(fixture_status(f).durable_lsn, 3);
+    assert_true(fixture_status(f).torn_bytes > 0);
+}
+
 static void test_crash_and_recovery_between_any_two_calls(void **state) {
     (void)state;
     for (uint64_t place = 1; place < 60; place += 1) {
@@ -387,6 +437,8 @@ int main(void) {
         TEST(test_snapshot_without_a_log_is_refused),
         TEST(test_log_that_ends_before_the_snapshot_is_refused),
         TEST(test_torn_tail_is_cut_and_told),
+        TEST(test_damage_to_the_last_batch_is_known_by_the_lock_file),
+        TEST(test_damage_to_the_last_batch_passes_for_torn_where_nothing_vouches),
         cmocka_unit_test(test_crash_and_recovery_between_any_two_calls),
         cmocka_unit_test(test_crash_around_a_snapshot),
         TEST(test_long_tail_recovers_like_a_short_one),

@@ -229,10 +229,14 @@ static void check_log(struct doctor *doctor) {
     if (status != WF_OK)
         tell_failure(doctor, "log", status, advice_for(doctor, status));
     else if (sum->kind)
-        tell(doctor, "log", NOTE, "nothing to do: the next owner cuts it off",
-             "%" PRIu64 " records are good; %s at the end were being written when the process "
-             "died, and never acknowledged",
-             report.records, format_size(size, sum->size));
+        tell(doctor, "log", NOTE,
+             "the next owner cuts it off. If a later record was answered, this is damage: keep a "
+             "copy of the folder first",
+             "%" PRIu64 " records are good, the last is %" PRIu64
+             "; %s behind it do not check, and "
+             "nothing confirms that they ever were durable: a process that died while it wrote "
+             "leaves that",
+             report.records, report.last_lsn, format_size(size, sum->size));
     else
         tell(doctor, "log", GOOD, NULL, "every byte of %" PRIu64 " records checks (%s)",
              report.records, format_size(size, report.bytes));

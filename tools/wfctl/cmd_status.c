@@ -41,7 +41,9 @@ static void tell_text(struct cli *cli, const struct wf_store_status *status) {
         out_printf(out, "repairs      %" PRIu64 ", which took records: 'wfctl doctor' says what\n",
                    status->repairs);
     if (status->torn_bytes)
-        out_printf(out, "torn tail    %" PRIu64 " bytes that were never acknowledged\n",
+        out_printf(out,
+                   "torn tail    %" PRIu64 " bytes did not check, and nothing confirms that they "
+                   "ever were durable\n",
                    status->torn_bytes);
     tell_counts(out, status);
     out_printf(out, "definitions  %" PRIu64 "\n", status->definitions);
