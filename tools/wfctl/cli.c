@@ -27,9 +27,7 @@ const struct noun *cli_noun_find(const char *name) {
 }
 
 const struct verb *cli_verb_find(const char *noun, const char *name) {
-    for (const struct verb *verb = cli_verbs; verb->noun; verb++) {
-        if (strcmp(verb->noun, noun) != 0)
-            continue;
+    for (const struct verb *verb = NULL; (verb = cli_verb_next(noun, verb)) != NULL;) {
         if (!verb->name || (name && strcmp(verb->name, name) == 0))
             return verb;
     }
@@ -54,9 +52,8 @@ static enum wf_status unknown_noun(struct cli *cli, const char *word) {
 static enum wf_status unknown_verb(struct cli *cli, const char *noun, const char *word) {
     const char *names[32];
     size_t count = 0;
-    for (const struct verb *verb = cli_verbs; verb->noun; verb++)
-        if (strcmp(verb->noun, noun) == 0)
-            names[count++] = verb->name;
+    for (const struct verb *verb = NULL; (verb = cli_verb_next(noun, verb)) != NULL;)
+        names[count++] = verb->name;
     char what[NEAREST_WORD_MAX + 16];
     snprintf(what, sizeof what, "verb of %s", noun);
     return unknown(cli, what, word, nearest_word(word, strlen(word), names, count));
@@ -65,10 +62,9 @@ static enum wf_status unknown_verb(struct cli *cli, const char *noun, const char
 static enum wf_status missing_verb(struct cli *cli, const char *noun) {
     char names[200];
     size_t used = 0;
-    for (const struct verb *verb = cli_verbs; verb->noun; verb++)
-        if (strcmp(verb->noun, noun) == 0)
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
-                                     verb->name);
+    for (const struct verb *verb = NULL; (verb = cli_verb_next(noun, verb)) != NULL;)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
+                                 verb->name);
     return cli_usage(cli, "%s needs a verb: %s", noun, names);
 }
 

@@ -45,7 +45,9 @@ struct noun {
 };
 
 extern const struct noun cli_nouns[]; /* name NULL after the last */
-extern const struct verb cli_verbs[]; /* noun NULL after the last; all of a noun together */
+/* A noun's verbs, one after the other: begin with NULL; NULL after the last, or where there is no
+ * such noun. */
+const struct verb *cli_verb_next(const char *noun, const struct verb *verb);
 extern const struct option_spec *const cli_global_options[]; /* NULL after the last */
 
 /* One invocation. Strings are those of main(). */

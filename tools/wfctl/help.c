@@ -57,9 +57,7 @@ static void show_verb(struct out *out, const struct verb *verb) {
 
 static void show_noun(struct out *out, const struct noun *noun) {
     out_printf(out, "wfctl %s VERB: %s\n\n", noun->name, noun->summary);
-    for (const struct verb *verb = cli_verbs; verb->noun; verb++) {
-        if (strcmp(verb->noun, noun->name) != 0)
-            continue;
+    for (const struct verb *verb = NULL; (verb = cli_verb_next(noun->name, verb)) != NULL;) {
         out_printf(out, "  ");
         print_synopsis(out, verb);
         out_printf(out, "      %s\n", verb->summary);
@@ -72,8 +70,8 @@ static void print_noun_line(struct out *out, const struct noun *noun) {
     char words[120];
     size_t used = (size_t)snprintf(words, sizeof words, "%s", noun->name);
     const char *separator = " ";
-    for (const struct verb *verb = cli_verbs; verb->noun; verb++) {
-        if (strcmp(verb->noun, noun->name) != 0 || !verb->name)
+    for (const struct verb *verb = NULL; (verb = cli_verb_next(noun->name, verb)) != NULL;) {
+        if (!verb->name)
             continue;
         used += (size_t)snprintf(words + used, sizeof words - used, "%s%s", separator, verb->name);
         separator = "|";
@@ -185,8 +183,8 @@ static void offer_nouns(struct out *out, const char *typed) {
 }
 
 static void offer_verbs(struct out *out, const char *noun, const char *typed) {
-    for (const struct verb *verb = cli_verbs; verb->noun; verb++)
-        if (verb->name && strcmp(verb->noun, noun) == 0)
+    for (const struct verb *verb = NULL; (verb = cli_verb_next(noun, verb)) != NULL;)
+        if (verb->name)
             offer(out, "", verb->name, typed);
 }
 
