@@ -6,7 +6,6 @@
 #include "engine/definition_yaml.h"
 #include "engine/digest.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,29 +59,17 @@ static enum wf_status take_fields(struct command_in *in, const struct wf_command
     return WF_OK;
 }
 
-/* The text members of an operation, where they are in the host's and where in ours. */
-static const struct {
-    size_t from, to, size_max;
-    const char *what;
-} operation_members[] = {
-#define MEMBER(name, words, size_max, kinds)                                                       \
-    {offsetof(struct wf_operation, name), offsetof(struct operation, name), size_max, words},
-    OPERATION_TEXTS(MEMBER)
-#undef MEMBER
-};
-
 /* Members of an operation are measured only against what a record can bear: what is wrong with them
  * is a refusal, which names the operation. */
 static enum wf_status take_operation(const struct wf_operation *from, struct bytes_view *rules,
                                      struct operation *to, struct wf_error *err) {
     enum wf_status status = WF_OK;
-    for (size_t i = 0;
-         i < sizeof(operation_members) / sizeof(operation_members[0]) && status == WF_OK; i++) {
-        const char *const *text = (const void *)((const char *)from + operation_members[i].from);
-        struct bytes_view *view = (void *)((char *)to + operation_members[i].to);
-        status = take_text(*text, operation_members[i].what, operation_members[i].size_max, false,
-                           view, err);
+#define TAKE(name, words, size_max, kinds)                                                         \
+    if (status == WF_OK) {                                                                         \
+        status = take_text(from->name, words, size_max, false, &to->name, err);                    \
     }
+    OPERATION_TEXTS(TAKE)
+#undef TAKE
     if (status != WF_OK) {
         return status;
     }

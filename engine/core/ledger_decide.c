@@ -9,7 +9,6 @@
 #include "engine/core/text.h"
 
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -377,27 +376,17 @@ static bool decide_void(struct ledger_work *work) {
 
 /* --- members that do not apply --- */
 
-static const struct member {
-    const char *name;
-    size_t offset;
-    uint32_t kinds; /* that take it */
-} members[] = {
-#define MEMBER(name, words, size_max, kinds) {#name, offsetof(struct operation, name), kinds},
-    OPERATION_TEXTS(MEMBER)
-#undef MEMBER
-};
-
 /* Who gives a member that nothing comes of meant something else. */
 static bool check_members(struct ledger_work *work) {
+    const struct operation *operation = work->operation;
     uint32_t kind = OPERATION_KIND_BIT(work->kind);
     const char *unused =
-        work->operation->expires_in_ms != 0 && kind != OPERATION_BIT(HOLD) ? "expires_in" : NULL;
-    for (size_t i = 0; i < sizeof members / sizeof members[0] && unused == NULL; i++) {
-        const struct bytes_view *member =
-            (const void *)((const char *)work->operation + members[i].offset);
-        if (member->size > 0 && (members[i].kinds & kind) == 0)
-            unused = members[i].name;
-    }
+        operation->expires_in_ms != 0 && kind != OPERATION_BIT(HOLD) ? "expires_in" : NULL;
+#define LOOK_AT(name, words, size_max, kinds)                                                      \
+    if (operation->name.size > 0 && ((kinds)&kind) == 0 && unused == NULL)                         \
+        unused = #name;
+    OPERATION_TEXTS(LOOK_AT)
+#undef LOOK_AT
     return unused == NULL || ledger_refuse(work, "it takes no \"%s\"", unused);
 }
 

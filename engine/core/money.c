@@ -93,16 +93,33 @@ const char *decimal_problem_words(enum decimal_problem problem) {
     return NULL;
 }
 
+/* Backwards from `at`, two digits at a time. */
+static char *print_digits(char *at, uint64_t value, unsigned least) {
+    static const char pairs[] = "0001020304050607080910111213141516171819"
+                                "2021222324252627282930313233343536373839"
+                                "4041424344454647484950515253545556575859"
+                                "6061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
+    const char *end = at - least;
+    for (; value >= 10; value /= 100)
+        at = memcpy(at - 2, &pairs[value % 100 * 2], 2);
+    if (value > 0)
+        *--at = (char)('0' + value);
+    while (at > end)
+        *--at = '0';
+    return at;
+}
+
 const char *decimal_print(char text[MONEY_TEXT_SIZE], int64_t units, unsigned scale) {
     uint64_t size = units < 0 ? 0 - (uint64_t)units : (uint64_t)units;
+    uint64_t one = (uint64_t)powers_of_ten[scale];
     char *at = text + MONEY_TEXT_SIZE;
     *--at = '\0';
-    for (unsigned i = 0; i <= scale || size > 0; i++) {
-        if (i == scale && scale > 0)
-            *--at = '.';
-        *--at = (char)('0' + size % 10);
-        size /= 10;
+    if (scale > 0) {
+        at = print_digits(at, size % one, scale);
+        *--at = '.';
     }
+    at = print_digits(at, size / one, 1);
     if (units < 0)
         *--at = '-';
     return memmove(text, at, (size_t)(text + MONEY_TEXT_SIZE - at));
