@@ -173,6 +173,7 @@ void model_start(struct model *model, const struct plan *plan, int64_t now_ms,
     memset(model, 0, offsetof(struct model, deeds));
     model->plan = plan;
     model->now_ms = model->seen_ms = now_ms;
+    funds_start(&model->funds);
     memcpy(add_deed(model, DEED_SUBMITTED, -1)->value, value, sizeof model->deeds[0].value);
     settle(model);
 }
@@ -227,6 +228,10 @@ static void undo(struct model *model, unsigned stage) {
     model->stage[stage] = STAGE_ROLLED_BACK;
     model->reopening[stage] = false;
     model->back.undone = true;
+    if (model->funds.stage[stage].command != 0 && model_attempt(model, stage) > 1)
+        model->funds.given_again++;
+    if (!funds_undo(&model->funds, stage, model->now_ms))
+        model->cannot_give_back = true;
     for (size_t i = 0; i < model->deed_count; i++) {
         struct deed *deed = &model->deeds[i];
         if (deed->kind == DEED_SUBMITTED && deed->of >= 0 &&
@@ -317,6 +322,12 @@ static enum wf_status submit(struct model *model, const struct ask *ask) {
     for (unsigned i = 0; i < PLAN_FIELDS; i++)
         if (step->needs_field[i] && ask->value[i] == 0)
             return WF_REFUSED;
+    if (ask->operation_count > 0 && step->completes < 0)
+        return WF_USAGE;
+    if (ask->operation_count > 0 &&
+        !funds_take(&model->funds, ask->operations, ask->operation_count, model->command,
+                    model->now_ms, step->completes))
+        return WF_REFUSED;
     memcpy(add_deed(model, DEED_SUBMITTED, (int)ask->index)->value, ask->value, sizeof ask->value);
     if (step->completes >= 0) {
         add_deed(model, DEED_DONE, step->completes);
@@ -433,7 +444,20 @@ static enum wf_status review(struct model *model, const struct ask *ask) {
     return WF_OK;
 }
 
+/* Beside the workflow. */
+static enum wf_status bank(struct model *model, const struct ask *ask) {
+    bool done =
+        ask->kind == COMMAND_ACCOUNT_TRANSACT
+            ? funds_take(&model->funds, ask->operations, ask->operation_count, model->command,
+                         model->now_ms, -1)
+            : funds_set_frozen(&model->funds, ask->index, ask->kind == COMMAND_ACCOUNT_FREEZE);
+    return done ? WF_OK : WF_REFUSED;
+}
+
 static enum wf_status take(struct model *model, const struct ask *ask) {
+    if (ask->kind == COMMAND_ACCOUNT_TRANSACT || ask->kind == COMMAND_ACCOUNT_FREEZE ||
+        ask->kind == COMMAND_ACCOUNT_UNFREEZE)
+        return bank(model, ask);
     if (ask->kind == COMMAND_WORKFLOW_SUBMIT)
         return submit(model, ask);
     if (ask->kind == COMMAND_WORKFLOW_FAIL)
@@ -450,8 +474,17 @@ static enum wf_status take(struct model *model, const struct ask *ask) {
 enum wf_status model_take(struct model *model, const struct ask *ask, int64_t now_ms) {
     model->now_ms = now_ms > model->seen_ms ? now_ms : model->seen_ms;
     model->command++;
-    model->again = false;
+    model->again = model->cannot_give_back = false;
+    static struct model before;
+    memcpy(&before, model,
+           offsetof(struct model, deeds) + model->deed_count * sizeof before.deeds[0]);
     enum wf_status status = take(model, ask);
+    if (model->cannot_give_back) { /* and so nothing has happened */
+        memcpy(model, &before,
+               offsetof(struct model, deeds) + before.deed_count * sizeof before.deeds[0]);
+        model->cannot_give_back = true;
+        status = WF_REFUSED;
+    }
     /* A refusal is a record too; that a timer has nothing to do is none. */
     bool is_refusal = status == WF_REFUSED && ask->kind != COMMAND_TIMER_FIRE;
     if ((status == WF_OK && !model->again) || is_refusal)

@@ -1,10 +1,12 @@
-/* One workflow, modelled a second time from the rules for people: a list of what happened, and
- * plain arrays. Attempts, order, deadlines and data are counted anew from the list whenever
- * somebody asks. Shares no code with the engine, only the names of its values. */
+/* One workflow and its bank, modelled a second time from the rules for people: a list of what
+ * happened, and plain arrays. Attempts, order, deadlines and data are counted anew from the list
+ * whenever somebody asks; money is rollback_funds.h's matter. Shares no code with the engine, only
+ * the names of its values. */
 #ifndef TESTS_ROLLBACK_MODEL_H
 #define TESTS_ROLLBACK_MODEL_H
 
 #include "engine/core/state.h"
+#include "tests/sim/rollback_funds.h"
 #include "tests/sim/rollback_plan.h"
 
 enum { MODEL_DEEDS_MAX = 2048, MODEL_NOBODY = 0, MODEL_ALL = -1 };
@@ -53,6 +55,8 @@ struct model {
         bool given, approved;
         unsigned stage, actor;
     } verdict;
+    struct funds funds;
+    bool cannot_give_back; /* of the command under way: what a stage moved */
     size_t deed_count;
     struct deed deeds[MODEL_DEEDS_MAX];
 };
@@ -60,12 +64,14 @@ struct model {
 /* What somebody asks. Actors are numbers, MODEL_NOBODY is none. */
 struct ask {
     enum command_kind kind;
-    unsigned index;   /* of the stage or the step; one past the last: an unknown one */
+    unsigned index;   /* of the stage, step or account; one past the last: an unknown one */
     unsigned attempt; /* 0: any */
     unsigned actor;
     const char *role;
     bool rollback, reason;
     unsigned value[PLAN_FIELDS];
+    struct funds_ask operations[FUNDS_OPERATIONS_MAX]; /* of a submission, a transaction */
+    size_t operation_count;
 };
 
 void model_start(struct model *model, const struct plan *plan, int64_t now_ms,

@@ -2,6 +2,7 @@
 
 #include "tests/lib/sim_memory.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,4 +128,27 @@ struct definition *plan_definition(const struct plan *plan) {
         abort();
     }
     return definition;
+}
+
+void plan_tell(const struct plan *plan) {
+    for (unsigned i = 0; i < plan->stage_count; i++) {
+        const struct plan_stage *stage = &plan->stages[i];
+        fprintf(stderr, "  s%u: %s, timeout %" PRId64 ", attempts %u%s, needs", i,
+                rollback_strategy_name(stage->strategy), stage->timeout_ms, stage->attempts,
+                stage->four_eyes ? ", four eyes" : "");
+        for (unsigned j = 0; j < PLAN_STAGES_MAX; j++)
+            if (stage->needs_stage[j])
+                fprintf(stderr, " s%u", j);
+        for (unsigned j = 0; j < PLAN_ITEMS_MAX; j++)
+            if (stage->needs_item[j])
+                fprintf(stderr, " i%u", j);
+        fprintf(stderr, "\n");
+    }
+    for (unsigned i = 0; i < plan->step_count; i++) {
+        fprintf(stderr, "  p%u: completes %d, provides", i, plan->steps[i].completes);
+        for (unsigned j = 0; j < PLAN_ITEMS_MAX; j++)
+            if (plan->steps[i].provides[j])
+                fprintf(stderr, " i%u", j);
+        fprintf(stderr, "\n");
+    }
 }

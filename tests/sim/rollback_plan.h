@@ -40,6 +40,9 @@ void plan_make(struct plan *plan, uint64_t *random);
 /* The same for the engine, under the name "w"; the caller owns it. */
 struct definition *plan_definition(const struct plan *plan);
 
+/* Its stages and steps, to stderr. */
+void plan_tell(const struct plan *plan);
+
 /* Below `end`; 0 where that is 0. */
 unsigned plan_pick(uint64_t *random, unsigned end);
 

@@ -25,6 +25,29 @@ static unsigned report_commands(const uint64_t *seen) {
     return unseen;
 }
 
+static unsigned report_money(const uint64_t *seen) {
+    static const enum command_kind back[] = {COMMAND_WORKFLOW_ROLLBACK, COMMAND_WORKFLOW_CANCEL,
+                                             COMMAND_REVIEW_APPROVE};
+    unsigned unseen = 0;
+    for (int i = 0; i < 3; i++) {
+        const char *name = command_kind_name((enum command_kind)(COMMAND_ACCOUNT_TRANSACT + i));
+        unseen += report(&seen[SEEN_MONEY + 2 * i], name, "accepted");
+        unseen += report(&seen[SEEN_MONEY + 2 * i + 1], name, "refused");
+    }
+    unseen += report(&seen[SEEN_STAGE_MONEY], "stage completed with money", "");
+    unseen += report(&seen[SEEN_STAGE_MONEY_REFUSED], "submission refused for its money", "");
+    for (size_t i = 0; i < sizeof back / sizeof back[0]; i++) {
+        const char *name = command_kind_name(back[i]);
+        unseen += report(&seen[SEEN_MONEY_BACK + (int)back[i]], "money went back by", name);
+        unseen +=
+            report(&seen[SEEN_MONEY_CANNOT + (int)back[i]], "money could not go back by", name);
+    }
+    unseen += report(&seen[SEEN_MONEY_SEVERAL], "money of several stages back", "in one record");
+    unseen += report(&seen[SEEN_MONEY_AGAIN], "money of a later attempt back", "");
+    unseen += report(&seen[SEEN_HOLD_FREED], "hold freed by an undone stage", "");
+    return unseen;
+}
+
 unsigned rollback_report(const uint64_t seen[SEEN_COUNT]) {
     unsigned unseen = report_commands(seen);
     for (int i = ROLLBACK_AUTOMATIC; i <= ROLLBACK_EXECUTIVE_REVIEW; i++)
@@ -37,6 +60,7 @@ unsigned rollback_report(const uint64_t seen[SEEN_COUNT]) {
     for (int i = WORKFLOW_COMPLETED; i < WORKFLOW_STATUS_COUNT; i++)
         unseen +=
             report(&seen[SEEN_END + i], "ended as", workflow_status_name((enum workflow_status)i));
+    unseen += report_money(seen);
     unseen += report(&seen[SEEN_CANCEL_BACK], "cancelled with rollback", "");
     unseen += report(&seen[SEEN_TURN], "rollback in place of another", "");
     unseen += report(&seen[SEEN_HELD_TIME], "stage held with time left", "");

@@ -19,6 +19,15 @@ enum seen {
     SEEN_CLOCK_BACK,
     SEEN_AGAIN,
     SEEN_TURN,
+    SEEN_MONEY, /* transactions, freezes, and their ends, by kind: accepted, then refused */
+    SEEN_STAGE_MONEY =
+        SEEN_MONEY + 6, /* submissions with operations: accepted, refused for these */
+    SEEN_STAGE_MONEY_REFUSED,
+    SEEN_MONEY_BACK, /* commands that undid a stage with money, by their kind */
+    SEEN_MONEY_CANNOT = SEEN_MONEY_BACK + 16, /* refused because it could not go back, likewise */
+    SEEN_MONEY_SEVERAL = SEEN_MONEY_CANNOT + 16, /* of several stages in one command */
+    SEEN_MONEY_AGAIN,                            /* of an attempt after the first */
+    SEEN_HOLD_FREED,
     SEEN_COUNT,
 };
 

@@ -1,6 +1,7 @@
 /* Random definitions under random commands: going forward, failing, timing out, going back,
- * reviews, cancellations and kills. After each command the state's invariants hold, and the
- * workflow is where the model of rollback_model.h says. A kill makes the state anew, from its
+ * reviews, cancellations, money that goes with stages, money beside them, and kills. After each
+ * command the state's invariants hold, and the workflow and all accounts are where the model of
+ * rollback_model.h says. A kill makes the state anew, from its
  * entities as a snapshot has them or from all records: it must be the same to the byte, and the
  * sequence goes on with it.
  *
@@ -11,6 +12,7 @@
 #include "tests/lib/core_store.h"
 #include "tests/lib/keep_memory.h"
 #include "tests/lib/sim_memory.h"
+#include "tests/sim/rollback_books.h"
 #include "tests/sim/rollback_choice.h"
 #include "tests/sim/rollback_report.h"
 
@@ -36,6 +38,7 @@ struct run {
     size_t record_end[RECORDS_MAX];
     int command;
     char values[PLAN_FIELDS][16];
+    struct books_text text;
     uint64_t *seen;
 };
 
@@ -48,29 +51,6 @@ static void tell_seed(int number) {
     (void)number;
     if (write(STDERR_FILENO, last_words, strlen(last_words)) < 0)
         return; /* the process ends either way */
-}
-
-static void tell_definition(const struct run *run) {
-    for (unsigned i = 0; i < run->plan.stage_count; i++) {
-        const struct plan_stage *stage = &run->plan.stages[i];
-        fprintf(stderr, "  s%u: %s, timeout %" PRId64 ", attempts %u%s, needs", i,
-                rollback_strategy_name(stage->strategy), stage->timeout_ms, stage->attempts,
-                stage->four_eyes ? ", four eyes" : "");
-        for (unsigned j = 0; j < PLAN_STAGES_MAX; j++)
-            if (stage->needs_stage[j])
-                fprintf(stderr, " s%u", j);
-        for (unsigned j = 0; j < PLAN_ITEMS_MAX; j++)
-            if (stage->needs_item[j])
-                fprintf(stderr, " i%u", j);
-        fprintf(stderr, "\n");
-    }
-    for (unsigned i = 0; i < run->plan.step_count; i++) {
-        fprintf(stderr, "  p%u: completes %d, provides", i, run->plan.steps[i].completes);
-        for (unsigned j = 0; j < PLAN_ITEMS_MAX; j++)
-            if (run->plan.steps[i].provides[j])
-                fprintf(stderr, " i%u", j);
-        fprintf(stderr, "\n");
-    }
 }
 
 static void tell_state(const struct run *run) {
@@ -87,7 +67,7 @@ static void tell_state(const struct run *run) {
 
 static void fail_run(const struct run *run, const char *what) {
     fprintf(stderr, "sim_rollback: command %d: %s\n", run->command, what);
-    tell_definition(run);
+    plan_tell(&run->plan);
     tell_state(run);
     fputs(last_words, stderr);
     exit(1);
@@ -154,6 +134,9 @@ static enum wf_status ask_engine(struct run *run, const struct ask *ask) {
         command.as.workflow_submit.attempt = ask->attempt;
         command.as.workflow_submit.fields = fields;
         command.as.workflow_submit.field_count = make_fields(run, ask->value, fields);
+        books_write(ask->operations, ask->operation_count, &run->text);
+        command.as.workflow_submit.operations = run->text.operations;
+        command.as.workflow_submit.operation_count = ask->operation_count;
     } else if (ask->kind == COMMAND_WORKFLOW_FAIL) {
         command.as.workflow_fail.stage = core_view(name);
         command.as.workflow_fail.attempt = ask->attempt;
@@ -166,6 +149,13 @@ static enum wf_status ask_engine(struct run *run, const struct ask *ask) {
         command.as.workflow_rollback.reason = reason;
     } else if (ask->kind == COMMAND_TIMER_FIRE) {
         command.as.timer_fire.stage = ask->index;
+    } else if (ask->kind == COMMAND_ACCOUNT_TRANSACT) {
+        books_write(ask->operations, ask->operation_count, &run->text);
+        command.subject = core_view("");
+        command.as.account_transact.operations = run->text.operations;
+        command.as.account_transact.count = ask->operation_count;
+    } else if (ask->kind == COMMAND_ACCOUNT_FREEZE || ask->kind == COMMAND_ACCOUNT_UNFREEZE) {
+        command.subject = core_view(books_account_name(ask->index));
     } else {
         command.as.review.stage = core_view(name);
         command.as.review.role = core_view(ask->role);
@@ -231,6 +221,9 @@ static void compare(struct run *run) {
     if (due >= 0)
         expect(run, "stage of the next deadline", stage, due);
     compare_plan(run, workflow, plan_pick(&run->random, run->plan.stage_count));
+    char words[200];
+    if (books_differ(run->store, &run->model.funds, run->model.now_ms, words))
+        fail_run(run, words);
 }
 
 /* --- kills --- */
@@ -252,18 +245,20 @@ static void encode_entity(const struct entity *entity, struct bytes_buffer *key,
     entity_encode(entity, value, NULL);
 }
 
-/* The store, the definition and the workflow; the last only once it is there. */
-static size_t entities_of(struct core_store *store, struct entity *out[3]) {
+enum { ENTITIES_MAX = 3 + BOOKS_ENTITIES };
+
+/* The store, the definition and the workflow; the bank. */
+static size_t entities_of(struct core_store *store, struct entity *out[ENTITIES_MAX]) {
     size_t count = 0;
     out[count++] = &store->state.store.entity;
     out[count++] = &state_definition(&store->state, core_view("w"), 0)->entity;
     out[count++] = &core_workflow(store, "W")->entity;
-    return count;
+    return count + books_entities(store, &out[count]);
 }
 
 static void load_snapshot(struct run *run, struct core_store *store) {
     struct bytes_buffer key, value;
-    struct entity *entities[3], *loaded;
+    struct entity *entities[ENTITIES_MAX], *loaded;
     size_t count = entities_of(run->store, entities);
     bytes_buffer_init(&key);
     bytes_buffer_init(&value);
@@ -296,10 +291,11 @@ static void replay(struct run *run, struct core_store *store) {
 }
 
 static void compare_stores(struct run *run, struct core_store *store) {
-    struct entity *before[3], *after[3];
+    struct entity *before[ENTITIES_MAX], *after[ENTITIES_MAX];
     struct bytes_buffer key[2], value[2];
     size_t count = entities_of(run->store, before);
-    entities_of(store, after);
+    if (entities_of(store, after) != count)
+        fail_run(run, "after a kill there are other entities");
     for (size_t i = 0; i < 2; i++) {
         bytes_buffer_init(&key[i]);
         bytes_buffer_init(&value[i]);
@@ -337,9 +333,30 @@ static void kill_store(struct run *run) {
 
 /* --- a sequence --- */
 
+static void count_money(struct run *run, const struct ask *ask, enum wf_status status,
+                        const struct funds *before) {
+    const struct funds *now = &run->model.funds;
+    uint64_t *seen = run->seen;
+    bool of_money = strncmp(run->store->decision.message, "operation ", 10) == 0;
+    if (ask->kind == COMMAND_WORKFLOW_SUBMIT && ask->operation_count > 0)
+        seen[status == WF_OK ? SEEN_STAGE_MONEY : SEEN_STAGE_MONEY_REFUSED] +=
+            status == WF_OK || of_money;
+    if ((int)ask->kind < SEEN_REFUSED) {
+        seen[SEEN_MONEY_BACK + (int)ask->kind] += now->given_back > before->given_back;
+        seen[SEEN_MONEY_CANNOT + (int)ask->kind] += run->model.cannot_give_back;
+    }
+    seen[SEEN_MONEY_SEVERAL] += now->given_back > before->given_back + 1;
+    seen[SEEN_MONEY_AGAIN] += now->given_again > before->given_again;
+    seen[SEEN_HOLD_FREED] += now->freed > before->freed;
+}
+
 static void count(struct run *run, const struct ask *ask, enum wf_status status,
                   enum workflow_status before, bool turned, bool late) {
     uint64_t *seen = run->seen;
+    if ((int)ask->kind >= SEEN_REFUSED) {
+        seen[SEEN_MONEY + 2 * (int)(ask->kind - COMMAND_ACCOUNT_TRANSACT) + (status != WF_OK)]++;
+        return;
+    }
     seen[SEEN_COMMANDS + (int)ask->kind + (status == WF_OK ? 0 : SEEN_REFUSED)]++;
     if (run->store->decision.repeated)
         seen[SEEN_AGAIN]++;
@@ -375,6 +392,7 @@ static void take_step(struct run *run) {
     }
     enum workflow_status before = model_status(&run->model);
     bool turned = run->model.back.under_way;
+    struct funds funds = run->model.funds;
     int64_t due_ms = 0;
     bool late = model_due(&run->model, &due_ms) >= 0 && due_ms < run->store->now_ms;
     enum wf_status engine = ask_engine(run, &ask);
@@ -384,11 +402,13 @@ static void take_step(struct run *run) {
                 run->store->now_ms, command_kind_name(ask.kind), ask.index, ask.attempt,
                 actor_names[ask.actor], ask.role, ask.rollback ? " with rollback" : "",
                 engine == WF_OK ? "done" : "not done:", run->store->decision.message);
+        books_tell(ask.operations, ask.operation_count);
         tell_state(run);
     }
     expect(run, "the answer", engine, model);
     compare(run);
     count(run, &ask, engine, before, turned, late);
+    count_money(run, &ask, engine, &funds);
     if (plan_pick(&run->random, 12) == 0) {
         kill_store(run);
         compare(run);
@@ -415,6 +435,11 @@ static void begin(struct run *run) {
     if (execute(run, &create) != WF_OK || execute(run, &add) != WF_OK ||
         execute(run, &start) != WF_OK)
         fail_run(run, run->store->decision.message);
+    for (unsigned i = 0; i < BOOKS_SETUP; i++) {
+        struct command setup = books_setup(i, &run->text, fields);
+        if (execute(run, &setup) != WF_OK)
+            fail_run(run, run->store->decision.message);
+    }
     model_start(&run->model, &run->plan, run->store->now_ms, value);
     compare(run);
 }
@@ -426,7 +451,7 @@ static void run_sequence(struct run *run, uint64_t seed) {
     bytes_buffer_clear(&run->records);
     plan_make(&run->plan, &run->random);
     if (run->told)
-        tell_definition(run);
+        plan_tell(&run->plan);
     begin(run);
     int commands = 10 + (int)plan_pick(&run->random, COMMANDS_MAX - 10);
     for (run->command = 1; run->command <= commands; run->command++)
