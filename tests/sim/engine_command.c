@@ -76,6 +76,8 @@ void command_text_init(struct command_text *text, const struct store_command *co
         out->step = command->errand ? "paid" : core_loan_steps[command->step][0];
         set_fields(text, command->errand ? "note=cash" : core_loan_steps[command->step][1],
                    command->value_size);
+        if (command->money)
+            money_set_of_stage(text, command);
         break;
     case WF_WORKFLOW_FAIL:
         out->stage = stages[command->step % STAGES];
@@ -136,8 +138,7 @@ static bool pick_repeated(struct store_run *run, struct store_command *out) {
     return false;
 }
 
-/* -1: none. */
-static int stage_that_waits(const struct workflow *loan) {
+int command_stage_that_waits(const struct workflow *loan) {
     for (int i = 0; i < STAGES; i++)
         if (loan->stages[i].status == STAGE_AWAITING_REVIEW)
             return i;
@@ -165,7 +166,7 @@ struct store_command command_some(struct store_run *run, size_t value_size_max) 
         return command;
     }
     command.step = (uint8_t)(loan->step_count < 5 ? loan->step_count : 4);
-    int waiting = stage_that_waits(loan);
+    int waiting = command_stage_that_waits(loan);
     if (waiting >= 0 && random / 32768 % 4 > 0) {
         command.kind = random / 131072 % 4 == 0 ? WF_REVIEW_REJECT : WF_REVIEW_APPROVE;
         command.step = (uint8_t)waiting;

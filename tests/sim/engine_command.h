@@ -19,6 +19,8 @@ struct command_text {
 
 void command_text_init(struct command_text *text, const struct store_command *command);
 void command_text_deinit(struct command_text *text);
+/* For a review; -1: none. */
+int command_stage_that_waits(const struct workflow *loan);
 /* Some command that makes sense now and then: the next step of a loan most often. */
 struct store_command command_some(struct store_run *run, size_t value_size_max);
 

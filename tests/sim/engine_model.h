@@ -28,6 +28,7 @@ struct store_command {
     bool claim;      /* no command: the task that is due first is claimed */
     bool compensate; /* of a task, with the next two */
     uint32_t epoch, tries;
+    bool money; /* a submission that moves some: engine_money.h */
     /* engine_timer.h: */
     bool tick;      /* no command: what is due fires */
     int64_t now_ms; /* the clock when it is given; 0: a test clock, which stands */
@@ -78,6 +79,7 @@ struct store_run {
     bool watched;  /* commits are crash points too */
     bool errands;  /* workflows are errands */
     bool timers;   /* the clock is engine_timer.h's */
+    bool money;    /* stages move some */
     bool hostile;  /* faults are planned: calls may fail */
     bool may_fill; /* the disk may be full: commands may fail for certain */
     bool failed;   /* an invariant did not hold: go no further */

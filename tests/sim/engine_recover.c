@@ -1,6 +1,7 @@
 /* What is done to every crash state of an engine: recovered, checked, crashed again. */
 #include "tests/sim/engine_command.h"
 #include "tests/sim/engine_model.h"
+#include "tests/sim/engine_money.h"
 #include "tests/sim/engine_timer.h"
 
 #include <inttypes.h>
@@ -9,6 +10,7 @@ enum {
     READER_CHANCE = 8,    /* one recovery in so many is preceded by a reader's look, … */
     FAULT_CHANCE = 8,     /* … by one on a machine with a fault */
     REPLAY_CHANCE = 4,    /* … followed by a replay from the first record */
+    ACCOUNTS_CHANCE = 4,  /* … or all balances added up anew, … */
     RETRY_CHANCE = 2,     /* … and the new command is given twice */
     FAULT_AT_MAX = 12,    /* which call of its kind fails, at the most */
     DISK_VALUE_MAX = 600, /* bytes of a new command's field after a recovery */
@@ -155,6 +157,7 @@ static void recover(struct explorer *explorer, struct sim_io *after, const void 
     run.options.create = true;
     run.errands = before->run->errands;
     run.timers = before->run->timers;
+    run.money = before->run->money;
     run.next_number = (uint16_t)(before->run->next_number + 1000);
     run.model = *before;
     store_model_learn_from_dead(&run.model);
@@ -170,6 +173,8 @@ static void recover(struct explorer *explorer, struct sim_io *after, const void 
             check_new_command(&run);
         if (!run.failed && explore_chance(explorer, REPLAY_CHANCE))
             check_replay(&run);
+        if (!run.failed && run.money && explore_chance(explorer, ACCOUNTS_CHANCE))
+            money_check(&run);
     }
     if (!run.failed)
         check_second_crash(&run);

@@ -330,6 +330,38 @@ static void run_money(struct store_run *run) {
     }
 }
 
+/* Stages that move money as they are completed, and move it back when they are undone, or cannot:
+ * the stage and its money are one record, whatever goes on beside them on the accounts. */
+static void run_stage_money(struct store_run *run) {
+    run->money = true;
+    run->options.memory_max = scenario_pick(run, 0, 7) == 0 ? 1 : run->options.memory_max;
+    if (!begin_unwatched(run)) {
+        return;
+    }
+    store_run_unwatch(run);
+    money_open_accounts(run);
+    uint64_t unwatched = scenario_pick(run, 10, 60);
+    for (uint64_t i = 0; i < unwatched + 7 && !run->failed; i++) {
+        struct store_command command = money_some_of_stages(run);
+        if (i == unwatched) {
+            store_run_watch(run);
+        }
+        if (store_run_enqueue(run, &command) != WF_OK || scenario_pick(run, 0, 1) == 0) {
+            store_run_wait(run);
+        }
+        if (!run->failed && scenario_pick(run, 0, 9) == 0) {
+            store_run_checkpoint(run);
+        }
+        if (!run->failed && scenario_pick(run, 0, 19) == 0) {
+            reopen(run);
+        }
+    }
+    if (!run->failed) {
+        store_run_wait(run);
+        money_check(run);
+    }
+}
+
 /* Stages time out between commands, and retries and reviews come of it: each timer is one record,
  * and fires once, whoever is killed when. */
 static void run_timers(struct store_run *run) {
@@ -404,7 +436,7 @@ const struct campaign_scenario engine_scenarios[ENGINE_SCENARIOS] = {
     {"checkpoint", 4}, {"recovery", 3},    {"own_checkpoints", 3}, {"lost_snapshot", 2},
     {"full_disk", 3},  {"failed_sync", 3}, {"failed_call", 3},     {"failed_snapshot", 2},
     {"repair", 3},     {"astray", 2},      {"archive", 3},         {"errands", 3},
-    {"money", 3},      {"timers", 3},      {"mixed", 6},
+    {"money", 3},      {"stage_money", 3}, {"timers", 3},          {"mixed", 6},
 };
 
 /* In the same order. */
@@ -412,5 +444,5 @@ void (*const engine_scenario_runs[ENGINE_SCENARIOS])(struct store_run *run) = {
     run_create,      run_append,          run_group,         run_rotate,      run_checkpoint,
     run_recovery,    run_own_checkpoints, run_lost_snapshot, run_full_disk,   run_failed_sync,
     run_failed_call, run_failed_snapshot, scenario_repair,   scenario_astray, run_archive,
-    run_errands,     run_money,           run_timers,        run_mixed,
+    run_errands,     run_money,           run_stage_money,   run_timers,      run_mixed,
 };

@@ -5,7 +5,7 @@
 #include "tests/sim/campaign.h"
 #include "tests/sim/engine_model.h"
 
-enum { ENGINE_SCENARIOS = 19 };
+enum { ENGINE_SCENARIOS = 20 };
 
 extern const struct campaign_scenario engine_scenarios[ENGINE_SCENARIOS];
 /* In the same order. */
