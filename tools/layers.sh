@@ -13,7 +13,7 @@ BEGIN {
     may["base"]        = "base/"
     may["wal"]         = "wal/ base/"
     may["store"]       = "store/ wal/ base/"
-    may["engine/core"] = "engine/core/ base/error.h base/bytes.h base/table.h base/nearest.h base/status.h"
+    may["engine/core"] = "engine/core/ base/error.h base/bytes.h base/table.h base/nearest.h base/slab.h base/status.h"
     may["engine"]      = "engine/ store/ wal/ base/"
     may["workflows"]   = "workflows/ engine/wf.h"
     may["tools"]       = "tools/ workflows/ engine/ store/ wal/ base/"
