@@ -2,11 +2,14 @@
  * kept, each reversal with what it reverses, and each stage that is undone with what it moved.
  * Shares nothing with apply(): it reads postings, and what each record says it came to. */
 #include "engine/account_check.h"
+#include "engine/core/ledger.h"
 #include "engine/core/text.h"
+#include "engine/name_list.h"
 #include "engine/origin.h"
 #include "engine/record_reader.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,8 +36,20 @@ struct check_walk {
     struct table stages;   /* what is bound to stages: account_check_stage.c */
     struct codec_arena arena;
     struct record_reader reader; /* of what was reversed */
+    struct account_losses losses;
+    bool any_ineffective; /* a repair left records without effect */
     struct wf_account_report *report;
+    wf_account_note_fn on_note; /* NULL: nobody listens, or any more */
+    void *ctx;
 };
+
+static void tell(struct check_walk *walk, uint64_t lsn, const char *accounts, const char *text) {
+    const struct wf_account_note note = {.lsn = lsn, .accounts = accounts, .text = text};
+    walk->report->notes++;
+    if (walk->on_note != NULL && !walk->on_note(walk->ctx, &note)) {
+        walk->on_note = NULL;
+    }
+}
 
 static struct table_key total_key(const void *entry) {
     const struct total *total = entry;
@@ -117,6 +132,24 @@ static enum wf_status add_postings(struct check_walk *walk, const struct record 
     return WF_OK;
 }
 
+/* What goes back was never given, as far as the accounts know: no difference, and no good. */
+static void tell_reversal(struct check_walk *walk, const struct record *record, uint64_t lsn,
+                          bool lost) {
+    char accounts[256] = "";
+    char text[512];
+    for (size_t i = 0; i < record->touch_count; i++) {
+        if (record->touches[i].kind == ENTITY_ACCOUNT) {
+            name_list_add(accounts, sizeof(accounts), record->touches[i].name);
+        }
+    }
+    (void)snprintf(text, sizeof(text),
+                   "record %" PRIu64 " reverses record %" PRIu64
+                   ", which %s: it takes back what is not in force, from and to %s",
+                   record->lsn, lsn, lost ? "was lost in a repair" : "a repair left without effect",
+                   accounts);
+    tell(walk, record->lsn, accounts, text);
+}
+
 static enum wf_status add_reversal(struct check_walk *walk, const struct record *record,
                                    uint64_t lsn, struct wf_error *err) {
     if (lsn >= record->lsn || table_find(&walk->reversed, &lsn, sizeof(lsn)) != NULL) {
@@ -130,6 +163,19 @@ static enum wf_status add_reversal(struct check_walk *walk, const struct record 
     }
     reversed->lsn = lsn;
     table_insert(&walk->reversed, reversed);
+    bool lost = account_losses_have(&walk->losses, lsn);
+    bool ineffective = false;
+    enum wf_status status =
+        lost || !walk->any_ineffective
+            ? WF_OK
+            : engine_is_ineffective(walk->reader.engine, lsn, &ineffective, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    if (lost || ineffective) {
+        tell_reversal(walk, record, lsn, lost);
+        return WF_OK;
+    }
     return account_check_reversal(&walk->reader, record, lsn, err);
 }
 
@@ -161,7 +207,7 @@ static enum wf_status compare_touches(struct check_walk *walk, const struct reco
             return differs(err, record->lsn, "it is about an account that was never opened");
         }
         total->lsn = record->lsn;
-        if (total->balance == record->touches[i].balance) {
+        if (total->balance == record->touches[i].balance || walk->losses.open > 0) {
             continue;
         }
         char added[MONEY_TEXT_SIZE];
@@ -198,13 +244,42 @@ static enum wf_status add_record(struct check_walk *walk, const struct record *r
                            : status;
 }
 
+/* Nothing of it is in force; its accounts link to it all the same. */
+static void pass_over(struct check_walk *walk, const struct record *record) {
+    for (uint32_t i = 0; i < record->touch_count; i++) {
+        struct total *total = find(walk, record, i);
+        if (total != NULL) {
+            total->lsn = record->lsn;
+        }
+    }
+    walk->report->without_effect++;
+}
+
+static enum wf_status take_record(struct check_walk *walk, const struct record *record,
+                                  struct wf_error *err) {
+    bool ineffective = false;
+    enum wf_status status =
+        walk->any_ineffective
+            ? engine_is_ineffective(walk->reader.engine, record->lsn, &ineffective, err)
+            : WF_OK;
+    if (status != WF_OK) {
+        return status;
+    }
+    if (ineffective) {
+        pass_over(walk, record);
+        return WF_OK;
+    }
+    account_losses_see(&walk->losses, record);
+    return add_record(walk, record, err);
+}
+
 static enum wf_status check_record(void *ctx, const struct wal_record *wal_record,
                                    struct wf_error *err) {
     struct check_walk *walk = ctx;
     if (wal_record->lost) {
-        return error_set(err, WF_DAMAGE,
-                         "LSN %" PRIu64 " was lost in a repair: the postings cannot be added up",
-                         wal_record->lsn);
+        walk->report->lost++;
+        walk->report->last_lsn = wal_record->lsn;
+        return account_losses_add(&walk->losses, wal_record->lsn, wal_record->offset, err);
     }
     struct record record;
     codec_arena_reset(&walk->arena);
@@ -213,16 +288,30 @@ static enum wf_status check_record(void *ctx, const struct wal_record *wal_recor
         return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
     }
     record.lsn = wal_record->lsn;
-    status = add_record(walk, &record, err);
+    status = take_record(walk, &record, err);
     codec_release(&record);
     walk->report->records++;
     walk->report->last_lsn = wal_record->lsn;
     return status;
 }
 
-/* The account that is kept, once the log knows of it. The mutex is held. */
+enum { NOTE_MAX = 320 };
+
+/* Where a repair took records, an account may be what no account should be. */
+static void note_account(const struct account *account, char note[NOTE_MAX]) {
+    char balance[MONEY_TEXT_SIZE];
+    const char *wrong = ledger_wrong_with(account);
+    if (wrong != NULL) {
+        (void)snprintf(note, NOTE_MAX, "account %s, at %s %s: %s", account->number,
+                       money_print(balance, account->balance, account->currency),
+                       account->currency->code, wrong);
+    }
+}
+
+/* The account that is kept, once the log knows of it. The mutex is held. `note`: "", or what is to
+ * be told of it. */
 static enum wf_status compare_kept(struct wf_engine *engine, const struct total *total,
-                                   struct wf_error *err) {
+                                   char note[NOTE_MAX], struct wf_error *err) {
     struct bytes_view number = {(const uint8_t *)total->number, total->number_size};
     struct account *account = NULL;
     enum wf_status status = engine_find_account(engine, number, &account, err);
@@ -238,6 +327,7 @@ static enum wf_status compare_kept(struct wf_engine *engine, const struct total 
                          "kept",
                          total->number, added, total->currency->code);
     }
+    note_account(account, note);
     /* Later records are not added up yet. */
     if (account->history.lsn > total->lsn || account->balance == total->balance) {
         return WF_OK;
@@ -256,7 +346,7 @@ static int compare_totals(const void *left, const void *right) {
 }
 
 /* In order of number, so that the first difference is the same each time. */
-static enum wf_status compare_all(struct wf_engine *engine, const struct check_walk *walk,
+static enum wf_status compare_all(struct wf_engine *engine, struct check_walk *walk,
                                   struct wf_error *err) {
     size_t count = 0;
     const struct total **all = malloc((table_count(&walk->totals) + 1) * sizeof(struct total *));
@@ -270,10 +360,14 @@ static enum wf_status compare_all(struct wf_engine *engine, const struct check_w
     qsort(all, count, sizeof(struct total *), compare_totals);
     enum wf_status status = WF_OK;
     for (size_t i = 0; i < count && status == WF_OK; i++) {
+        char note[NOTE_MAX] = "";
         pthread_mutex_lock(&engine->mutex);
-        status = compare_kept(engine, all[i], err);
+        status = compare_kept(engine, all[i], note, err);
         cache_trim(engine);
         pthread_mutex_unlock(&engine->mutex);
+        if (status == WF_OK && note[0] != '\0') {
+            tell(walk, all[i]->lsn, all[i]->number, note);
+        }
     }
     free(all);
     return status;
@@ -332,6 +426,9 @@ static enum wf_status begin(struct wf_engine *engine, struct check_walk *walk,
         return status;
     }
     status = origin_load(engine->archive, &state, &origin, err);
+    pthread_mutex_lock(&engine->mutex);
+    walk->any_ineffective = engine->state.any_ineffective;
+    pthread_mutex_unlock(&engine->mutex);
     if (status == WF_OK && wal_first_lsn(engine->wal) > origin + 1) {
         status = error_set(err, WF_NOT_FOUND,
                            "the log begins at LSN %" PRIu64 ": what was before it is not here",
@@ -348,10 +445,12 @@ static enum wf_status begin(struct wf_engine *engine, struct check_walk *walk,
     return status;
 }
 
-enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
-                                struct wf_error *err) {
+enum wf_status wf_account_check_notes(struct wf_engine *engine, wf_account_note_fn on_note,
+                                      void *ctx, struct wf_account_report *report,
+                                      struct wf_error *err) {
     struct wf_account_report unwanted;
-    struct check_walk walk = {.report = report != NULL ? report : &unwanted};
+    struct check_walk walk = {
+        .report = report != NULL ? report : &unwanted, .on_note = on_note, .ctx = ctx};
     *walk.report = (struct wf_account_report){0};
     table_init(&walk.totals, total_key);
     table_init(&walk.reversed, reversed_key);
@@ -380,10 +479,16 @@ enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_repo
     for (struct reversed *reversed; (reversed = table_next(&walk.reversed, &at)) != NULL;) {
         free(reversed);
     }
+    account_losses_deinit(&walk.losses);
     account_check_stages_deinit(&walk.stages);
     table_deinit(&walk.reversed);
     table_deinit(&walk.totals);
     record_reader_deinit(&walk.reader);
     codec_arena_deinit(&walk.arena);
     return status;
+}
+
+enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
+                                struct wf_error *err) {
+    return wf_account_check_notes(engine, NULL, NULL, report, err);
 }

@@ -1,10 +1,26 @@
-/* What `account check` knows of reversals, and of the money of stages. */
+/* What `account check` knows of reversals, of the money of stages, and of what repairs took. */
 #ifndef ENGINE_ACCOUNT_CHECK_H
 #define ENGINE_ACCOUNT_CHECK_H
 
 #include "engine/engine.h"
 
 struct record_reader;
+
+/* Records that repairs took. Begin with zeros. */
+struct lost_range;
+struct account_losses {
+    struct lost_range *ranges;
+    size_t count, capacity;
+    size_t open; /* of them, that no record of a repair has told of yet: what stands behind them was
+                    written before the repair, on balances that still had what is lost */
+};
+void account_losses_deinit(struct account_losses *losses);
+/* The next lost record; `offset` of its frame. WF_NO_MEMORY. */
+enum wf_status account_losses_add(struct account_losses *losses, uint64_t lsn, uint64_t offset,
+                                  struct wf_error *err);
+bool account_losses_have(const struct account_losses *losses, uint64_t lsn);
+/* The next record that stands. */
+void account_losses_see(struct account_losses *losses, const struct record *record);
 
 /* The records that postings of this one say they reverse, each once: start with `*at` 0; 0 at the
  * end. */

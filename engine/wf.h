@@ -648,6 +648,8 @@ WF_API enum wf_status wf_account_history(struct wf_engine *engine, const char *n
 struct wf_account_report {
     uint64_t records, postings, accounts; /* that were added up */
     uint64_t last_lsn;
+    uint64_t lost, without_effect; /* records that repairs took, and left so: in no balance */
+    uint64_t notes;                /* see wf_account_check_notes() */
 };
 /* Add all postings of the log up, from the first record, archives included: each operation sums to
  * zero, every record says the balance that it led to, a reversal, of a transaction or of a stage's
@@ -657,6 +659,21 @@ struct wf_account_report {
  * first record. */
 WF_API enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
                                        struct wf_error *err);
+/* What is as the log has it, and still wants somebody to look, where repairs took records: an
+ * account that stands below its minimum, is closed and not empty, or a loan above zero; a reversal
+ * of what is lost or without effect, which takes back what is not in force. Valid during the
+ * callback. */
+struct wf_account_note {
+    uint64_t lsn;         /* of the reversal; of the account's last record */
+    const char *accounts; /* concerned, comma-separated */
+    const char *text;
+};
+/* Return false to hear no more. */
+typedef bool (*wf_account_note_fn)(void *ctx, const struct wf_account_note *note);
+/* The same, with notes. They are no difference: the status is WF_OK all the same. */
+WF_API enum wf_status wf_account_check_notes(struct wf_engine *engine, wf_account_note_fn on_note,
+                                             void *ctx, struct wf_account_report *report,
+                                             struct wf_error *err);
 
 /* --- sessions: several operations as one, beside others --- */
 

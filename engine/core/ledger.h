@@ -146,6 +146,8 @@ enum wf_status ledger_load_reference(struct state *state, struct bytes_view key,
 
 /* --- invariants --- */
 
+/* In words, what no account may be; NULL: nothing. Where a repair took records it may be so. */
+const char *ledger_wrong_with(const struct account *account);
 /* Each account on its own, and, where all are in memory, that each currency sums to zero.
  * WF_DIVERGENCE. */
 enum wf_status ledger_check(const struct state *state, bool whole, struct wf_error *err);

@@ -6,7 +6,7 @@
 
 __extension__ typedef __int128 wide;
 
-static const char *wrong_with(const struct account *account) {
+const char *ledger_wrong_with(const struct account *account) {
     if (account_status_name(account->status) == NULL)
         return "its status is unknown";
     if (account->version == 0 || account->lsn < account->opened_lsn ||
@@ -52,7 +52,7 @@ enum wf_status ledger_check(const struct state *state, bool whole, struct wf_err
     uint64_t customers = 0;
     size_t at = 0;
     for (const struct account *a; (a = table_next(&state->accounts, &at)) != NULL;) {
-        const char *wrong = repaired ? NULL : wrong_with(a);
+        const char *wrong = repaired ? NULL : ledger_wrong_with(a);
         if (wrong != NULL)
             return error_set(err, WF_DIVERGENCE, "account %s: %s", a->number, wrong);
         customers += !account_is_internal(a);

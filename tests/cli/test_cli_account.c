@@ -165,6 +165,37 @@ static void test_account_commands_and_their_exit_statuses(void **state) {
     SAY(fixture, 0, "replay", "--verify");
 }
 
+/* The transaction is lost, its reversal is not: whoever asks is told. */
+static void test_account_check_and_doctor_name_a_reversal_that_stands_alone(void **state) {
+    static const char pay[] =
+        "{\"cmd\":\"account.transact\",\"ops\":[{\"type\":\"transfer\",\"from\":\"A\","
+        "\"to\":\"B\",\"amount\":\"4.00\",\"currency\":\"USD\"}]}\n";
+    static const char says[] = "record 6 reverses record 5, which was lost in a repair";
+    struct fixture *fixture = *state;
+    ASK(fixture, 0, "init");
+    ASK(fixture, 0, "account", "open", "A", "-t", "checking", "-c", "USD", "-b", "10.00");
+    ASK(fixture, 0, "account", "open", "B", "-t", "savings", "-c", "USD");
+    exec_lines(fixture, 0, pay); /* LSN 5 */
+    ASK(fixture, 0, "account", "reverse", "5", "--reason", "r", "--actor", "Eve");
+    assert_int_equal(json_array_size(at(ASK(fixture, 0, "account", "check"), "notes")), 0);
+    ASK(fixture, 0, "wal", "repair", "--skip", "5");
+    json_t *answer = ASK(fixture, 0, "account", "check");
+    assert_int_equal(number_at(answer, "lost"), 1);
+    assert_contains(text_at(answer, "notes.0.text"), says);
+    assert_string_equal(text_at(answer, "notes.0.accounts"), "A,B");
+    assert_contains(text_at(answer, "notes.1.text"),
+                    "account B, at -4.00 USD: its balance is below");
+    const char *text = SAY(fixture, 0, "account", "check");
+    assert_contains(text, says);
+    assert_contains(
+        text, "records that are not in it: 1 lost in repairs, 0 left without effect by them\n");
+    answer = exec_lines(fixture, 0, "{\"cmd\":\"account.check\"}\n");
+    assert_contains(text_at(answer, "0.result.notes.0.text"), says);
+    text = SAY(fixture, 0, "doctor");
+    assert_contains(text, says);
+    assert_contains(text, "account B, at -4.00 USD: its balance is below its minimum");
+}
+
 /* A repair took the opening of B: what was paid to it is shown, and counts nowhere. */
 static void test_account_past_marks_what_is_without_effect(void **state) {
     static const char pay[] = "{\"cmd\":\"account.transact\",\"key\":\"k\",\"ops\":[{\"type\":"
@@ -194,6 +225,7 @@ static void test_account_past_marks_what_is_without_effect(void **state) {
     answer = exec_lines(fixture, 0, pay);
     assert_string_equal(text_at(answer, "0.error.code"), "refused");
     assert_contains(text_at(answer, "0.error.message"), "record 5, which a repair left without");
+    assert_contains(SAY(fixture, 0, "doctor"), "2 accounts hold what the records that are left");
     SAY(fixture, 1, "account", "reverse", "5", "--reason", "r", "--actor", "Eve");
     assert_contains(fixture->err, "a repair left it without effect");
     SAY(fixture, 0, "replay", "--verify");
@@ -429,6 +461,7 @@ int main(void) {
         TEST(test_account_transact_refuses_what_its_file_cannot_say),
         TEST(test_exec_account_refuses_empty_members),
         TEST(test_account_past_marks_what_is_without_effect),
+        TEST(test_account_check_and_doctor_name_a_reversal_that_stands_alone),
         TEST(test_account_statement_has_three_forms),
         TEST(test_account_statement_as_of_a_time),
         TEST(test_reference_data_is_set_and_listed),

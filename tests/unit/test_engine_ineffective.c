@@ -284,6 +284,115 @@ static void test_history_and_the_past_of_a_workflow_know_what_is_without_effect(
     }
 }
 
+/* --- the check of all accounts --- */
+
+static bool add_note(void *story, const struct wf_account_note *note) {
+    add(story, "%d %s: %s\n", (int)note->lsn, note->accounts, note->text);
+    return true;
+}
+
+static void test_check_of_a_repaired_store_adds_up_what_is_left(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_account_report report;
+    must(f, pay(f, "C", "5.00", NULL, NULL));
+    for (int i = 0; i < OPENINGS; i++) {
+        open_again(f, i);
+        must(f, wf_account_check(f->engine, &report, &f->err));
+        assert_int_equal(report.lost, 1);
+        assert_int_equal(report.without_effect, 1);
+        assert_int_equal(report.notes, 0);
+    }
+    struct account *account = NULL;
+    must(f, engine_find_account(f->engine, text_view("A"), &account, &f->err));
+    account->balance--;
+    assert_int_equal(wf_account_check(f->engine, NULL, &f->err), WF_DIVERGENCE);
+    says(f, "account A: the postings up to LSN 9 come to 85.00 USD, and 84.99 is kept");
+    account->balance++;
+}
+
+/* Records behind the one of the repair are held against what they say again. */
+static void test_check_trusts_no_balance_behind_the_repair(void **state) {
+    struct engine_fixture *f = *state;
+    struct account *account = NULL;
+    must(f, engine_find_account(f->engine, text_view("A"), &account, &f->err));
+    account->balance--;
+    must(f, pay(f, "C", "5.00", NULL, NULL));
+    account->balance++;
+    assert_int_equal(wf_account_check(f->engine, NULL, &f->err), WF_DIVERGENCE);
+    says(f, "first difference at LSN 9: account A: the postings come to 85.00 USD, the record");
+}
+
+/* The transaction is lost, its reversal stands: it takes back what is not in force. */
+static void test_check_names_a_reversal_of_what_was_lost(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_result paid;
+    struct story story = {""};
+    must(f, pay(f, "C", "60.00", NULL, &paid)); /* LSN 9 */
+    must(f, reverse(f, paid.lsn));
+    must(f, wf_account_check_notes(f->engine, add_note, &story, NULL, &f->err));
+    assert_string_equal(story.text, "");
+    lose(f, paid.lsn);
+    holds(f, "A", "150.00");
+    holds(f, "C", "-50.00");
+    for (int i = 0; i < OPENINGS; i++) {
+        open_again(f, i);
+        story = (struct story){""};
+        must(f, wf_account_check_notes(f->engine, add_note, &story, NULL, &f->err));
+        assert_string_equal(story.text,
+                            "10 A,C: record 10 reverses record 9, which was lost in a repair: it "
+                            "takes back what is not in force, from and to A,C\n"
+                            "10 C: account C, at -50.00 USD: its balance is below its minimum\n");
+    }
+}
+
+/* What it reverses is there, and without effect: the hold that it posts was lost. */
+static void test_check_names_a_reversal_of_what_is_without_effect(void **state) {
+    struct engine_fixture *f = *state;
+    struct story story = {""};
+    const struct wf_operation hold = {
+        .type = "hold", .from = "A", .to = "C", .amount = "20.00", .currency = "USD", .hold = "h"};
+    const struct wf_operation post = {.type = "post", .from = "A", .hold = "h"};
+    const struct wf_command commands[] = {
+        {.kind = WF_ACCOUNT_TRANSACT, .operations = &hold, .operation_count = 1},
+        {.kind = WF_ACCOUNT_TRANSACT, .operations = &post, .operation_count = 1}};
+    for (size_t i = 0; i < 2; i++)
+        must(f, wf_execute(f->engine, &commands[i], NULL, &f->err)); /* LSN 9, 10 */
+    must(f, reverse(f, 10));
+    lose(f, 9);
+    must(f, wf_account_check_notes(f->engine, add_note, &story, NULL, &f->err));
+    assert_non_null(
+        strstr(story.text, "record 11 reverses record 10, which a repair left without"));
+    fixture_verify(f);
+}
+
+/* Likewise the money of a stage, which went back when the stage was undone. */
+static void test_check_names_a_stage_that_gave_back_what_was_lost(void **state) {
+    struct engine_fixture *f = *state;
+    struct story story = {""};
+    const struct wf_command back[] = {{.kind = WF_WORKFLOW_ROLLBACK,
+                                       .id = "L1",
+                                       .stage = "credit_check",
+                                       .reason = "wrong file",
+                                       .actor = "ann"},
+                                      {.kind = WF_REVIEW_APPROVE,
+                                       .id = "L1",
+                                       .stage = "income_verification",
+                                       .role = "reviewer",
+                                       .actor = "rita"}};
+    must(f, open_account(f, "B", NULL));
+    fixture_loan(f, "L1", 1);
+    must(f, step_with_money(f)); /* LSN 12 */
+    for (size_t i = 0; i < 2; i++)
+        must(f, wf_execute(f->engine, &back[i], NULL, &f->err));
+    must(f, wf_account_check_notes(f->engine, add_note, &story, NULL, &f->err));
+    assert_string_equal(story.text, "");
+    lose(f, 12);
+    must(f, wf_account_check_notes(f->engine, add_note, &story, NULL, &f->err));
+    assert_non_null(strstr(story.text, "14 A,B: record 14 reverses record 12, which was lost"));
+    assert_non_null(strstr(story.text, "account B, at -30.00 USD: its balance is below"));
+    fixture_verify(f);
+}
+
 /* --- the snapshot --- */
 
 /* Write the snapshot as a program did that did not say what repairs left without effect. */
@@ -322,6 +431,11 @@ int main(void) {
         TEST(test_statement_does_not_count_what_is_without_effect),
         TEST(test_statement_behind_a_repair_notices_another_balance),
         TEST(test_history_and_the_past_of_a_workflow_know_what_is_without_effect),
+        TEST(test_check_of_a_repaired_store_adds_up_what_is_left),
+        TEST(test_check_trusts_no_balance_behind_the_repair),
+        TEST(test_check_names_a_reversal_of_what_was_lost),
+        TEST(test_check_names_a_reversal_of_what_is_without_effect),
+        TEST(test_check_names_a_stage_that_gave_back_what_was_lost),
         TEST(test_older_snapshot_behind_a_repair_is_rebuilt_from_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,21 +282,48 @@ enum wf_status cmd_account_history(struct cli *cli) {
 
 /* --- check --- */
 
+static bool note_text(void *ctx, const struct wf_account_note *note) {
+    struct out *out = ctx;
+    out_styled(out, STYLE_BUSY, "note");
+    out_printf(out, "  ");
+    out_text(out, note->text);
+    out_printf(out, "\n");
+    return out_flush_some(out);
+}
+
+static enum wf_status check_json(struct cli *cli) {
+    struct wf_account_report report;
+    struct out *out = &cli->out;
+    struct bytes_buffer notes;
+    bytes_buffer_init(&notes);
+    struct emit note = {.to = &notes};
+    enum wf_status status =
+        wf_account_check_notes(cli->engine, view_note_json, &note, &report, &cli->err);
+    if (status == WF_OK) {
+        out_object_open(out);
+        view_account_report_members(&out->json, &report, &notes);
+        out_object_close(out);
+    }
+    bytes_buffer_deinit(&notes);
+    return status;
+}
+
 enum wf_status cmd_account_check(struct cli *cli) {
     struct wf_account_report report;
-    enum wf_status status = wf_account_check(cli->engine, &report, &cli->err);
+    struct out *out = &cli->out;
+    if (out_is_json(out))
+        return check_json(cli);
+    enum wf_status status = wf_account_check_notes(cli->engine, note_text, out, &report, &cli->err);
     if (status != WF_OK)
         return status;
-    struct out *out = &cli->out;
-    if (out_is_json(out)) {
-        out_object_open(out);
-        view_account_report_members(&out->json, &report);
-        out_object_close(out);
-        return WF_OK;
-    }
     out_printf(out,
                "%" PRIu64 " postings of %" PRIu64 " records add up: %" PRIu64
                " accounts hold what they say, and each currency sums to zero\n",
                report.postings, report.records, report.accounts);
+    if (report.lost > 0 || report.without_effect > 0)
+        out_printf(out,
+                   "records that are not in it: %" PRIu64 " lost in repairs, %" PRIu64
+                   " left without effect by them\n",
+                   report.lost, report.without_effect);
     return WF_OK;
 }

@@ -303,6 +303,26 @@ static void check_state(struct doctor *doctor) {
         tell_failure(doctor, "state", status, advice_for(doctor, status));
 }
 
+static bool tell_note(void *doctor, const struct wf_account_note *note) {
+    tell(doctor, "accounts", NOTE,
+         "'wfctl account statement' shows how it came; another transaction sets it right", "%s",
+         note->text);
+    return true;
+}
+
+/* Where repairs took records: do the accounts stand as the rest of them come to, and can they? */
+static void check_accounts(struct doctor *doctor) {
+    struct cli *cli = doctor->cli;
+    struct wf_account_report report;
+    enum wf_status status =
+        wf_account_check_notes(cli->engine, tell_note, doctor, &report, &cli->err);
+    if (status == WF_OK && report.notes == 0)
+        tell(doctor, "accounts", GOOD, NULL,
+             "%" PRIu64 " accounts hold what the records that are left come to", report.accounts);
+    else if (status != WF_OK)
+        tell_failure(doctor, "accounts", status, advice_for(doctor, status));
+}
+
 static bool is_leftover(const char *name) {
     return strstr(name, ".damaged") != NULL;
 }
@@ -341,6 +361,8 @@ static void check_all(struct doctor *doctor) {
         check_dropped(doctor);
         check_snapshot(doctor);
         check_state(doctor);
+        if (doctor->lost > 0)
+            check_accounts(doctor);
     }
     check_leftovers(doctor);
 }

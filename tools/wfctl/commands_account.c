@@ -123,7 +123,9 @@ const struct verb commands_account[] = {
      .access = ACCESS_READ,
      .run = cmd_account_check,
      .summary = "add all postings of the log up and compare",
-     .details = "Exit status 5 where something differs; the first difference is named."},
+     .details = "Exit status 5 where something differs; the first difference is named. Where "
+                "repairs took records, notes tell which reversals take back what is not in force, "
+                "and which accounts stand below their minimum."},
 
     {.noun = "rate",
      .name = "set",

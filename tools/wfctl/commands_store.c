@@ -53,7 +53,7 @@ const struct verb commands_store[] = {
      .summary = "check everything that can be checked, in words",
      .details = "Reads only. Checks the owner, the log, the snapshot, the state, the space on the "
                 "disk and "
-                "what repairs left."},
+                "what repairs left; where they took records, all accounts too."},
 
     {.noun = "clock",
      .name = "show",

@@ -89,13 +89,17 @@ enum wf_status answer_account_check(struct wf_engine *engine, const struct reque
                                     struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)request, (void)lsn;
     struct wf_account_report report;
-    enum wf_status status = wf_account_check(engine, &report, err);
-    if (status != WF_OK)
-        return status;
-    emit_open(json, '{');
-    view_account_report_members(json, &report);
-    emit_close(json, '}');
-    return WF_OK;
+    struct bytes_buffer notes;
+    bytes_buffer_init(&notes);
+    struct emit note = {.to = &notes};
+    enum wf_status status = wf_account_check_notes(engine, view_note_json, &note, &report, err);
+    if (status == WF_OK) {
+        emit_open(json, '{');
+        view_account_report_members(json, &report, &notes);
+        emit_close(json, '}');
+    }
+    bytes_buffer_deinit(&notes);
+    return status;
 }
 
 static bool write_reference(void *ctx, const struct wf_reference *reference) {

@@ -30,7 +30,11 @@ bool view_account(void *json, const struct wf_account *account);
 void view_statement_members(struct emit *json, const struct wf_statement_line *line);
 /* Of a pool of sessions. */
 void view_pool_members(struct emit *json, const struct wf_pool_stats *stats);
-void view_account_report_members(struct emit *json, const struct wf_account_report *report);
+/* `notes`: what view_note_json() wrote. */
+void view_account_report_members(struct emit *json, const struct wf_account_report *report,
+                                 const struct bytes_buffer *notes);
+/* A wf_account_note_fn over a struct emit: an element of "notes". */
+bool view_note_json(void *json, const struct wf_account_note *note);
 void view_reference_members(struct emit *json, const struct wf_reference *reference);
 void view_definition_members(struct emit *json, const struct wf_definition *definition);
 void view_status_members(struct emit *json, const struct wf_store_status *status);

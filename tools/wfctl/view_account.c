@@ -57,11 +57,28 @@ void view_statement_members(struct emit *json, const struct wf_statement_line *l
         emit_member_bool(json, "without_effect", true);
 }
 
-void view_account_report_members(struct emit *json, const struct wf_account_report *report) {
+bool view_note_json(void *ctx, const struct wf_account_note *note) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    emit_member_uint(json, "lsn", note->lsn);
+    emit_member(json, "accounts", note->accounts);
+    emit_member(json, "text", note->text);
+    emit_close(json, '}');
+    return true;
+}
+
+void view_account_report_members(struct emit *json, const struct wf_account_report *report,
+                                 const struct bytes_buffer *notes) {
     emit_member_uint(json, "records", report->records);
     emit_member_uint(json, "postings", report->postings);
     emit_member_uint(json, "accounts", report->accounts);
     emit_member_uint(json, "last_lsn", report->last_lsn);
+    emit_member_uint(json, "lost", report->lost);
+    emit_member_uint(json, "without_effect", report->without_effect);
+    emit_key(json, "notes");
+    emit_open(json, '[');
+    emit_raw(json, (const char *)notes->data, notes->size);
+    emit_close(json, ']');
 }
 
 void view_reference_members(struct emit *json, const struct wf_reference *reference) {

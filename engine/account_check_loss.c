@@ -1,0 +1,64 @@
+/* What repairs took, as `account check` walks past it: which records are gone, and until when those
+ * that stand were written on balances that still had them. */
+#include "engine/account_check.h"
+
+#include <stdlib.h>
+
+/* Of one lost frame. */
+struct lost_range {
+    uint64_t first_lsn, last_lsn;
+    uint64_t offset;
+    bool recorded; /* the record of the repair was met */
+};
+
+void account_losses_deinit(struct account_losses *losses) {
+    free(losses->ranges);
+    *losses = (struct account_losses){0};
+}
+
+enum wf_status account_losses_add(struct account_losses *losses, uint64_t lsn, uint64_t offset,
+                                  struct wf_error *err) {
+    if (losses->count > 0) {
+        struct lost_range *last = &losses->ranges[losses->count - 1];
+        if (last->offset == offset && last->last_lsn + 1 == lsn) {
+            last->last_lsn = lsn;
+            return WF_OK;
+        }
+    }
+    if (losses->ranges == NULL || losses->count == losses->capacity) {
+        size_t capacity = losses->capacity * 2 + 8;
+        struct lost_range *ranges = realloc(losses->ranges, capacity * sizeof(*ranges));
+        if (ranges == NULL) {
+            return error_set(err, WF_NO_MEMORY, "no memory to check accounts");
+        }
+        losses->ranges = ranges;
+        losses->capacity = capacity;
+    }
+    losses->ranges[losses->count++] =
+        (struct lost_range){.first_lsn = lsn, .last_lsn = lsn, .offset = offset};
+    losses->open++;
+    return WF_OK;
+}
+
+bool account_losses_have(const struct account_losses *losses, uint64_t lsn) {
+    for (size_t i = 0; i < losses->count; i++) {
+        if (losses->ranges[i].first_lsn <= lsn && lsn <= losses->ranges[i].last_lsn) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void account_losses_see(struct account_losses *losses, const struct record *record) {
+    for (size_t i = 0; losses->open > 0 && i < record->event_count; i++) {
+        const struct event *event = &record->events[i];
+        for (size_t j = 0; event->kind == EVENT_LOG_REPAIRED && j < losses->count; j++) {
+            struct lost_range *range = &losses->ranges[j];
+            if (!range->recorded && event->as.log_repaired.first_lsn <= range->first_lsn &&
+                range->last_lsn <= event->as.log_repaired.last_lsn) {
+                range->recorded = true;
+                losses->open--;
+            }
+        }
+    }
+}
