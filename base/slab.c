@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define EACH_BY_ITSELF true /* so that the sanitizer sees where a block ends, and which leak */
@@ -15,10 +16,13 @@
 #define EACH_BY_ITSELF false
 #endif
 
+/* The first chunk is small, each is twice as large as the one before, and the largest is what one
+ * entry of the processor's table of huge pages spans: random access to many megabytes waits for
+ * that table first. */
 enum {
-    PAGE_SIZE = 8192,
-    CHUNK_PAGES_MIN = 8, /* of the first chunk; each is twice as large as the one before */
-    CHUNK_PAGES_MAX = 128,
+    PAGE_SIZE = 8 * 1024,
+    CHUNK_SIZE_MIN = 64 * 1024,
+    CHUNK_SIZE_MAX = 2 * 1024 * 1024,
 };
 
 struct slab_page {
@@ -32,7 +36,7 @@ enum { HEADER_SIZE = (sizeof(struct slab_page) + SLAB_STEP - 1) / SLAB_STEP * SL
 
 struct slab_chunk {
     struct slab_chunk *next;
-    size_t pages;
+    size_t size;
 };
 
 static struct slab_page *page_of(const void *block) {
@@ -61,16 +65,18 @@ static void unlink_page(struct slab_page **list, struct slab_page *page) {
 /* --- pages --- */
 
 static bool add_chunk(struct slab *slab) {
-    size_t pages = slab->chunks == NULL ? CHUNK_PAGES_MIN : slab->chunks->pages * 2;
-    pages = pages < CHUNK_PAGES_MAX ? pages : CHUNK_PAGES_MAX;
-    /* The first page begins at the first boundary behind the head: one page more than are used. */
-    struct slab_chunk *chunk = malloc((pages + 1) * PAGE_SIZE);
+    size_t size = slab->chunks == NULL ? CHUNK_SIZE_MIN : slab->chunks->size * 2;
+    size = size < CHUNK_SIZE_MAX ? size : CHUNK_SIZE_MAX;
+    struct slab_chunk *chunk = size < CHUNK_SIZE_MAX ? malloc(size) : aligned_alloc(size, size);
     if (chunk == NULL)
         return false;
-    *chunk = (struct slab_chunk){slab->chunks, pages};
+    if (size == CHUNK_SIZE_MAX)
+        (void)madvise(chunk, size, MADV_HUGEPAGE); /* where there are none, it goes on without */
+    *chunk = (struct slab_chunk){slab->chunks, size};
     slab->chunks = chunk;
+    /* Its pages begin at the first boundary behind the head. */
     slab->fresh = (uint8_t *)page_of((uint8_t *)(chunk + 1) + PAGE_SIZE - 1);
-    slab->fresh_end = slab->fresh + pages * PAGE_SIZE;
+    slab->fresh_end = (uint8_t *)page_of((uint8_t *)chunk + size);
     return true;
 }
 
