@@ -4,6 +4,7 @@
  * behind its record is carried on at the next opening. */
 #include "engine/engine.h"
 
+#include "engine/core/date.h"
 #include "engine/event_out.h"
 #include "engine/hex.h"
 #include "engine/origin.h"
@@ -29,6 +30,35 @@ static bool is_before(const struct wf_archive_drop *drop, const struct archive_e
         return entry->last_lsn < drop->before_lsn;
     }
     return entry->last_ms < drop->before_ms;
+}
+
+/* What is beyond all that there is was hardly meant: it would drop whatever is archived. */
+static enum wf_status check_bound(struct wf_engine *engine, const struct wf_archive_drop *drop,
+                                  struct wf_error *err) {
+    char text[DATE_TIME_SIZE];
+    char now[DATE_TIME_SIZE];
+    if ((drop->before_lsn == 0) == (drop->before_ms == 0)) {
+        return error_set(err, WF_USAGE, "drop before which LSN, or before which time?");
+    }
+    pthread_mutex_lock(&engine->mutex);
+    uint64_t last = wal_next_lsn(engine->wal) - 1;
+    int64_t now_ms = engine_record_time_ms(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    if (drop->before_lsn != UINT64_MAX && drop->before_lsn > last + 1) {
+        return error_set(err, WF_REFUSED,
+                         "LSN %" PRIu64 " is beyond the end of the log, record %" PRIu64
+                         ": every archive would go. Those before LSN %" PRIu64 " are all that "
+                         "there are",
+                         drop->before_lsn, last, archive_last_lsn(engine->archive) + 1);
+    }
+    if (drop->before_ms > now_ms) {
+        return error_set(err, WF_REFUSED,
+                         "%s is later than the store's time, %s: every archive would go. Those "
+                         "before LSN %" PRIu64 " are all that there are",
+                         date_time_print(text, drop->before_ms), date_time_print(now, now_ms),
+                         archive_last_lsn(engine->archive) + 1);
+    }
+    return WF_OK;
 }
 
 /* One more than a record holds is enough to be refused. */
@@ -239,15 +269,54 @@ enum wf_status wf_archive_drop(struct wf_engine *engine, const struct wf_archive
     struct chosen chosen = {.count = 0};
     report = report == NULL ? &own : report;
     *report = (struct wf_archive_dropped){0};
-    if ((drop->before_lsn == 0) == (drop->before_ms == 0)) {
-        return error_set(err, WF_USAGE, "drop before which LSN, or before which time?");
-    }
     enum wf_status status = engine_refuse_archiving(engine, err);
+    if (status == WF_OK) {
+        status = check_bound(engine, drop, err);
+    }
     if (status != WF_OK) {
         return status;
     }
     pthread_mutex_lock(&engine->archive_mutex);
     status = drop_archives(engine, drop, &chosen, report, err);
+    pthread_mutex_unlock(&engine->archive_mutex);
+    release(&chosen);
+    return status;
+}
+
+static enum wf_status plan_drop(struct wf_engine *engine, const struct wf_archive_drop *drop,
+                                struct chosen *chosen, struct wf_archive_dropped *report,
+                                struct wf_error *err) {
+    enum wf_status status = archive_refresh(engine->archive, err);
+    if (status == WF_OK) {
+        status = check_bound(engine, drop, err);
+    }
+    if (status == WF_OK) {
+        status = choose(engine, drop, chosen, err);
+    }
+    if (status != WF_OK) {
+        return status;
+    }
+    if (chosen->count == 0 || chosen->count == RECORD_EVENTS_MAX) {
+        return error_set(err, WF_REFUSED,
+                         chosen->count == 0 ? "no archive lies wholly before that"
+                                            : "these are too many archives for one drop");
+    }
+    *report = (struct wf_archive_dropped){.segments = chosen->count,
+                                          .first_lsn = chosen->segments[0].first_lsn,
+                                          .last_lsn = chosen->segments[chosen->count - 1].last_lsn,
+                                          .bytes = chosen->bytes};
+    return WF_OK;
+}
+
+enum wf_status wf_archive_drop_plan(struct wf_engine *engine, const struct wf_archive_drop *drop,
+                                    struct wf_archive_dropped *report, struct wf_error *err) {
+    struct chosen chosen = {.count = 0};
+    *report = (struct wf_archive_dropped){0};
+    if (engine->archive == NULL) {
+        return error_set(err, WF_DAMAGE, "%s", engine->notes);
+    }
+    pthread_mutex_lock(&engine->archive_mutex);
+    enum wf_status status = plan_drop(engine, drop, &chosen, report, err);
     pthread_mutex_unlock(&engine->archive_mutex);
     release(&chosen);
     return status;

@@ -1164,7 +1164,7 @@ WF_API enum wf_status wf_archive_list(struct wf_engine *engine, wf_archive_fn on
                                       struct wf_error *err);
 /* What is to be dropped, by whom and why. Zero it first. */
 struct wf_archive_drop {
-    uint64_t before_lsn; /* archives that end before this LSN … */
+    uint64_t before_lsn; /* archives that end before this LSN (UINT64_MAX: all) … */
     int64_t before_ms;   /* … or before this time: one of the two */
     const char *actor;
     const char *reason;
@@ -1184,10 +1184,17 @@ struct wf_archive_dropped {
  * an opening whose snapshot is lost, then begin. Reads every record that goes, and holds that state
  * in memory. Commands go on meanwhile; a crash at any instant leaves all of it, or a drop that the
  * next opening carries on. A dropped record is WF_NOT_FOUND with words that say so, and
- * "records_dropped" in a history. WF_REFUSED: nothing lies wholly before that. WF_DAMAGE: what is
- * to go cannot be read. `report` may be NULL. */
+ * "records_dropped" in a history; a command under a key that was used in one is refused, for its
+ * first outcome cannot be told any more. WF_REFUSED: nothing lies wholly before that, or it is
+ * beyond the end of the log, or later than the store's time. WF_DAMAGE: what is to go cannot be
+ * read. `report` may be NULL. */
 WF_API enum wf_status wf_archive_drop(struct wf_engine *engine, const struct wf_archive_drop *drop,
                                       struct wf_archive_dropped *report, struct wf_error *err);
+/* What would go; `report->lsn` is 0. Changes nothing, and works for a reader too. WF_REFUSED as
+ * there. */
+WF_API enum wf_status wf_archive_drop_plan(struct wf_engine *engine,
+                                           const struct wf_archive_drop *drop,
+                                           struct wf_archive_dropped *report, struct wf_error *err);
 /* Decompress and check every archive of the store in `dir`, as wf_log_verify() does with all of the
  * log. */
 WF_API enum wf_status wf_archive_verify(const char *dir, wf_finding_fn on_finding, void *ctx,

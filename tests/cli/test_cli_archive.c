@@ -158,17 +158,50 @@ static void test_archive_drop_leaves_the_rest_verifiable(void **state) {
     struct fixture *fixture = *state;
     archived(fixture);
     ASK(fixture, 0, "workflow", "start", "loan_application", "--id", "L30");
-    DROP(fixture, 0, "2030-01-01T00:00:00Z");
+    ASK(fixture, 0, "clock", "advance", "1s");
+    DROP(fixture, 0, "2026-01-01T00:00:01Z");
     json_t *answer = ASK(fixture, 0, "replay", "--verify");
     assert_int_equal(number_at(answer, "from_lsn"), 24);
     assert_contains(SAY(fixture, 0, "replay", "--verify"), "from record 24 on");
-    assert_int_equal(number_at(ASK(fixture, 0, "audit", "verify"), "records"), 2);
+    assert_int_equal(number_at(ASK(fixture, 0, "audit", "verify"), "records"), 3);
     ASK(fixture, 0, "wal", "verify");
     ASK(fixture, 0, "archive", "verify");
     ASK(fixture, 0, "account", "check");
     ASK(fixture, 0, "audit", "prove", "24");
     assert_code(ASK(fixture, 3, "audit", "prove", "3"), "not_found");
     ASK(fixture, 0, "workflow", "show", "L1"); /* the present is there */
+}
+
+static void test_archive_drop_dry_run_writes_nothing(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    ASK(fixture, 0, "status");
+    char sums[700];
+    snprintf(sums, sizeof sums, "cd '%s' && find wal archive -type f | sort | xargs md5sum >>../sums",
+             fixture->store);
+    assert_int_equal(system(sums), 0);
+    const char *const dry[] = {"archive", "drop",    "--before", "24",        "--reason",
+                               "r",       "--actor", "a",        "--dry-run", NULL};
+    const char *told = say(fixture, 0, dry);
+    assert_contains(told, "would drop 1 archive");
+    assert_contains(told, "LSN 1 to 23: 23 records");
+    assert_contains(told, "no longer readable");
+    assert_contains(told, "no longer provable");
+    json_t *plan = ASK(fixture, 0, "archive", "drop", "--before", "24", "--reason", "r", "--actor",
+                       "a", "--dry-run");
+    assert_true(true_at(plan, "dry_run"));
+    assert_int_equal(number_at(plan, "records"), 23);
+    assert_true(number_at(plan, "bytes") > 100);
+    DROP(fixture, 1, "999");
+    assert_int_equal(system(sums), 0);
+    snprintf(sums, sizeof sums,
+             "cd '%s' && [ $(sort -u sums | wc -l) -eq $(($(wc -l <sums) / 2)) ]", fixture->folder);
+    assert_int_equal(system(sums), 0);
+    json_t *answers = exec_lines(fixture, 0,
+                                 "{\"cmd\":\"archive.drop\",\"before\":24,\"reason\":\"r\","
+                                 "\"actor\":\"a\",\"dry_run\":true}\n");
+    assert_true(true_at(answers, "0.result.dry_run"));
+    assert_int_equal(number_at(ASK(fixture, 0, "archive", "verify"), "records"), 23);
 }
 
 /* It is lost, or damaged: then nothing that begins with it works, everything else does, and it is
@@ -237,6 +270,7 @@ int main(void) {
         TEST(test_archive_run_takes_its_limits),
         TEST(test_archive_drop_says_what_is_gone),
         TEST(test_archive_drop_leaves_the_rest_verifiable),
+        TEST(test_archive_drop_dry_run_writes_nothing),
         TEST(test_lost_state_of_a_drop_is_named_with_a_way_on),
         TEST(test_archive_drop_again_under_its_key_says_so),
         TEST(test_archive_drop_needs_its_options),

@@ -41,19 +41,20 @@ static void test_exec_drops_archives(void **state) {
     fixture_init(fixture);
     exec_lines(fixture, 0, START("L1") START("L2"));
     ASK(fixture, 0, "archive", "run", "--seal");
+    ASK(fixture, 0, "clock", "advance", "1s");
     json_t *answers = exec_lines(
         fixture, 0,
-        START("L3") "{\"cmd\":\"archive.drop\",\"before\":5,\"reason\":\"old\"}\n"
-                    "{\"cmd\":\"archive.drop\",\"before\":\"2030-01-01T00:00:00Z\","
+        START("L3") "{\"cmd\":\"archive.drop\",\"before\":6,\"reason\":\"old\"}\n"
+                    "{\"cmd\":\"archive.drop\",\"before\":\"2026-01-01T00:00:01Z\","
                     "\"reason\":\"old\",\"actor\":\"ann\",\"key\":\"k\"}\n"
-                    "{\"cmd\":\"archive.drop\",\"before\":\"2030-01-01T00:00:00Z\","
+                    "{\"cmd\":\"archive.drop\",\"before\":\"2026-01-01T00:00:01Z\","
                     "\"reason\":\"old\",\"actor\":\"ann\",\"key\":\"k\"}\n"
-                    "{\"cmd\":\"archive.drop\",\"before\":9,\"reason\":\"old\",\"actor\":\"ann\"}\n"
+                    "{\"cmd\":\"archive.drop\",\"before\":8,\"reason\":\"old\",\"actor\":\"ann\"}\n"
                     "{\"cmd\":\"status\"}\n");
     assert_string_equal(text_at(answers, "1.error.code"), "usage");
-    assert_int_equal(number_at(answers, "2.lsn"), 6);
+    assert_int_equal(number_at(answers, "2.lsn"), 7);
     assert_int_equal(number_at(answers, "2.result.last_lsn"), 4);
-    assert_int_equal(number_at(answers, "3.lsn"), 6);
+    assert_int_equal(number_at(answers, "3.lsn"), 7);
     assert_true(true_at(answers, "3.result.replayed"));
     assert_string_equal(text_at(answers, "4.error.code"), "refused");
     assert_int_equal(number_at(answers, "5.result.dropped_lsn"), 4);

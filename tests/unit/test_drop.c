@@ -187,6 +187,43 @@ static void test_drop_by_time(void **state) {
     assert_true(fixture_status(f).archives >= 1);
 }
 
+/* It would drop whatever there is. */
+static void test_drop_beyond_the_end_is_refused(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_archive_drop drop = {.actor = "ann", .reason = "old"};
+    struct wf_archive_dropped plan;
+    drop.before_lsn = fixture_status(f).durable_lsn + 2;
+    assert_int_equal(wf_archive_drop(f->engine, &drop, NULL, &f->err), WF_REFUSED);
+    assert_non_null(strstr(f->err.text, "beyond the end of the log"));
+    assert_int_equal(wf_archive_drop_plan(f->engine, &drop, &plan, &f->err), WF_REFUSED);
+    drop.before_lsn = 0;
+    drop.before_ms = fixture_status(f).now_ms + 1;
+    assert_int_equal(wf_archive_drop(f->engine, &drop, NULL, &f->err), WF_REFUSED);
+    assert_non_null(strstr(f->err.text, "later than the store's time"));
+    assert_int_equal(wf_archive_drop_plan(f->engine, &drop, &plan, &f->err), WF_REFUSED);
+    assert_int_equal(fixture_status(f).dropped_lsn, 0);
+    drop.before_ms = 0;
+    drop.before_lsn = fixture_status(f).durable_lsn + 1;
+    must(f, wf_archive_drop(f->engine, &drop, NULL, &f->err));
+}
+
+static void test_drop_plan_tells_what_the_drop_then_does(void **state) {
+    struct engine_fixture *f = *state;
+    const struct wf_archive_drop drop = {.before_lsn = entry_at(f, 0).last_lsn + 1};
+    struct wf_archive_dropped plan, report;
+    uint64_t last = fixture_status(f).durable_lsn;
+    must(f, wf_archive_drop_plan(f->engine, &drop, &plan, &f->err));
+    assert_int_equal(plan.lsn, 0);
+    assert_int_equal(fixture_status(f).durable_lsn, last);
+    assert_int_equal(fixture_status(f).dropped_lsn, 0);
+    must(f, try_drop(f, drop.before_lsn, NULL, &report));
+    assert_int_equal(plan.segments, report.segments);
+    assert_int_equal(plan.first_lsn, report.first_lsn);
+    assert_int_equal(plan.last_lsn, report.last_lsn);
+    assert_int_equal(plan.bytes, report.bytes);
+    assert_int_equal(wf_archive_drop_plan(f->engine, &drop, &plan, &f->err), WF_REFUSED);
+}
+
 static void test_drop_needs_an_actor_and_a_reason(void **state) {
     struct engine_fixture *f = *state;
     struct wf_archive_drop drop = {.before_lsn = UINT64_MAX, .actor = "ann"};
@@ -627,6 +664,8 @@ int main(void) {
         DROPPED(test_drop_is_recorded_before_the_file_goes),
         DROPPED(test_drop_takes_only_what_lies_wholly_before),
         DROPPED(test_drop_by_time),
+        DROPPED(test_drop_beyond_the_end_is_refused),
+        DROPPED(test_drop_plan_tells_what_the_drop_then_does),
         DROPPED(test_drop_needs_an_actor_and_a_reason),
         DROPPED(test_drop_under_a_key_is_done_once),
         DROPPED(test_drop_leaves_the_rest_provable),

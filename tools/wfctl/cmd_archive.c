@@ -1,6 +1,7 @@
 /* Old segments: compressed, listed, checked. */
 #include "tools/wfctl/cli.h"
 #include "tools/wfctl/format.h"
+#include "tools/wfctl/store.h"
 #include "tools/wfctl/table.h"
 #include "tools/wfctl/view.h"
 
@@ -149,7 +150,47 @@ enum wf_status cmd_archive_verify(struct cli *cli) {
 
 /* --- drop --- */
 
+static void tell_plan(struct out *out, const struct wf_archive_dropped *plan) {
+    char size[FORMAT_SIZE_SIZE];
+    uint64_t last = plan->last_lsn;
+    out_printf(out,
+               "would drop %" PRIu64 " archive%s (%s), LSN %" PRIu64 " to %" PRIu64 ": %" PRIu64
+               " record%s; nothing was changed\n",
+               plan->segments, plan->segments == 1 ? "" : "s", format_size(size, plan->bytes),
+               plan->first_lsn, last, last - plan->first_lsn + 1,
+               last == plan->first_lsn ? "" : "s");
+    out_printf(out,
+               "no longer readable  what happened up to record %" PRIu64
+               ": history, statements, replay, --as-of;\n"
+               "                    the first answer to a key that was used there: a command "
+               "under it is refused\n"
+               "no longer provable  that a record up to %" PRIu64
+               " was there (audit prove); roots of fewer records,\n"
+               "                    but those that end with an archive\n"
+               "stays               all that is current; the hashes, so that every later record "
+               "is proved as before;\n"
+               "                    the state after record %" PRIu64
+               ", in a file beside the archives\n",
+               last, last, last);
+}
+
+static enum wf_status plan_drop(struct cli *cli, const struct wf_archive_drop *drop) {
+    struct wf_archive_dropped plan;
+    enum wf_status status = wf_archive_drop_plan(cli->engine, drop, &plan, &cli->err);
+    if (status != WF_OK)
+        return status;
+    if (!out_is_json(&cli->out)) {
+        tell_plan(&cli->out, &plan);
+        return WF_OK;
+    }
+    out_object_open(&cli->out);
+    view_dropped_members(&cli->out.json, &plan);
+    out_object_close(&cli->out);
+    return WF_OK;
+}
+
 enum wf_status cmd_archive_drop(struct cli *cli) {
+    bool is_plan = cli_switch(cli, "dry-run");
     struct progress progress = {.what = "reading what is to go"};
     struct wf_archive_drop drop = {.actor = cli_option(cli, "actor"),
                                    .reason = cli_option(cli, "reason"),
@@ -158,6 +199,10 @@ enum wf_status cmd_archive_drop(struct cli *cli) {
                                    .ctx = &progress};
     struct wf_archive_dropped dropped;
     enum wf_status status = cli_option_place(cli, "before", &drop.before_lsn, &drop.before_ms);
+    if (status == WF_OK)
+        status = store_open(cli, is_plan ? ACCESS_READ : ACCESS_WRITE, false);
+    if (status == WF_OK && is_plan)
+        return plan_drop(cli, &drop);
     if (status == WF_OK)
         status = wf_archive_drop(cli->engine, &drop, &dropped, &cli->err);
     progress_clear(&progress);

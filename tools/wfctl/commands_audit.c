@@ -32,6 +32,8 @@ static const struct option_spec older_than_option = {
     "older-than", 0, "DURATION", "archive segments whose newest record is older", false};
 static const struct option_spec max_bytes_option = {
     "max-bytes", 0, "N", "archive the oldest until no more bytes of log are left", false};
+static const struct option_spec drop_plan_option = {
+    "dry-run", 0, NULL, "say what would go and what that costs, and write nothing", false};
 static const struct option_spec before_option = {"before", 0, "LSN|TIME",
                                                  "drop the archives that end before this", true};
 static const struct option_spec seal_option = {
@@ -112,7 +114,6 @@ const struct verb commands_audit[] = {
     {.noun = "archive",
      .name = "drop",
      .arguments = "",
-     .access = ACCESS_WRITE,
      .run = cmd_archive_drop,
      .summary = "drop the oldest archives for good; the rest stays provable",
      .details =
@@ -121,7 +122,11 @@ const struct verb commands_audit[] = {
          "proofs of what remains hold as before; a root that was kept must be of at least as "
          "many records as were dropped.\n"
          "replay --verify begins with the state that stands for the dropped records, and "
-         "checks that it is the one that the record names.",
-     .options = {&before_option, &reason_option, &asker_option, &key_option}},
+         "checks that it is the one that the record names.\n"
+         "A key that was used in a dropped record stays used: a command under it is refused, for "
+         "its\n"
+         "first answer cannot be told.\n"
+         "An LSN beyond the end of the log, or a time that is not yet, is refused.",
+     .options = {&before_option, &reason_option, &asker_option, &drop_plan_option, &key_option}},
     {.noun = NULL},
 };

@@ -299,7 +299,8 @@ enum wf_status answer_archive_drop(struct wf_engine *engine, const struct reques
     else if (!parse_time(time, &drop.before_ms))
         return error_set(err, WF_USAGE, "'%s' is no RFC 3339 time such as 2026-01-01T00:00:00Z",
                          time);
-    enum wf_status status = wf_archive_drop(engine, &drop, &dropped, err);
+    enum wf_status status = request->dry_run ? wf_archive_drop_plan(engine, &drop, &dropped, err)
+                                             : wf_archive_drop(engine, &drop, &dropped, err);
     if (status != WF_OK)
         return status;
     *lsn = dropped.lsn;

@@ -221,7 +221,8 @@ static const struct request_kind kinds[] = {
     {"clock.tick", 0, answer_clock_tick, 0, 0},
     {"status", 0, answer_status, 0, 0},
     {"snapshot.create", 0, answer_snapshot_create, 0, 0},
-    {"archive.drop", 0, answer_archive_drop, COMMAND_BITS | BIT(BEFORE) | BIT(REASON),
+    {"archive.drop", 0, answer_archive_drop,
+     COMMAND_BITS | BIT(BEFORE) | BIT(REASON) | BIT(DRY_RUN),
      BIT(BEFORE) | BIT(REASON) | BIT(ACTOR)},
 };
 
@@ -535,7 +536,6 @@ static enum wf_status make_command(struct request *request, struct wf_error *err
     };
     if (request->members[MEMBER_TO])
         request->command.stage = request_string(request, MEMBER_TO);
-    request->dry_run = json_is_true(request->members[MEMBER_DRY_RUN]);
     uint64_t attempt = request_uint(request, MEMBER_ATTEMPT, 0);
     if (attempt > UINT32_MAX)
         return error_set(err, WF_USAGE, "%" PRIu64 " is no attempt", attempt);
@@ -582,6 +582,7 @@ enum wf_status request_decode(struct request *request, const char *line, size_t 
     if (!request->kind)
         return unknown_kind(name, err);
     enum wf_status status = check_members(request, err);
+    request->dry_run = json_is_true(request->members[MEMBER_DRY_RUN]);
     bool has_command = request->kind->command || request->members[MEMBER_OPS];
     return status == WF_OK && has_command ? make_command(request, err) : status;
 }

@@ -58,12 +58,16 @@ void view_status_members(struct emit *json, const struct wf_store_status *status
 }
 
 void view_dropped_members(struct emit *json, const struct wf_archive_dropped *dropped) {
-    emit_member_uint(json, "lsn", dropped->lsn);
+    if (dropped->lsn) /* else it is a plan */
+        emit_member_uint(json, "lsn", dropped->lsn);
+    else
+        emit_member_bool(json, "dry_run", true);
     if (dropped->replayed)
         emit_member_bool(json, "replayed", true);
     emit_member_uint(json, "segments", dropped->segments);
     emit_member_uint(json, "first_lsn", dropped->first_lsn);
     emit_member_uint(json, "last_lsn", dropped->last_lsn);
+    emit_member_uint(json, "records", dropped->last_lsn - dropped->first_lsn + 1);
     emit_member_uint(json, "bytes", dropped->bytes);
 }
 
