@@ -357,6 +357,20 @@ static void test_exec_answered_commands_survive_sigkill(void **state) {
     SAY(fixture, 0, "doctor");
 }
 
+static void test_exec_lsn_in_quotes_is_told(void **state) {
+    struct fixture *fixture = *state;
+    fixture_init(fixture);
+    json_t *answers = exec_lines(fixture, 0,
+                                 "{\"cmd\":\"workflow.show\",\"id\":\"L1\",\"as_of\":\"12\"}\n"
+                                 "{\"cmd\":\"archive.drop\",\"before\":\"3\",\"reason\":\"r\","
+                                 "\"actor\":\"a\"}\n");
+    for (size_t i = 0; i < 2; i++) {
+        json_t *answer = json_array_get(answers, i);
+        assert_code(answer, "usage");
+        assert_contains(text_at(answer, "error.message"), "an LSN is a number, without quotes");
+    }
+}
+
 static void test_exec_sigint_ends_it_in_order(void **state) {
     static const int signals[] = {SIGINT, SIGTERM};
     struct fixture *fixture = *state;
@@ -476,6 +490,7 @@ int main(void) {
         TEST(test_exec_more_than_one_group_from_a_file),
         TEST(test_exec_answers_a_group_without_waiting_for_more),
         TEST(test_exec_answered_commands_survive_sigkill),
+        TEST(test_exec_lsn_in_quotes_is_told),
         TEST(test_exec_sigint_ends_it_in_order),
         TEST(test_exec_stopped_under_load_has_answered_all_that_it_did),
         TEST(test_exec_that_ends_on_a_full_disk_says_so),

@@ -36,6 +36,7 @@ static void test_usage_errors_exit_with_2(void **state) {
         {"workflow", "start", "loan_application", "--id=L1", "--def-version=0", NULL},
         {"def", "show", "loan_application", "--def-version=0", NULL},
         {"audit", "root", "--at=0", NULL},
+        {"wal", "repair", "--skip=0", NULL},
         {"audit", "prove", "1", "--at=0", NULL},
         {"help", "bogus", NULL},
         {"help", "workflow", "bogus", NULL},

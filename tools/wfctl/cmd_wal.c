@@ -260,6 +260,9 @@ enum wf_status cmd_wal_verify(struct cli *cli) {
 enum wf_status cmd_wal_repair(struct cli *cli) {
     uint64_t skip_lsn = 0;
     enum wf_status status = cli_option_uint(cli, "skip", &skip_lsn);
+    if (status == WF_OK && cli_option(cli, "skip") && skip_lsn == 0)
+        return cli_usage(cli, "--skip 0: records count from 1; it takes the LSN of a record that "
+                              "'wal verify' says cannot be understood");
     enum log_task task = cli_switch(cli, "dry-run") ? LOG_PLAN : LOG_REPAIR;
     return status == WF_OK ? work_on_log(cli, task, skip_lsn) : status;
 }

@@ -289,18 +289,16 @@ enum wf_status answer_snapshot_create(struct wf_engine *engine, const struct req
 
 enum wf_status answer_archive_drop(struct wf_engine *engine, const struct request *request,
                                    struct emit *json, uint64_t *lsn, struct wf_error *err) {
-    const char *time = request_string(request, MEMBER_BEFORE);
     struct wf_archive_drop drop = {.actor = request_string(request, MEMBER_ACTOR),
                                    .reason = request_string(request, MEMBER_REASON),
                                    .key = request_string(request, MEMBER_KEY)};
     struct wf_archive_dropped dropped;
-    if (!time)
-        drop.before_lsn = request_uint(request, MEMBER_BEFORE, 0);
-    else if (!parse_time(time, &drop.before_ms))
-        return error_set(err, WF_USAGE, "'%s' is no RFC 3339 time such as 2026-01-01T00:00:00Z",
-                         time);
-    enum wf_status status = request->dry_run ? wf_archive_drop_plan(engine, &drop, &dropped, err)
-                                             : wf_archive_drop(engine, &drop, &dropped, err);
+    enum wf_status status =
+        request_place(request, MEMBER_BEFORE, &drop.before_lsn, &drop.before_ms, err);
+    if (status != WF_OK)
+        return status;
+    status = request->dry_run ? wf_archive_drop_plan(engine, &drop, &dropped, err)
+                              : wf_archive_drop(engine, &drop, &dropped, err);
     if (status != WF_OK)
         return status;
     *lsn = dropped.lsn;

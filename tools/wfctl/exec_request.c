@@ -417,18 +417,30 @@ uint64_t request_uint(const struct request *request, enum member member, uint64_
     return value ? (uint64_t)json_integer_value(value) : otherwise;
 }
 
-enum wf_status request_lsn(struct wf_engine *engine, const struct request *request,
-                           enum member member, uint64_t *lsn, struct wf_error *err) {
+enum wf_status request_place(const struct request *request, enum member member, uint64_t *lsn,
+                             int64_t *time_ms, struct wf_error *err) {
     const char *time = request_string(request, member);
-    int64_t time_ms;
+    uint64_t number;
     if (!time) {
         *lsn = request_uint(request, member, 0);
         return WF_OK;
     }
-    if (!parse_time(time, &time_ms))
-        return error_set(err, WF_USAGE, "'%s' is no RFC 3339 time such as 2026-01-01T00:00:00Z",
-                         time);
-    return wf_lsn_at(engine, time_ms, lsn, err);
+    if (parse_time(time, time_ms))
+        return WF_OK;
+    if (parse_uint(time, &number))
+        return error_set(err, WF_USAGE,
+                         "member '%s' is the string \"%s\": an LSN is a number, without quotes; a "
+                         "string is an RFC 3339 time",
+                         member_names[member], time);
+    return error_set(err, WF_USAGE, "'%s' is no RFC 3339 time such as 2026-01-01T00:00:00Z", time);
+}
+
+enum wf_status request_lsn(struct wf_engine *engine, const struct request *request,
+                           enum member member, uint64_t *lsn, struct wf_error *err) {
+    const int64_t none = INT64_MIN;
+    int64_t time_ms = none;
+    enum wf_status status = request_place(request, member, lsn, &time_ms, err);
+    return status == WF_OK && time_ms != none ? wf_lsn_at(engine, time_ms, lsn, err) : status;
 }
 
 /* --- the command --- */

@@ -105,6 +105,9 @@ void request_write_tag(const struct request *request, struct bytes_buffer *to);
 const char *request_id(const struct request *request);
 /* What an answer asks of its request. NULL where a member is not given. */
 const char *request_string(const struct request *request, enum member member);
+/* A place in the log as it was given: a number is an LSN, a string a time; the other is kept. */
+enum wf_status request_place(const struct request *request, enum member member, uint64_t *lsn,
+                             int64_t *time_ms, struct wf_error *err);
 /* A place in the log: an LSN, or the time of the last record at or before it. */
 enum wf_status request_lsn(struct wf_engine *engine, const struct request *request,
                            enum member member, uint64_t *lsn, struct wf_error *err);
