@@ -56,6 +56,7 @@ struct totals {
     uint64_t kills, under_load, in_recovery, at_points, stores, verified;
     uint64_t commands_in_flight, workflows_in_flight, without_commands;
     uint64_t unacked_kept, unacked_lost, acked;
+    uint64_t going_back, gone_back;
 };
 
 static void count_point(void *ctx, const char *point) {
@@ -199,6 +200,8 @@ static bool kill_once(struct shared *shared, struct store *store, struct choices
     totals->workflows_in_flight += flight.workflows;
     totals->unacked_kept += shared->oracle.unacked_kept;
     totals->unacked_lost += shared->oracle.unacked_lost;
+    totals->going_back += shared->oracle.going_back;
+    totals->gone_back += shared->oracle.gone_back;
     if (loading) {
         totals->under_load++;
         totals->commands_in_flight += flight.commands;
@@ -300,6 +303,10 @@ static bool judge(struct shared *shared, const struct totals *totals) {
     printf("commands there at the end: %" PRIu64 "; not acknowledged: %" PRIu64 " kept, %" PRIu64
            " lost; %" PRIu64 " replays from the first record agree\n",
            totals->acked, totals->unacked_kept, totals->unacked_lost, totals->verified);
+    printf("found on their way back: %" PRIu64 ", gone back: %" PRIu64 "\n", totals->going_back,
+           totals->gone_back);
+    if (totals->going_back == 0 || totals->gone_back == 0)
+        return oracle_fail(&shared->oracle, "no loan was on its way back at any kill");
     if (totals->workflows_in_flight == 0 || totals->commands_in_flight == 0)
         return oracle_fail(&shared->oracle, "nothing was in flight at any kill");
     if (totals->without_commands * 2 > totals->under_load)

@@ -7,7 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PREFIX_SIZE = 1, CANCEL_AT = 3 }; /* a cancelled loan: start, two steps, cancel */
+enum {
+    PREFIX_SIZE = 1,
+    CANCEL_AT = 3, /* a cancelled loan: start, two steps, cancel */
+    /* One that goes back: start, two steps, rollback, approval; then on from the first stage. */
+    ROLLBACK_AT = 3,
+    APPROVE_AT,
+    AGAIN_AT,
+    BACK_AT_STEP = 2, /* the submission that is made again */
+};
 
 bool oracle_fail(struct oracle *oracle, const char *format, ...) {
     if (oracle->failure[0] == '\0') {
@@ -34,23 +42,53 @@ static bool is_cancelled(const struct oracle *oracle, uint32_t loan) {
     return (character(oracle, loan) & 7) == 0;
 }
 
+static bool goes_back(const struct oracle *oracle, uint32_t loan) {
+    return (character(oracle, loan) & 7) == 1 || (character(oracle, loan) & 7) == 2;
+}
+
 static bool has_keys(const struct oracle *oracle, uint32_t loan) {
     return (character(oracle, loan) & 8) != 0;
 }
 
 unsigned oracle_script_length(const struct oracle *oracle, uint32_t loan) {
-    return is_cancelled(oracle, loan) ? CANCEL_AT + 1 : LOAN_COMMANDS;
+    if (is_cancelled(oracle, loan))
+        return CANCEL_AT + 1;
+    return goes_back(oracle, loan) ? ORACLE_SCRIPT_MAX : LOAN_COMMANDS;
+}
+
+/* Which command of the sample it is. */
+static unsigned sample_index(const struct oracle *oracle, uint32_t loan, unsigned index) {
+    if (is_cancelled(oracle, loan) && index == CANCEL_AT)
+        return 0;
+    if (!goes_back(oracle, loan) || index < ROLLBACK_AT)
+        return index;
+    return index < AGAIN_AT ? 0 : index - AGAIN_AT + BACK_AT_STEP;
+}
+
+/* The credit check was wrong: back to it, which undoes the stage after it where a reviewer agrees.
+ */
+static void make_way_back(struct wf_command *command, unsigned index) {
+    command->type = NULL;
+    command->fields = NULL;
+    command->field_count = 0;
+    command->kind = index == ROLLBACK_AT ? WF_WORKFLOW_ROLLBACK : WF_REVIEW_APPROVE;
+    command->stage = index == ROLLBACK_AT ? "credit_check" : "income_verification";
+    command->actor = index == ROLLBACK_AT ? "ann" : "bob";
+    command->role = index == ROLLBACK_AT ? NULL : "reviewer";
+    command->reason = "the file of another";
 }
 
 const struct wf_command *oracle_command(const struct oracle *oracle, uint32_t loan, unsigned index,
                                         struct oracle_command *out) {
     bool cancel = is_cancelled(oracle, loan) && index == CANCEL_AT;
-    out->command = *loan_sample_command(&out->sample, "C", loan, cancel ? 0 : index);
+    out->command = *loan_sample_command(&out->sample, "C", loan, sample_index(oracle, loan, index));
     if (cancel) {
         out->command.kind = WF_WORKFLOW_CANCEL;
         out->command.reason = "the applicant withdrew";
         out->command.type = NULL;
     }
+    if (goes_back(oracle, loan) && index >= ROLLBACK_AT && index < AGAIN_AT)
+        make_way_back(&out->command, index);
     if (has_keys(oracle, loan)) {
         snprintf(out->key, sizeof out->key, "key-%u-%u", loan, index);
         out->command.key = out->key;
@@ -120,28 +158,73 @@ static bool check_data(struct oracle *oracle, const struct wf_workflow *workflow
     return true;
 }
 
-/* Where in its script a workflow is; -1, and a failure, where it is at no place of it. */
-static int place_of(struct oracle *oracle, const struct wf_workflow *workflow, uint32_t loan) {
+static const char *stage_status(const struct wf_workflow *workflow, const char *name,
+                                unsigned *attempt) {
+    for (size_t i = 0; i < workflow->stage_count; i++) {
+        if (strcmp(workflow->stages[i].name, name) != 0)
+            continue;
+        *attempt = workflow->stages[i].attempt;
+        return workflow->stages[i].status;
+    }
+    *attempt = 0;
+    return "none";
+}
+
+/* How many commands of its script a loan shows that may go back; 0: it is at no place of it. */
+static unsigned place_on_the_way(const struct wf_workflow *workflow) {
+    unsigned steps = (unsigned)workflow->step_count, first, second;
+    const char *check = stage_status(workflow, "credit_check", &first);
+    const char *income = stage_status(workflow, "income_verification", &second);
+    bool waits = strcmp(workflow->status, "awaiting_review") == 0;
+    bool completed = strcmp(workflow->status, "completed") == 0;
+    if (waits)
+        return steps == BACK_AT_STEP && first == 1 && second == 1 &&
+                       strcmp(check, "completed") == 0 && strcmp(income, "awaiting_review") == 0
+                   ? ROLLBACK_AT + 1
+                   : 0;
+    if (completed != (steps + 1 == LOAN_COMMANDS) ||
+        (!completed && strcmp(workflow->status, "running") != 0))
+        return 0;
+    if (first <= 1)
+        return steps <= BACK_AT_STEP && first == (steps > 0) && second == (steps > 1) ? steps + 1
+                                                                                      : 0;
+    /* The stage after it is of its second attempt as soon as it is there again. */
+    return first == 2 && second == (steps >= BACK_AT_STEP ? 2 : 1) && steps >= 1
+               ? APPROVE_AT + steps
+               : 0;
+}
+
+static unsigned place_ahead(const struct oracle *oracle, const struct wf_workflow *workflow,
+                            uint32_t loan) {
     unsigned steps = (unsigned)workflow->step_count;
     bool cancelled = strcmp(workflow->status, "cancelled") == 0;
     const char *expected = cancelled                    ? "cancelled"
                            : steps + 1 == LOAN_COMMANDS ? "completed"
                                                         : "running";
-    if (steps + 1 > LOAN_COMMANDS || strcmp(workflow->status, expected) != 0 ||
-        (cancelled && (!is_cancelled(oracle, loan) || steps + 1 != CANCEL_AT))) {
+    if (strcmp(workflow->status, expected) != 0 ||
+        (cancelled && (!is_cancelled(oracle, loan) || steps + 1 != CANCEL_AT)))
+        return 0;
+    return 1 + steps + (cancelled ? 1 : 0);
+}
+
+/* Where in its script a workflow is; 0, and a failure, where it is at no place of it. */
+static unsigned place_of(struct oracle *oracle, const struct wf_workflow *workflow, uint32_t loan) {
+    unsigned steps = (unsigned)workflow->step_count, place = 0;
+    if (steps + 1 <= LOAN_COMMANDS)
+        place = goes_back(oracle, loan) ? place_on_the_way(workflow)
+                                        : place_ahead(oracle, workflow, loan);
+    if (place == 0) {
         oracle_fail(oracle, "%s: %s after %u steps", workflow->id, workflow->status, steps);
-        return -1;
+        return 0;
     }
     for (unsigned i = 0; i < steps; i++) {
         if (strcmp(workflow->steps[i], loan_sample_step(i + 1)) != 0) {
             oracle_fail(oracle, "%s: step %u is %s, should be %s", workflow->id, i + 1,
                         workflow->steps[i], loan_sample_step(i + 1));
-            return -1;
+            return 0;
         }
     }
-    if (!check_data(oracle, workflow, loan, steps))
-        return -1;
-    return (int)(1 + steps + (cancelled ? 1 : 0));
+    return check_data(oracle, workflow, loan, steps) ? place : 0;
 }
 
 static bool note_workflow(void *ctx, const struct wf_workflow *workflow) {
@@ -152,13 +235,17 @@ static bool note_workflow(void *ctx, const struct wf_workflow *workflow) {
         return oracle_fail(oracle, "%s: nobody started it", workflow->id);
     if (comparison->places[loan] != 0)
         return oracle_fail(oracle, "%s: listed twice", workflow->id);
-    int place = place_of(oracle, workflow, (uint32_t)loan);
-    if (place < 0)
+    unsigned place = place_of(oracle, workflow, (uint32_t)loan);
+    if (place == 0)
         return false;
     comparison->places[loan] = (uint8_t)place;
+    if (goes_back(oracle, (uint32_t)loan)) {
+        oracle->going_back += place == ROLLBACK_AT + 1;
+        oracle->gone_back += place > ROLLBACK_AT + 1;
+    }
     const struct oracle_loan *entry = &oracle->loans[loan];
     uint64_t acked_lsn = entry->lsns[place - 1];
-    if (acked_lsn != 0 && (uint32_t)place <= entry->acked && workflow->lsn != acked_lsn)
+    if (acked_lsn != 0 && place <= entry->acked && workflow->lsn != acked_lsn)
         return oracle_fail(oracle,
                            "%s: changed last by record %" PRIu64 ", acknowledged as %" PRIu64,
                            workflow->id, workflow->lsn, acked_lsn);
@@ -217,6 +304,7 @@ static bool settle_all(struct oracle *oracle, const uint8_t *places) {
 
 bool oracle_settle(struct oracle *oracle, struct wf_engine *engine) {
     struct wf_error err;
+    oracle->going_back = oracle->gone_back = 0;
     struct comparison comparison = {.oracle = oracle, .places = calloc(ORACLE_LOANS, 1)};
     if (comparison.places == NULL)
         return oracle_fail(oracle, "no memory");
@@ -234,16 +322,16 @@ bool oracle_settle(struct oracle *oracle, struct wf_engine *engine) {
 struct history_view {
     struct oracle *oracle;
     uint32_t loan;
-    unsigned place; /* commands seen */
-    uint64_t lsn;   /* of the command seen last */
+    unsigned place;  /* commands seen */
+    uint64_t lsn;    /* of the record seen last */
+    unsigned undone; /* stages */
 };
 
 static bool note_event(void *ctx, const struct wf_event *event) {
     struct history_view *view = ctx;
-    bool counts = strcmp(event->event, "workflow_started") == 0 ||
-                  strcmp(event->event, "step_submitted") == 0 ||
-                  strcmp(event->event, "workflow_cancelled") == 0;
-    if (!counts)
+    view->undone += strcmp(event->event, "stage_undone") == 0;
+    /* Each record is a command of the script, but for those of refusals. */
+    if (strcmp(event->event, "command_refused") == 0 || event->lsn == view->lsn)
         return true;
     const struct oracle_loan *entry = &view->oracle->loans[view->loan];
     if (view->place >= entry->acked)
@@ -257,7 +345,7 @@ static bool note_event(void *ctx, const struct wf_event *event) {
                            "loan %u: command %u acknowledged as record %" PRIu64
                            ", in the history as %" PRIu64,
                            view->loan, view->place, acked_lsn, event->lsn);
-    if (event->lsn <= view->lsn)
+    if (event->lsn < view->lsn)
         return oracle_fail(view->oracle, "loan %u: its history is not in order", view->loan);
     view->lsn = event->lsn;
     view->place++;
@@ -276,6 +364,9 @@ bool oracle_check_history(struct oracle *oracle, struct wf_engine *engine, uint3
     if (oracle->failure[0] == '\0' && view.place != oracle->loans[loan].acked)
         return oracle_fail(oracle, "loan %u: its history has %u of %u commands", loan, view.place,
                            (unsigned)oracle->loans[loan].acked);
+    bool back = goes_back(oracle, loan) && view.place > APPROVE_AT;
+    if (oracle->failure[0] == '\0' && view.undone != (back ? 2 : 0))
+        return oracle_fail(oracle, "loan %u: %u stages undone in its history", loan, view.undone);
     return oracle->failure[0] == '\0';
 }
 

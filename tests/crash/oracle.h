@@ -1,9 +1,10 @@
 /* The oracle: what was asked of a store that is going to be killed, and what it acknowledged.
  *
  * Every loan has a script, chosen by seed and number: it is started, submitted step by step, and
- * some are cancelled. `issued` commands of the script went to the engine; of these `acked` were
- * acknowledged. After a kill the store must show the loan at a place between the two. The oracle
- * may lie in memory shared with the process that is killed: SIGKILL takes nothing from it. */
+ * some are cancelled, or go back to their first stage, past a reviewer, and on from there. `issued`
+ * commands of the script went to the engine; of these `acked` were acknowledged. After a kill the
+ * store must show the loan at a place between the two. The oracle may lie in memory shared with the
+ * process that is killed: SIGKILL takes nothing from it. */
 #ifndef CRASH_ORACLE_H
 #define CRASH_ORACLE_H
 
@@ -15,7 +16,7 @@
 enum {
     ORACLE_LOANS = 8192,
     ORACLE_THREADS = 8,
-    ORACLE_SCRIPT_MAX = LOAN_COMMANDS,
+    ORACLE_SCRIPT_MAX = LOAN_COMMANDS + 3,
 };
 
 /* `issued` is raised before the engine is called, `acked` after it said WF_OK. */
@@ -31,6 +32,8 @@ struct oracle {
     struct oracle_loan loans[ORACLE_LOANS];
     /* Of the last oracle_settle(): commands that were neither acknowledged nor lost, or lost. */
     uint64_t unacked_kept, unacked_lost;
+    /* Likewise: loans that were there on their way back, and from it. */
+    uint64_t going_back, gone_back;
     char failure[1024]; /* "" while nothing is wrong */
 };
 
