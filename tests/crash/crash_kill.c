@@ -1,9 +1,10 @@
 /* Kill -9 at random instants, again and again.
  *
  * A child opens the store (recovering what the kill before it left), compares all of it with the
- * oracle, and then works on many loans from several threads until SIGKILL comes: after a random
- * time under load, while it recovers, or at the n-th of the engine's named instants. The oracle
- * lies in memory that child and parent share, and is written only after the engine said WF_OK.
+ * oracle, and then works on many loans and errands from several threads until SIGKILL comes: after
+ * a random time under load, while it recovers, or at the n-th of the engine's named instants. The
+ * oracle lies in memory that child and parent share, and is written only after the engine said
+ * WF_OK.
  *
  * The clock is a test clock, so that no stage times out. CRASH_KILLS (300; 10,000 in make
  * test-long; fewer under a sanitizer) kills; CRASH_SEED repeats the choices of a run,
@@ -44,6 +45,7 @@ struct shared {
     _Atomic uint64_t replayed;   /* records, at the last opening */
     _Atomic int64_t points_left; /* the child kills itself at this named instant; below 0: not */
     struct oracle oracle;
+    struct errands errands;
 };
 
 struct store {
@@ -56,7 +58,7 @@ struct totals {
     uint64_t kills, under_load, in_recovery, at_points, stores, verified;
     uint64_t commands_in_flight, workflows_in_flight, without_commands;
     uint64_t unacked_kept, unacked_lost, acked;
-    uint64_t going_back, gone_back;
+    uint64_t going_back, gone_back, claimed, errands_done, errands_back;
 };
 
 static void count_point(void *ctx, const char *point) {
@@ -90,11 +92,17 @@ static bool check_store(struct shared *shared, struct wf_engine *engine, struct 
     struct oracle *oracle = &shared->oracle;
     if (!oracle_settle(oracle, engine))
         return false;
+    if (!errands_settle(&shared->errands, engine))
+        return oracle_fail(oracle, "%s", shared->errands.failure);
     for (unsigned i = 0; i < CLOSER_LOOKS; i++) {
         uint32_t loan = (uint32_t)choices_below(choices, ORACLE_LOANS);
         if (!oracle_check_history(oracle, engine, loan) || !oracle_check_key(oracle, engine, loan))
             return false;
     }
+    for (unsigned i = 0; i < CLOSER_LOOKS; i++)
+        if (!errands_check_again(&shared->errands, engine,
+                                 (unsigned)choices_below(choices, ERRANDS)))
+            return oracle_fail(oracle, "%s", shared->errands.failure);
     return !verify || oracle_check_replay(oracle, engine);
 }
 
@@ -112,13 +120,17 @@ static int live(struct shared *shared, const struct store *store, uint64_t seed,
     shared->replayed = status.replayed;
     if (!check_store(shared, engine, &choices, verify) || !oracle_define(&shared->oracle, engine))
         return 1;
+    if (!errands_define(&shared->errands, engine) || !errands_resume(&shared->errands, engine)) {
+        oracle_fail(&shared->oracle, "%s", shared->errands.failure);
+        return 1;
+    }
     const struct load_options load = {
         .threads = 1 + (unsigned)choices_below(&choices, ORACLE_THREADS),
         .group = choices_one_in(&choices, 3) ? 1 : 1 + (unsigned)choices_below(&choices, 200),
         .seed = choices_next(&choices),
     };
     shared->phase = PHASE_LOADING;
-    if (!load_run(engine, &shared->oracle, &load))
+    if (!load_run(engine, &shared->oracle, &shared->errands, &load))
         return 1;
     shared->phase = PHASE_IDLE;
     for (;;)
@@ -193,6 +205,7 @@ static bool kill_once(struct shared *shared, struct store *store, struct choices
         return false;
 
     struct oracle_flight flight = oracle_in_flight(&shared->oracle);
+    flight.commands += errands_in_flight(&shared->errands);
     totals->kills++;
     totals->in_recovery += in_recovery;
     totals->at_points += at_point && shared->points_left < 0;
@@ -202,6 +215,9 @@ static bool kill_once(struct shared *shared, struct store *store, struct choices
     totals->unacked_lost += shared->oracle.unacked_lost;
     totals->going_back += shared->oracle.going_back;
     totals->gone_back += shared->oracle.gone_back;
+    totals->claimed += shared->errands.claimed;
+    totals->unacked_kept += shared->errands.unacked_kept;
+    totals->unacked_lost += shared->errands.unacked_lost;
     if (loading) {
         totals->under_load++;
         totals->commands_in_flight += flight.commands;
@@ -261,6 +277,10 @@ static bool finish_store(struct shared *shared, const struct store *store, struc
         return oracle_fail(&shared->oracle, "the last check ended with status 0x%x", status);
     for (uint32_t loan = 0; loan < ORACLE_LOANS; loan++)
         totals->acked += shared->oracle.loans[loan].acked;
+    for (unsigned i = 0; i < ERRANDS; i++) {
+        totals->errands_done += shared->errands.all[i].lsn[ERRAND_PAY] != 0;
+        totals->errands_back += shared->errands.all[i].lsn[ERRAND_UNDONE] != 0;
+    }
     totals->stores++;
     return true;
 }
@@ -273,6 +293,7 @@ static bool run(struct shared *shared, const char *root, uint64_t kills, struct 
         snprintf(name, sizeof name, "store-%" PRIu64, totals->stores);
         scratch_join(store.dir, root, name);
         oracle_init(&shared->oracle, choices_next(choices));
+        errands_init(&shared->errands);
         choose_options(choices, shared, &store.options);
         for (unsigned i = 0; i < KILLS_PER_STORE && totals->kills < kills; i++) {
             if (!kill_once(shared, &store, choices, totals)) {
@@ -305,6 +326,10 @@ static bool judge(struct shared *shared, const struct totals *totals) {
            totals->acked, totals->unacked_kept, totals->unacked_lost, totals->verified);
     printf("found on their way back: %" PRIu64 ", gone back: %" PRIu64 "\n", totals->going_back,
            totals->gone_back);
+    printf("tasks found claimed: %" PRIu64 "; errands: %" PRIu64 " done, %" PRIu64 " compensated\n",
+           totals->claimed, totals->errands_done, totals->errands_back);
+    if (totals->claimed == 0 || totals->errands_done == 0 || totals->errands_back == 0)
+        return oracle_fail(&shared->oracle, "no task was under way at any kill, or none was done");
     if (totals->going_back == 0 || totals->gone_back == 0)
         return oracle_fail(&shared->oracle, "no loan was on its way back at any kill");
     if (totals->workflows_in_flight == 0 || totals->commands_in_flight == 0)

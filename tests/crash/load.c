@@ -7,6 +7,7 @@
 enum {
     WINDOW = 24, /* loans of one thread that advance side by side */
     GROUP_MAX = 512,
+    ERRAND_TURNS = 2, /* about errands, between two about loans, at most */
 };
 
 struct load_thread {
@@ -16,6 +17,7 @@ struct load_thread {
     unsigned number;
     uint64_t sequence;
     struct choices choices;
+    struct errand_worker errands;
     uint32_t window[WINDOW]; /* loans under way */
     uint32_t next, end;      /* loans that were not begun yet */
     pthread_t thread;
@@ -119,6 +121,14 @@ static bool execute_group(struct load_thread *thread, struct issued *group) {
     return count > 0;
 }
 
+static bool run_errands(struct load_thread *thread) {
+    uint64_t turns = choices_below(&thread->choices, ERRAND_TURNS + 1);
+    for (uint64_t i = 0; i < turns; i++)
+        if (!errand_worker_turn(&thread->errands))
+            return oracle_fail(thread->oracle, "%s", thread->errands.errands->failure);
+    return true;
+}
+
 static void *run_thread(void *ctx) {
     struct load_thread *thread = ctx;
     struct issued *group = malloc(GROUP_MAX * sizeof *group);
@@ -126,13 +136,17 @@ static void *run_thread(void *ctx) {
     while (going) {
         if (choices_one_in(&thread->choices, 32) && !try_refusal(thread))
             break;
+        if (!run_errands(thread))
+            break;
         going = thread->options->group == 1 ? execute_one(thread) : execute_group(thread, group);
     }
+    errand_worker_deinit(&thread->errands);
     free(group);
     return NULL;
 }
 
-bool load_run(struct wf_engine *engine, struct oracle *oracle, const struct load_options *options) {
+bool load_run(struct wf_engine *engine, struct oracle *oracle, struct errands *errands,
+              const struct load_options *options) {
     struct load_thread threads[ORACLE_THREADS];
     struct load_options used = *options;
     uint32_t share = ORACLE_LOANS / ORACLE_THREADS;
@@ -150,6 +164,9 @@ bool load_run(struct wf_engine *engine, struct oracle *oracle, const struct load
             .next = i * share,
             .end = i + 1 == used.threads ? ORACLE_LOANS : (i + 1) * share,
         };
+        thread->errands = (struct errand_worker){
+            .errands = errands, .engine = engine, .choices = &thread->choices};
+        errand_worker_init(&thread->errands, i, used.threads);
         for (size_t slot = 0; slot < WINDOW; slot++)
             thread->window[slot] = UINT32_MAX;
         if (pthread_create(&thread->thread, NULL, run_thread, thread) != 0) {

@@ -308,7 +308,8 @@ bool oracle_settle(struct oracle *oracle, struct wf_engine *engine) {
     struct comparison comparison = {.oracle = oracle, .places = calloc(ORACLE_LOANS, 1)};
     if (comparison.places == NULL)
         return oracle_fail(oracle, "no memory");
-    enum wf_status status = wf_workflow_list(engine, NULL, note_workflow, &comparison, &err);
+    const struct wf_filter loans = {.type = "loan_application"};
+    enum wf_status status = wf_workflow_list(engine, &loans, note_workflow, &comparison, &err);
     bool good = oracle->failure[0] == '\0';
     if (status != WF_OK)
         good = oracle_fail(oracle, "list: %s", err.text);
