@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 enum { TAIL_BYTES = 64 << 20, TAIL_BYTES_QUICK = 64 << 10 };
+#define TAIL_MEMORY ((uint64_t)1 << 30) /* so that the tail's changes do not ask for a snapshot */
 
 /* Arguments: the store, "close" or "leave" (as a kill would). */
 int bench_worker_open(int argc, char **argv) {
@@ -43,6 +44,7 @@ int bench_worker_tail(int argc, char **argv) {
     struct wf_options options;
     bench_options(&options);
     options.snapshot_log_bytes = 0;
+    options.memory_max = TAIL_MEMORY;
     struct wf_engine *engine = bench_store_open(argv[0], &options);
     uint64_t begin = bench_log_bytes(engine);
     for (uint64_t at = 0; at < count && bench_log_bytes(engine) - begin < bytes; at += BENCH_GROUP)
