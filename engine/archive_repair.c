@@ -56,18 +56,12 @@ static enum wf_status add_finding(void *ctx, const struct wal_finding *finding,
 static enum wf_status chain_before(struct io *io, const char *wal_dir, uint64_t live_lsn,
                                    uint32_t *chain, struct wf_error *err) {
     char name[WAL_SEGMENT_NAME_SIZE];
-    uint8_t bytes[WAL_SEGMENT_HEADER_SIZE];
     struct wal_segment_header header;
-    struct io_file *file = NULL;
-    size_t got = 0;
+    enum wal_header_state state;
+    uint64_t size;
     wal_segment_name(name, live_lsn);
-    enum wf_status status = wal_segment_open(io, wal_dir, name, IO_READ, &file, err);
-    if (status != WF_OK) {
-        return status;
-    }
-    status = io_read_all(io, file, 0, bytes, sizeof(bytes), &got, err);
-    io->ops->close(io, file);
-    if (status == WF_OK && wal_segment_header_decode(bytes, got, &header) != WAL_HEADER_GOOD) {
+    enum wf_status status = wal_segment_read_header(io, wal_dir, name, &size, &header, &state, err);
+    if (status == WF_OK && state == WAL_HEADER_BAD) {
         return error_set(err, WF_DAMAGE, "segment %s: its header is damaged", name);
     }
     *chain = status == WF_OK ? header.previous : 0;

@@ -61,33 +61,12 @@ enum wf_status wal_directory_names(struct io *io, const char *path,
 /* Size and header of one file. `*found` is false where it vanished: a live owner archived it. */
 static enum wf_status read_entry(struct wal_directory *directory, struct wal_entry *entry,
                                  bool *found, struct wf_error *err) {
-    struct io *io = directory->io;
-    struct io_file *file;
-    *found = false;
-    enum wf_status status = wal_segment_open(io, directory->path, entry->name, IO_READ, &file, err);
-    if (status == WF_NOT_FOUND)
-        return WF_OK;
-    if (status != WF_OK)
-        return status;
-    uint8_t bytes[WAL_SEGMENT_HEADER_SIZE] = {0};
-    size_t got = 0;
-    status = io->ops->size(io, file, &entry->size, err);
-    if (status == WF_OK)
-        status = io_read_all(io, file, 0, bytes, sizeof bytes, &got, err);
-    io->ops->close(io, file);
-    if (status != WF_OK)
-        return error_wrap(err, status, "segment %s", entry->name);
-    *found = true;
-    enum wal_header_state state = wal_segment_header_decode(bytes, got, &entry->header);
+    enum wal_header_state state = WAL_HEADER_BAD;
+    enum wf_status status = wal_segment_read_header(directory->io, directory->path, entry->name,
+                                                    &entry->size, &entry->header, &state, err);
+    *found = status == WF_OK;
     entry->header_good = state == WAL_HEADER_GOOD;
-    if (state == WAL_HEADER_NEWER)
-        return error_set(err, WF_REFUSED,
-                         "segment %s has format version %u, newer than this program's %d",
-                         entry->name, entry->header.version, WAL_SEGMENT_VERSION);
-    /* The likeliest UUID of a damaged header is the one it shows. */
-    if (state == WAL_HEADER_BAD)
-        memcpy(entry->header.store_id, bytes + 16, WAL_STORE_ID_SIZE);
-    return WF_OK;
+    return status == WF_NOT_FOUND ? WF_OK : status;
 }
 
 static void add_misfit(struct wal_directory *directory, const struct wal_entry *entry,

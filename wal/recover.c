@@ -145,17 +145,12 @@ static enum wf_status check_behind_last(struct recovery *recovery, struct wf_err
     const struct wal_directory *directory = recovery->directory;
     const struct wal_place *place = &recovery->place;
     const struct wal_entry *entry = &directory->entries[directory->count - 1];
-    struct io_file *file;
     struct wal_frame frame;
     struct wal_seal seal;
     bool sealed;
     enum wf_status status =
-        wal_segment_open(recovery->io, directory->path, entry->name, IO_READ, &file, err);
-    if (status != WF_OK)
-        return status;
-    status = wal_segment_read_seal(recovery->io, file, entry->size, directory->seed, &frame, &seal,
-                                   &sealed, err);
-    recovery->io->ops->close(recovery->io, file);
+        wal_segment_read_seal(recovery->io, directory->path, entry->name, entry->size,
+                              directory->seed, &frame, &seal, &sealed, err);
     if (status != WF_OK)
         return status;
     if (!sealed || frame.lsn != place->lsn + 1 || frame.crc != place->previous)
@@ -219,19 +214,14 @@ static enum wf_status walk_one(struct recovery *recovery, size_t index, struct w
 static enum wf_status check_ends(struct recovery *recovery, size_t index, struct wf_error *err) {
     const struct wal_directory *directory = recovery->directory;
     const struct wal_entry *entry = &directory->entries[index];
-    struct io_file *file;
     struct wal_frame frame;
     struct wal_seal seal;
     bool sealed;
     enum wf_status status =
-        wal_segment_open(recovery->io, directory->path, entry->name, IO_READ, &file, err);
+        wal_segment_read_seal(recovery->io, directory->path, entry->name, entry->size,
+                              directory->seed, &frame, &seal, &sealed, err);
     if (status != WF_OK)
         return status;
-    status = wal_segment_read_seal(recovery->io, file, entry->size, directory->seed, &frame, &seal,
-                                   &sealed, err);
-    recovery->io->ops->close(recovery->io, file);
-    if (status != WF_OK)
-        return error_wrap(err, status, "segment %s", entry->name);
     bool last = index + 1 == directory->count;
     if (sealed && entry->header_good && seal.count == frame.lsn - entry->first_lsn &&
         (last || (frame.lsn == entry[1].first_lsn && frame.crc == entry[1].header.previous)))

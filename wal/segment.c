@@ -134,10 +134,35 @@ enum wf_status wal_segment_open(struct io *io, const char *dir, const char *name
     return status == WF_OK ? WF_OK : error_wrap(err, status, "segment %s", name);
 }
 
-enum wf_status wal_segment_read_seal(struct io *io, struct io_file *file, uint64_t file_size,
-                                     uint32_t seed, struct wal_frame *frame, struct wal_seal *seal,
-                                     bool *sealed, struct wf_error *err) {
-    *sealed = false;
+enum wf_status wal_segment_read_header(struct io *io, const char *dir, const char *name,
+                                       uint64_t *file_size, struct wal_segment_header *header,
+                                       enum wal_header_state *state, struct wf_error *err) {
+    struct io_file *file;
+    uint8_t bytes[WAL_SEGMENT_HEADER_SIZE] = {0};
+    size_t got = 0;
+    enum wf_status status = wal_segment_open(io, dir, name, IO_READ, &file, err);
+    if (status != WF_OK)
+        return status;
+    status = io->ops->size(io, file, file_size, err);
+    if (status == WF_OK)
+        status = io_read_all(io, file, 0, bytes, sizeof bytes, &got, err);
+    io->ops->close(io, file);
+    if (status != WF_OK)
+        return error_wrap(err, status, "segment %s", name);
+    *header = (struct wal_segment_header){0};
+    *state = wal_segment_header_decode(bytes, got, header);
+    if (*state == WAL_HEADER_BAD)
+        memcpy(header->store_id, bytes + AT_STORE_ID, WAL_STORE_ID_SIZE);
+    return *state != WAL_HEADER_NEWER
+               ? WF_OK
+               : error_set(err, WF_REFUSED,
+                           "segment %s has format version %u, newer than this program's %d", name,
+                           header->version, WAL_SEGMENT_VERSION);
+}
+
+static enum wf_status read_seal(struct io *io, struct io_file *file, uint64_t file_size,
+                                uint32_t seed, struct wal_frame *frame, struct wal_seal *seal,
+                                bool *sealed, struct wf_error *err) {
     if (file_size < WAL_SEGMENT_HEADER_SIZE + WAL_SEAL_FRAME_SIZE)
         return WF_OK;
     uint8_t bytes[WAL_SEAL_FRAME_SIZE];
@@ -153,4 +178,17 @@ enum wf_status wal_segment_read_seal(struct io *io, struct io_file *file, uint64
     frame->payload.data = NULL; /* pointed into our stack */
     *sealed = true;
     return WF_OK;
+}
+
+enum wf_status wal_segment_read_seal(struct io *io, const char *dir, const char *name,
+                                     uint64_t file_size, uint32_t seed, struct wal_frame *frame,
+                                     struct wal_seal *seal, bool *sealed, struct wf_error *err) {
+    struct io_file *file;
+    *sealed = false;
+    enum wf_status status = wal_segment_open(io, dir, name, IO_READ, &file, err);
+    if (status != WF_OK)
+        return status;
+    status = read_seal(io, file, file_size, seed, frame, seal, sealed, err);
+    io->ops->close(io, file);
+    return status == WF_OK ? WF_OK : error_wrap(err, status, "segment %s", name);
 }

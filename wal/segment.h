@@ -48,10 +48,17 @@ enum wf_status wal_segment_create(struct io *io, const char *dir,
 enum wf_status wal_segment_open(struct io *io, const char *dir, const char *name, unsigned flags,
                                 struct io_file **out, struct wf_error *err);
 
-/* Read the seal at the very end of the file, without reading what is before it. `*sealed` is false
- * where no seal that checks ends the file. */
-enum wf_status wal_segment_read_seal(struct io *io, struct io_file *file, uint64_t file_size,
-                                     uint32_t seed, struct wal_frame *frame, struct wal_seal *seal,
-                                     bool *sealed, struct wf_error *err);
+/* Read the size and the header of an existing segment. `*state` says what stands where the header
+ * should be; where it is bad, `header` has the likeliest UUID of its store: the one that it shows.
+ * WF_NOT_FOUND; WF_REFUSED where it is of a newer format. */
+enum wf_status wal_segment_read_header(struct io *io, const char *dir, const char *name,
+                                       uint64_t *file_size, struct wal_segment_header *header,
+                                       enum wal_header_state *state, struct wf_error *err);
+
+/* Read the seal at the very end of an existing segment, without reading what is before it.
+ * `*sealed` is false where no seal that checks ends the file. WF_NOT_FOUND. */
+enum wf_status wal_segment_read_seal(struct io *io, const char *dir, const char *name,
+                                     uint64_t file_size, uint32_t seed, struct wal_frame *frame,
+                                     struct wal_seal *seal, bool *sealed, struct wf_error *err);
 
 #endif

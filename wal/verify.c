@@ -15,29 +15,14 @@ static enum wf_status directory_of_file(struct wal_directory *directory, struct 
     if (strlen(name) >= sizeof entry->name)
         return error_set(err, WF_USAGE, "%s is no segment: its name is too long", name);
     strcpy(entry->name, name);
-    struct io_file *file;
-    enum wf_status status = wal_segment_open(io, dir, name, IO_READ, &file, err);
+    enum wal_header_state state;
+    enum wf_status status =
+        wal_segment_read_header(io, dir, name, &entry->size, &entry->header, &state, err);
     if (status != WF_OK)
         return status;
-    uint8_t bytes[WAL_SEGMENT_HEADER_SIZE];
-    size_t got = 0;
-    status = io->ops->size(io, file, &entry->size, err);
-    if (status == WF_OK)
-        status = io_read_all(io, file, 0, bytes, sizeof bytes, &got, err);
-    io->ops->close(io, file);
-    if (status != WF_OK)
-        return error_wrap(err, status, "segment %s", name);
-    uint64_t name_lsn;
-    switch (wal_segment_header_decode(bytes, got, &entry->header)) {
-    case WAL_HEADER_BAD:
+    if (state == WAL_HEADER_BAD)
         return error_set(err, WF_DAMAGE, "segment %s, offset 0: no segment header", name);
-    case WAL_HEADER_NEWER:
-        return error_set(err, WF_REFUSED,
-                         "segment %s has format version %u, newer than this program's %d", name,
-                         entry->header.version, WAL_SEGMENT_VERSION);
-    case WAL_HEADER_GOOD:
-        break;
-    }
+    uint64_t name_lsn;
     entry->first_lsn = entry->header.first_lsn;
     entry->header_good = true;
     if (wal_segment_name_parse(name, &name_lsn) && name_lsn != entry->first_lsn)

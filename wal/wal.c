@@ -101,22 +101,18 @@ static struct wal *make(struct io *io, const struct wal_directory *directory,
 static enum wf_status fill_info(struct wal *wal, struct wal_segment *segment, uint64_t next_lsn,
                                 uint64_t size, struct wf_error *err) {
     struct wal_segment_info *info = &segment->info;
-    struct io_file *file;
     struct wal_frame frame;
     struct wal_seal seal;
     bool sealed;
     info->last_lsn = next_lsn - 1;
     info->size = size;
     info->sealed = true;
-    enum wf_status status = wal_segment_open(wal->io, wal->dir, info->name, IO_READ, &file, err);
+    enum wf_status status = wal_segment_read_seal(wal->io, wal->dir, info->name, size, wal->seed,
+                                                  &frame, &seal, &sealed, err);
     if (status == WF_NOT_FOUND && wal->writer == NULL)
         return WF_OK; /* the live owner has just archived it */
-    if (status != WF_OK)
-        return status;
-    status = wal_segment_read_seal(wal->io, file, size, wal->seed, &frame, &seal, &sealed, err);
     if (status == WF_OK && sealed)
         memcpy(info->root, seal.root, WAL_HASH_SIZE);
-    wal->io->ops->close(wal->io, file);
     return status;
 }
 
