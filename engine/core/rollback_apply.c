@@ -12,15 +12,6 @@
 
 /* --- reserving --- */
 
-static enum wf_status check_stage(const struct workflow *workflow, const struct record *record,
-                                  uint32_t stage, struct wf_error *err) {
-    if (stage < workflow->definition->stage_count)
-        return WF_OK;
-    return error_set(err, WF_DAMAGE,
-                     "record %" PRIu64 " names stage %" PRIu32 " of workflow %s, which has %zu",
-                     record->lsn, stage, workflow->id, workflow->definition->stage_count);
-}
-
 /* A record asks for one thing of a kind at most. */
 static enum wf_status reserve_proposal(const struct record *record, struct bytes_view reason,
                                        struct proposal **reserved, struct wf_error *err) {
@@ -48,7 +39,7 @@ enum wf_status rollback_reserve(struct state *state, const struct record *record
     const struct workflow *workflow = state->reserved.workflow;
     enum wf_status status = WF_OK;
     if (event->kind == EVENT_ROLLBACK_REQUESTED) {
-        status = check_stage(workflow, record, event->as.rollback_requested.stage, err);
+        status = workflow_check_stage(workflow, record, event->as.rollback_requested.stage, err);
         return status != WF_OK ? status
                                : reserve_proposal(record, event->as.rollback_requested.reason,
                                                   &state->reserved.request, err);
@@ -57,13 +48,13 @@ enum wf_status rollback_reserve(struct state *state, const struct record *record
         return reserve_proposal(record, event->as.cancel_requested.reason, &state->reserved.request,
                                 err);
     if (event->kind == EVENT_STAGE_UNDONE)
-        return check_stage(workflow, record, event->as.stage_undone.stage, err);
+        return workflow_check_stage(workflow, record, event->as.stage_undone.stage, err);
     if (event->kind == EVENT_STAGE_TIMED_OUT)
-        return check_stage(workflow, record, event->as.stage_timed_out.stage, err);
+        return workflow_check_stage(workflow, record, event->as.stage_timed_out.stage, err);
     if (event->kind != EVENT_REVIEW_REQUESTED && event->kind != EVENT_REVIEW_APPROVED &&
         event->kind != EVENT_REVIEW_REJECTED)
         return WF_OK;
-    status = check_stage(workflow, record, event->as.review.stage, err);
+    status = workflow_check_stage(workflow, record, event->as.review.stage, err);
     if (status != WF_OK)
         return status;
     return event->kind == EVENT_REVIEW_REQUESTED

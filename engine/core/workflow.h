@@ -72,6 +72,9 @@ struct workflow_room {
 enum wf_status workflow_reserve(struct state *state, const struct record *record,
                                 const struct event *event, struct workflow_room *room,
                                 struct wf_error *err);
+/* Has the workflow's definition this stage, which a record names? WF_DAMAGE. */
+enum wf_status workflow_check_stage(const struct workflow *workflow, const struct record *record,
+                                    uint32_t stage, struct wf_error *err);
 /* Another status, counted. */
 void workflow_set_status(struct state *state, struct workflow *workflow,
                          enum workflow_status status);

@@ -111,8 +111,8 @@ static enum wf_status reserve_returned(struct state *state, const struct record 
                         err);
 }
 
-static enum wf_status check_stage(const struct workflow *workflow, const struct record *record,
-                                  uint32_t stage, struct wf_error *err) {
+enum wf_status workflow_check_stage(const struct workflow *workflow, const struct record *record,
+                                    uint32_t stage, struct wf_error *err) {
     if (stage < workflow->definition->stage_count)
         return WF_OK;
     return error_set(err, WF_DAMAGE,
@@ -140,7 +140,7 @@ static enum wf_status reserve_reason(struct state *state, const struct record *r
 static enum wf_status reserve_money(struct state *state, const struct record *record,
                                     const struct event *event, struct wf_error *err) {
     uint32_t stage = event->as.money_bound.stage;
-    if (check_stage(state->reserved.workflow, record, stage, err) != WF_OK)
+    if (workflow_check_stage(state->reserved.workflow, record, stage, err) != WF_OK)
         return WF_DAMAGE;
     if (state->reserved.money != NULL || event->as.money_bound.attempt == 0)
         return error_set(err, WF_DAMAGE, "record %" PRIu64 " binds money twice, or to no attempt",
@@ -166,11 +166,11 @@ static enum wf_status reserve_change(struct state *state, const struct record *r
             event->as.stage_activated.timeout_ms > DEFINITION_DURATION_MAX_MS)
             return error_set(err, WF_DAMAGE, "the timeout in record %" PRIu64 " breaks a limit",
                              record->lsn);
-        return check_stage(workflow, record, event->as.stage_activated.stage, err);
+        return workflow_check_stage(workflow, record, event->as.stage_activated.stage, err);
     case EVENT_STAGE_COMPLETED:
-        return check_stage(workflow, record, event->as.stage_completed.stage, err);
+        return workflow_check_stage(workflow, record, event->as.stage_completed.stage, err);
     case EVENT_STAGE_FAILED:
-        return check_stage(workflow, record, event->as.stage_failed.stage, err);
+        return workflow_check_stage(workflow, record, event->as.stage_failed.stage, err);
     case EVENT_WORKFLOW_FAILED:
         return reserve_reason(state, record, event->as.workflow_failed.reason, err);
     case EVENT_WORKFLOW_CANCELLED:
