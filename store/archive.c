@@ -159,15 +159,23 @@ static enum wf_status read_back(struct archive *archive, const char *name,
     return status;
 }
 
-static enum wf_status enter(struct archive *archive, const struct archive_entry *entry,
-                            struct wf_error *err) {
-    struct archive_manifest next = {.entries = NULL};
-    memcpy(next.store_id, archive->store_id, WAL_STORE_ID_SIZE);
+/* Deinit it, whatever the status. */
+static enum wf_status copy_manifest(struct archive *archive, struct archive_manifest *copy,
+                                    struct wf_error *err) {
+    *copy = (struct archive_manifest){.entries = NULL};
+    memcpy(copy->store_id, archive->store_id, WAL_STORE_ID_SIZE);
     enum wf_status status = WF_OK;
     pthread_mutex_lock(&archive->mutex); /* a reader may refresh it */
     for (size_t i = 0; status == WF_OK && i < archive->manifest.count; i++)
-        status = archive_manifest_add(&next, &archive->manifest.entries[i], err);
+        status = archive_manifest_add(copy, &archive->manifest.entries[i], err);
     pthread_mutex_unlock(&archive->mutex);
+    return status;
+}
+
+static enum wf_status enter(struct archive *archive, const struct archive_entry *entry,
+                            struct wf_error *err) {
+    struct archive_manifest next;
+    enum wf_status status = copy_manifest(archive, &next, err);
     if (status == WF_OK)
         status = archive_manifest_add(&next, entry, err);
     if (status == WF_OK)
@@ -436,11 +444,8 @@ static void mark_dropped(struct archive_manifest *manifest, uint64_t before_lsn,
 
 enum wf_status archive_drop(struct archive *archive, uint64_t before_lsn,
                             const struct archive_drop *why, struct wf_error *err) {
-    struct archive_manifest next = {.entries = NULL};
-    memcpy(next.store_id, archive->store_id, WAL_STORE_ID_SIZE);
-    enum wf_status status = WF_OK;
-    for (size_t i = 0; status == WF_OK && i < archive->manifest.count; i++)
-        status = archive_manifest_add(&next, &archive->manifest.entries[i], err);
+    struct archive_manifest next;
+    enum wf_status status = copy_manifest(archive, &next, err);
     mark_dropped(&next, before_lsn, why);
     if (status == WF_OK && next.count > 0)
         status = archive_manifest_write(archive->io, archive->dir, &next, err);
