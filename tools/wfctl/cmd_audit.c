@@ -283,12 +283,7 @@ static void tell_verify_json(struct cli *cli, enum wf_status status,
                              const struct wf_log_report *report, const struct wf_tree_head *head,
                              uint64_t first_bad) {
     struct out *out = &cli->out;
-    out->json.comma = false;
-    emit_open(&out->json, '{');
-    if (status == WF_OK)
-        emit_member_bool(&out->json, "ok", true);
-    else
-        out_error_members(&out->json, status, cli->err.text);
+    out_outcome_open(out, status, cli->err.text);
     emit_member_uint(&out->json, "records", report->records);
     emit_member_uint(&out->json, "findings", report->findings);
     if (first_bad)

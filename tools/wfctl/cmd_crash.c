@@ -309,21 +309,11 @@ static void tell_all_json(struct campaign *campaign, enum wf_status status,
                           const struct bytes_buffer *runs) {
     struct cli *cli = campaign->cli;
     struct out *out = &cli->out;
-    out->json.comma = false;
-    emit_open(&out->json, '{');
-    if (status == WF_OK)
-        emit_member_bool(&out->json, "ok", true);
-    else
-        out_error_members(&out->json, status, cli->err.text);
+    out_outcome_open(out, status, cli->err.text);
     emit_member_uint(&out->json, "survived", campaign->survived);
     emit_member_uint(&out->json, "failed", campaign->failed);
     emit_member_uint(&out->json, "not_reached", campaign->not_reached);
-    if (out->mode == OUT_JSON) {
-        emit_key(&out->json, "runs");
-        emit_open(&out->json, '[');
-        bytes_write_run(&out->bytes, runs->data, runs->size);
-        emit_close(&out->json, ']');
-    }
+    out_outcome_items(out, "runs", runs);
     out_object_close(out);
     cli->reported = true;
 }

@@ -385,18 +385,8 @@ static void conclude_text(struct doctor *doctor) {
 /* The checks were written first, "ok" goes before them. */
 static void conclude_json(struct doctor *doctor, struct bytes_buffer *checks) {
     struct out *out = &doctor->cli->out;
-    out->json.comma = false;
-    emit_open(&out->json, '{');
-    if (doctor->worst == WF_OK)
-        emit_member_bool(&out->json, "ok", true);
-    else
-        out_error_members(&out->json, doctor->worst, doctor->worst_text);
-    if (out->mode == OUT_JSON) {
-        emit_key(&out->json, "checks");
-        emit_open(&out->json, '[');
-        bytes_write_run(&out->bytes, checks->data, checks->size);
-        emit_close(&out->json, ']');
-    }
+    out_outcome_open(out, doctor->worst, doctor->worst_text);
+    out_outcome_items(out, "checks", checks);
     emit_member_uint(&out->json, "bad", doctor->bad);
     emit_member_uint(&out->json, "notes", doctor->notes);
     emit_member_uint(&out->json, "lost_records", doctor->lost);

@@ -89,11 +89,7 @@ static void answer_error(struct exec *exec, const struct slot *slot, enum wf_sta
     write_raw_member(json, "tag", exec->texts.data + slot->tag_at, slot->tag_size);
     if (replayed)
         emit_member_bool(json, "replayed", true);
-    emit_key(json, "error");
-    emit_open(json, '{');
-    emit_member(json, "code", wf_status_code(status));
-    emit_member(json, "message", message);
-    emit_close(json, '}');
+    out_error_member(json, status, message);
     answer_close(exec);
     exec->halted |= status == WF_HALTED || status == WF_UNKNOWN;
     exec->full |= status == WF_FULL;

@@ -150,24 +150,14 @@ enum log_task { LOG_VERIFY, LOG_PLAN, LOG_REPAIR };
 static void tell_json(struct cli *cli, enum wf_status status, enum log_task task,
                       const struct wf_log_report *report, const struct bytes_buffer *findings) {
     struct out *out = &cli->out;
-    out->json.comma = false;
-    emit_open(&out->json, '{');
-    if (status == WF_OK)
-        emit_member_bool(&out->json, "ok", true);
-    else
-        out_error_members(&out->json, status, cli->err.text);
+    out_outcome_open(out, status, cli->err.text);
     if (task == LOG_PLAN)
         emit_member_bool(&out->json, "dry_run", true);
     view_log_report_members(&out->json, report);
     view_losses_member(&out->json, &report->lost);
-    if (out->mode == OUT_JSON) {
-        emit_key(&out->json, "findings");
-        emit_open(&out->json, '[');
-        bytes_write_run(&out->bytes, findings->data, findings->size);
-        emit_close(&out->json, ']');
-    } else {
+    out_outcome_items(out, "findings", findings);
+    if (out->mode != OUT_JSON)
         emit_member_uint(&out->json, "findings", report->findings);
-    }
     out_object_close(out);
     cli->reported = true;
 }

@@ -42,6 +42,17 @@ void emit_key(struct emit *json, const char *name) {
     json->comma = false;
 }
 
+void emit_list_open(struct emit *json, const char *name) {
+    emit_open(json, '{');
+    emit_key(json, name);
+    emit_open(json, '[');
+}
+
+void emit_list_close(struct emit *json) {
+    emit_close(json, ']');
+    emit_close(json, '}');
+}
+
 /* Length of the UTF-8 sequence at `text`, 0 where it is none. */
 static size_t sequence_size(const uint8_t *text, size_t size) {
     uint8_t lead = text[0];

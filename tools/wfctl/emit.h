@@ -16,6 +16,10 @@ void emit_close(struct emit *json, char bracket); /* '}' or ']' */
 /* `name` is one of ours: it is written as it stands. */
 void emit_key(struct emit *json, const char *name);
 
+/* `{"NAME":[` … `]}`. */
+void emit_list_open(struct emit *json, const char *name);
+void emit_list_close(struct emit *json);
+
 /* Values. What is no valid UTF-8 comes out as U+FFFD; NULL is null. */
 void emit_string(struct emit *json, const char *text);
 void emit_bytes(struct emit *json, const char *text, size_t size);

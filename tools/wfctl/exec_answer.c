@@ -31,33 +31,13 @@ enum wf_status answer_workflow_show(struct wf_engine *engine, const struct reque
     return WF_OK;
 }
 
-/* `{"NAME":[` … `]}`. */
-static void list_open(struct emit *json, const char *name) {
-    emit_open(json, '{');
-    emit_key(json, name);
-    emit_open(json, '[');
-}
-
-static void list_close(struct emit *json) {
-    emit_close(json, ']');
-    emit_close(json, '}');
-}
-
-static bool write_event(void *ctx, const struct wf_event *event) {
-    struct emit *json = ctx;
-    emit_open(json, '{');
-    view_event_members(json, event);
-    emit_close(json, '}');
-    return true;
-}
-
 enum wf_status answer_workflow_history(struct wf_engine *engine, const struct request *request,
                                        struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)lsn;
-    list_open(json, "events");
+    emit_list_open(json, "events");
     enum wf_status status =
-        wf_workflow_history(engine, request_string(request, MEMBER_ID), write_event, json, err);
-    list_close(json);
+        wf_workflow_history(engine, request_string(request, MEMBER_ID), view_event, json, err);
+    emit_list_close(json);
     return status;
 }
 
@@ -84,9 +64,9 @@ enum wf_status answer_workflow_list(struct wf_engine *engine, const struct reque
         filter.where_name = json_object_iter_key(where);
         filter.where_value = json_string_value(json_object_iter_value(where));
     }
-    list_open(json, "workflows");
+    emit_list_open(json, "workflows");
     enum wf_status status = wf_workflow_list(engine, &filter, write_workflow, json, err);
-    list_close(json);
+    emit_list_close(json);
     return status;
 }
 
@@ -115,10 +95,10 @@ static bool write_review(void *ctx, const struct wf_review *review) {
 enum wf_status answer_review_list(struct wf_engine *engine, const struct request *request,
                                   struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)lsn;
-    list_open(json, "reviews");
+    emit_list_open(json, "reviews");
     enum wf_status status =
         wf_review_list(engine, request_string(request, MEMBER_AFTER), write_review, json, err);
-    list_close(json);
+    emit_list_close(json);
     return status;
 }
 
@@ -150,11 +130,11 @@ enum wf_status answer_def_diff(struct wf_engine *engine, const struct request *r
         return error_set(err, WF_USAGE, "%" PRIu64 " is no version", version > to ? version : to);
     if (!text == !request->members[MEMBER_TO])
         return error_set(err, WF_USAGE, "def.diff needs either 'to', a version, or 'text'");
-    list_open(json, "changes");
+    emit_list_open(json, "changes");
     enum wf_status status =
         wf_definition_diff(engine, request_string(request, MEMBER_NAME), (uint32_t)version,
                            (uint32_t)to, text, "text", write_change, json, err);
-    list_close(json);
+    emit_list_close(json);
     return status;
 }
 
@@ -169,9 +149,9 @@ static bool write_definition(void *ctx, const struct wf_definition *definition) 
 enum wf_status answer_def_list(struct wf_engine *engine, const struct request *request,
                                struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)request, (void)lsn;
-    list_open(json, "definitions");
+    emit_list_open(json, "definitions");
     enum wf_status status = wf_definition_list(engine, NULL, write_definition, json, err);
-    list_close(json);
+    emit_list_close(json);
     return status;
 }
 

@@ -5,17 +5,6 @@
 #include <jansson.h>
 #include <string.h>
 
-static void list_open(struct emit *json, const char *name) {
-    emit_open(json, '{');
-    emit_key(json, name);
-    emit_open(json, '[');
-}
-
-static void list_close(struct emit *json) {
-    emit_close(json, ']');
-    emit_close(json, '}');
-}
-
 enum wf_status answer_account_show(struct wf_engine *engine, const struct request *request,
                                    struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)lsn;
@@ -31,10 +20,10 @@ enum wf_status answer_account_show(struct wf_engine *engine, const struct reques
 enum wf_status answer_account_list(struct wf_engine *engine, const struct request *request,
                                    struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)lsn;
-    list_open(json, "accounts");
+    emit_list_open(json, "accounts");
     enum wf_status status = wf_account_list(engine, json_is_true(request->members[MEMBER_ALL]),
                                             view_account, json, err);
-    list_close(json);
+    emit_list_close(json);
     return status;
 }
 
@@ -56,9 +45,7 @@ enum wf_status answer_account_statement(struct wf_engine *engine, const struct r
                                 : WF_OK;
     if (status != WF_OK)
         return status;
-    emit_open(json, '{');
-    emit_key(json, "lines");
-    emit_open(json, '[');
+    emit_list_open(json, "lines");
     status =
         wf_account_statement(engine, request_id(request), last, write_line, json, balance, err);
     emit_close(json, ']');
@@ -68,20 +55,12 @@ enum wf_status answer_account_statement(struct wf_engine *engine, const struct r
     return status;
 }
 
-static bool write_event(void *ctx, const struct wf_event *event) {
-    struct emit *json = ctx;
-    emit_open(json, '{');
-    view_event_members(json, event);
-    emit_close(json, '}');
-    return true;
-}
-
 enum wf_status answer_account_history(struct wf_engine *engine, const struct request *request,
                                       struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)lsn;
-    list_open(json, "events");
-    enum wf_status status = wf_account_history(engine, request_id(request), write_event, json, err);
-    list_close(json);
+    emit_list_open(json, "events");
+    enum wf_status status = wf_account_history(engine, request_id(request), view_event, json, err);
+    emit_list_close(json);
     return status;
 }
 
@@ -118,8 +97,8 @@ enum wf_status answer_reference_list(struct wf_engine *engine, const struct requ
     size_t size = strcspn(request->kind->name, ".");
     memcpy(kind, request->kind->name, size);
     kind[size] = '\0';
-    list_open(json, "references");
+    emit_list_open(json, "references");
     enum wf_status status = wf_reference_list(engine, kind, write_reference, json, err);
-    list_close(json);
+    emit_list_close(json);
     return status;
 }

@@ -271,12 +271,9 @@ enum wf_status answer_session_list(struct wf_engine *engine, const struct reques
     enum wf_status status = find(request, &session, err);
     if (status != WF_OK)
         return status;
-    emit_open(json, '{');
-    emit_key(json, "accounts");
-    emit_open(json, '[');
+    emit_list_open(json, "accounts");
     status = wf_session_list(session, &filter, view_account, json, err);
-    emit_close(json, ']');
-    emit_close(json, '}');
+    emit_list_close(json);
     return status;
 }
 

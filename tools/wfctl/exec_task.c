@@ -46,12 +46,9 @@ static bool write_task(void *ctx, const struct wf_task *task) {
 enum wf_status answer_task_list(struct wf_engine *engine, const struct request *request,
                                 struct emit *json, uint64_t *lsn, struct wf_error *err) {
     (void)lsn;
-    emit_open(json, '{');
-    emit_key(json, "tasks");
-    emit_open(json, '[');
+    emit_list_open(json, "tasks");
     enum wf_status status =
         wf_task_list(engine, request_string(request, MEMBER_AFTER), write_task, json, err);
-    emit_close(json, ']');
-    emit_close(json, '}');
+    emit_list_close(json);
     return status;
 }

@@ -190,13 +190,29 @@ void out_list_end(struct out *out) {
     out_object_close(out);
 }
 
-void out_error_members(struct emit *json, enum wf_status status, const char *message) {
-    emit_member_bool(json, "ok", false);
+void out_error_member(struct emit *json, enum wf_status status, const char *message) {
     emit_key(json, "error");
     emit_open(json, '{');
     emit_member(json, "code", wf_status_code(status));
     emit_member(json, "message", message);
     emit_close(json, '}');
+}
+
+void out_outcome_open(struct out *out, enum wf_status status, const char *message) {
+    out->json.comma = false;
+    emit_open(&out->json, '{');
+    emit_member_bool(&out->json, "ok", status == WF_OK);
+    if (status != WF_OK)
+        out_error_member(&out->json, status, message);
+}
+
+void out_outcome_items(struct out *out, const char *name, const struct bytes_buffer *items) {
+    if (out->mode != OUT_JSON)
+        return;
+    emit_key(&out->json, name);
+    emit_open(&out->json, '[');
+    bytes_write_run(&out->bytes, items->data, items->size);
+    emit_close(&out->json, ']');
 }
 
 void out_error(struct out *out, enum wf_status status, const char *message) {
@@ -207,9 +223,7 @@ void out_error(struct out *out, enum wf_status status, const char *message) {
     }
     if (out->mode == OUT_JSON)
         bytes_buffer_clear(&out->bytes);
-    out->json.comma = false;
-    emit_open(&out->json, '{');
-    out_error_members(&out->json, status, message);
+    out_outcome_open(out, status, message);
     out_object_close(out);
 }
 

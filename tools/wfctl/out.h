@@ -67,8 +67,14 @@ void out_list_end(struct out *out);
 
 /* --- errors --- */
 
-/* The members "ok" and "error" of a JSON answer. */
-void out_error_members(struct emit *json, enum wf_status status, const char *message);
+/* The member "error" of a JSON answer. */
+void out_error_member(struct emit *json, enum wf_status status, const char *message);
+/* An object that begins with what came of it all, and so is made at the end: `"ok":true`, or false
+ * and the error. Closed with out_object_close(). */
+void out_outcome_open(struct out *out, enum wf_status status, const char *message);
+/* Its list of what was written before, into a buffer. In jsonl that went out line by line already.
+ */
+void out_outcome_items(struct out *out, const char *name, const struct bytes_buffer *items);
 /* Say what failed: in JSON modes an object on stdout (in place of an unfinished one), else a line
  * on stderr. */
 void out_error(struct out *out, enum wf_status status, const char *message);

@@ -18,7 +18,8 @@ void view_plan_members(struct emit *json, const struct wf_plan *plan);
 void view_plan_text(struct out *out, const struct wf_plan *plan);
 /* A line for each account; the engine is asked where there are many. */
 void view_balances_text(struct out *out, struct wf_engine *engine, const struct wf_result *result);
-void view_event_members(struct emit *json, const struct wf_event *event);
+/* A wf_event_fn over a struct emit. */
+bool view_event(void *json, const struct wf_event *event);
 /* One item of a list in JSON: a wf_event_fn over a struct out. */
 bool view_event_item(void *out, const struct wf_event *event);
 /* The event's time, as "time" or as text; nobody knows that of a record that was lost. */

@@ -24,7 +24,7 @@ void view_event_time_member(struct emit *json, const struct wf_event *event) {
         emit_null(json);
 }
 
-void view_event_members(struct emit *json, const struct wf_event *event) {
+static void event_members(struct emit *json, const struct wf_event *event) {
     emit_member_uint(json, "lsn", event->lsn);
     view_event_time_member(json, event);
     emit_member(json, "event", event->event);
@@ -56,10 +56,18 @@ void view_event_members(struct emit *json, const struct wf_event *event) {
     emit_member_if(json, "reason", event->reason);
 }
 
+bool view_event(void *ctx, const struct wf_event *event) {
+    struct emit *json = ctx;
+    emit_open(json, '{');
+    event_members(json, event);
+    emit_close(json, '}');
+    return true;
+}
+
 bool view_event_item(void *ctx, const struct wf_event *event) {
     struct out *out = ctx;
     out_item_open(out);
-    view_event_members(&out->json, event);
+    event_members(&out->json, event);
     return out_item_close(out);
 }
 
