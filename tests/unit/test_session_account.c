@@ -1,6 +1,6 @@
 /* Accounts opened, frozen, unfrozen and closed inside a session's transaction: what it sees of
  * them, what it leaves, and what sessions see of each other's. */
-#include "tests/lib/engine_fixture.h"
+#include "tests/lib/session_bank.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,67 +10,32 @@
 
 #include <cmocka.h>
 
-enum { SESSIONS = 2, LEVELS = 3 };
-static const enum wf_isolation levels[LEVELS] = {WF_READ_COMMITTED, WF_SNAPSHOT, WF_SERIALIZABLE};
-
-struct bank {
-    struct engine_fixture f;
-    struct wf_pool *pool;
-    struct wf_session *sessions[SESSIONS];
-};
-
-static void open_sessions(struct bank *b) {
-    struct wf_pool_options options;
-    wf_pool_options_init(&options);
-    options.background = false;
-    must(&b->f, wf_pool_open(b->f.engine, &options, &b->pool, &b->f.err));
-    for (int i = 0; i < SESSIONS; i++)
-        must(&b->f, wf_pool_acquire(b->pool, &b->sessions[i], &b->f.err));
-}
-
-static void close_sessions(struct bank *b) {
-    for (int i = 0; i < SESSIONS; i++)
-        wf_session_release(b->sessions[i]);
-    must(&b->f, wf_pool_close(b->pool, &b->f.err));
-}
-
-static void open_account(struct bank *b, const char *number, const char *balance) {
-    const struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
-                                       .id = number,
-                                       .type = "checking",
-                                       .currency = "USD",
-                                       .amount = balance};
-    must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
-}
+enum { SESSIONS = 2 };
 
 static int setup(void **state) {
-    static struct bank bank;
-    fixture_init_sim(&bank.f);
-    open_account(&bank, "B", "100.00");
-    open_account(&bank, "D", "100.00");
-    open_sessions(&bank);
+    static struct session_bank bank;
+    session_bank_init(&bank);
+    session_bank_open_account(&bank, "B", "USD", "100.00");
+    session_bank_open_account(&bank, "D", "USD", "100.00");
+    session_bank_open_sessions(&bank, SESSIONS);
     *state = &bank;
     return 0;
 }
 
 static int teardown(void **state) {
-    struct bank *b = *state;
-    close_sessions(b);
+    struct session_bank *b = *state;
+    session_bank_close_sessions(b);
     assert_int_equal(b->f.engine->versions.bytes, 0);
     fixture_verify(&b->f);
     struct wf_account_report report;
     must(&b->f, wf_account_check(b->f.engine, &report, &b->f.err));
-    fixture_deinit(&b->f);
+    session_bank_deinit(b);
     return 0;
 }
 
 /* --- what the sessions do --- */
 
-static void begin(struct bank *b, int who, enum wf_isolation isolation) {
-    must(&b->f, wf_session_begin(b->sessions[who], isolation, &b->f.err));
-}
-
-static enum wf_status execute(struct bank *b, int who, struct wf_operation operation) {
+static enum wf_status execute(struct session_bank *b, int who, struct wf_operation operation) {
     return wf_session_execute(b->sessions[who], &operation, 1, NULL, &b->f.err);
 }
 
@@ -91,11 +56,11 @@ static struct wf_operation change(const char *type, const char *number) {
     return (struct wf_operation){.type = type, .account = number, .reason = "because"};
 }
 
-static enum wf_status commit(struct bank *b, int who) {
+static enum wf_status commit(struct session_bank *b, int who) {
     return wf_session_commit(b->sessions[who], NULL, NULL, NULL, &b->f.err);
 }
 
-static void roll_back(struct bank *b, int who) {
+static void roll_back(struct session_bank *b, int who) {
     must(&b->f, wf_session_rollback(b->sessions[who], &b->f.err));
 }
 
@@ -107,7 +72,7 @@ static bool add_name(void *ctx, const struct wf_account *account) {
 }
 
 /* All accounts that begin so, as "A=1.00;B=2.00;". */
-static void lists(struct bank *b, int who, const char *prefix, const char *expected) {
+static void lists(struct session_bank *b, int who, const char *prefix, const char *expected) {
     char text[200] = "";
     uint64_t count, expected_count = 0;
     const struct wf_account_filter filter = {.prefix = prefix};
@@ -120,7 +85,7 @@ static void lists(struct bank *b, int who, const char *prefix, const char *expec
 }
 
 /* "active 5.00", or "none". */
-static void sees(struct bank *b, int who, const char *number, const char *expected) {
+static void sees(struct session_bank *b, int who, const char *number, const char *expected) {
     struct wf_account *account = NULL;
     char text[64] = "none";
     enum wf_status status = wf_session_account(b->sessions[who], number, &account, &b->f.err);
@@ -132,7 +97,7 @@ static void sees(struct bank *b, int who, const char *number, const char *expect
     assert_string_equal(text, expected);
 }
 
-static void is(struct bank *b, const char *number, const char *expected) {
+static void is(struct session_bank *b, const char *number, const char *expected) {
     struct wf_account *account = NULL;
     char text[64] = "none";
     enum wf_status status = wf_account_get(b->f.engine, number, &account, &b->f.err);
@@ -144,19 +109,19 @@ static void is(struct bank *b, const char *number, const char *expected) {
     assert_string_equal(text, expected);
 }
 
-static uint64_t last_lsn(struct bank *b) {
+static uint64_t last_lsn(struct session_bank *b) {
     return fixture_status(&b->f).durable_lsn;
 }
 
 /* --- one transaction --- */
 
 static void test_session_opens_an_account_and_pays_into_it_as_one_record(void **state) {
-    struct bank *b = *state;
-    for (int i = 0; i < LEVELS; i++) {
+    struct session_bank *b = *state;
+    for (int i = 0; i < SESSION_LEVELS; i++) {
         char number[8];
         snprintf(number, sizeof number, "C%d", i);
         uint64_t before = last_lsn(b);
-        begin(b, 0, levels[i]);
+        session_bank_begin(b, 0, session_levels[i]);
         must(&b->f, execute(b, 0, opening(number, NULL)));
         must(&b->f, execute(b, 0, transfer("B", number, "10.00")));
         sees(b, 0, number, "active 10.00");
@@ -172,26 +137,26 @@ static void test_session_opens_an_account_and_pays_into_it_as_one_record(void **
 }
 
 static void test_session_rollback_leaves_no_account(void **state) {
-    struct bank *b = *state;
-    for (int i = 0; i < LEVELS; i++) {
+    struct session_bank *b = *state;
+    for (int i = 0; i < SESSION_LEVELS; i++) {
         uint64_t before = last_lsn(b);
-        begin(b, 0, levels[i]);
+        session_bank_begin(b, 0, session_levels[i]);
         must(&b->f, execute(b, 0, opening("C", "5.00")));
         must(&b->f, execute(b, 0, change("account_freeze", "B")));
         roll_back(b, 0);
         assert_int_equal(last_lsn(b), before);
         is(b, "C", "none");
         is(b, "B", "active 100.00");
-        begin(b, 0, levels[i]); /* the session kept nothing of it */
+        session_bank_begin(b, 0, session_levels[i]); /* the session kept nothing of it */
         sees(b, 0, "C", "none");
         roll_back(b, 0);
     }
 }
 
 static void test_session_savepoint_takes_an_opening_back(void **state) {
-    struct bank *b = *state;
-    for (int i = 0; i < LEVELS; i++) {
-        begin(b, 0, levels[i]);
+    struct session_bank *b = *state;
+    for (int i = 0; i < SESSION_LEVELS; i++) {
+        session_bank_begin(b, 0, session_levels[i]);
         must(&b->f, execute(b, 0, opening("A", NULL)));
         must(&b->f, wf_session_savepoint(b->sessions[0], "s", &b->f.err));
         must(&b->f, execute(b, 0, opening("C", NULL)));
@@ -208,9 +173,9 @@ static void test_session_savepoint_takes_an_opening_back(void **state) {
 }
 
 static void test_session_list_has_what_it_opened_in_order(void **state) {
-    struct bank *b = *state;
-    for (int i = 0; i < LEVELS; i++) {
-        begin(b, 0, levels[i]);
+    struct session_bank *b = *state;
+    for (int i = 0; i < SESSION_LEVELS; i++) {
+        session_bank_begin(b, 0, session_levels[i]);
         static const char *const numbers[] = {"E", "A", "C", "BB"};
         for (int j = 0; j < 4; j++)
             must(&b->f, execute(b, 0, opening(numbers[j], NULL)));
@@ -227,9 +192,9 @@ static bool stop_at_once(void *ctx, const struct wf_account *account) {
 }
 
 static void test_session_list_stops_where_it_is_told_to(void **state) {
-    struct bank *b = *state;
+    struct session_bank *b = *state;
     int calls = 0;
-    begin(b, 0, WF_SNAPSHOT);
+    session_bank_begin(b, 0, WF_SNAPSHOT);
     must(&b->f, execute(b, 0, opening("A", NULL)));
     must(&b->f, execute(b, 0, opening("C", NULL)));
     must(&b->f, wf_session_list(b->sessions[0], NULL, stop_at_once, &calls, &b->f.err));
@@ -238,9 +203,9 @@ static void test_session_list_stops_where_it_is_told_to(void **state) {
 }
 
 static void test_session_status_counts_for_what_follows(void **state) {
-    struct bank *b = *state;
-    for (int i = 0; i < LEVELS; i++) {
-        begin(b, 0, levels[i]);
+    struct session_bank *b = *state;
+    for (int i = 0; i < SESSION_LEVELS; i++) {
+        session_bank_begin(b, 0, session_levels[i]);
         must(&b->f, execute(b, 0, change("account_freeze", "B")));
         sees(b, 0, "B", "frozen 100.00");
         assert_int_equal(execute(b, 0, transfer("B", "D", "1.00")), WF_REFUSED);
@@ -252,7 +217,7 @@ static void test_session_status_counts_for_what_follows(void **state) {
         sees(b, 0, "B", "closed 0.00");
         roll_back(b, 0);
     }
-    begin(b, 0, WF_SERIALIZABLE);
+    session_bank_begin(b, 0, WF_SERIALIZABLE);
     must(&b->f, execute(b, 0, transfer("B", "D", "100.00")));
     must(&b->f, execute(b, 0, change("account_close", "B")));
     must(&b->f, commit(b, 0));
@@ -260,23 +225,23 @@ static void test_session_status_counts_for_what_follows(void **state) {
 }
 
 static void test_session_crash_leaves_no_account(void **state) {
-    struct bank *b = *state;
-    begin(b, 0, WF_SNAPSHOT);
+    struct session_bank *b = *state;
+    session_bank_begin(b, 0, WF_SNAPSHOT);
     must(&b->f, execute(b, 0, opening("C", NULL)));
     must(&b->f, commit(b, 0));
-    begin(b, 0, WF_SNAPSHOT);
+    session_bank_begin(b, 0, WF_SNAPSHOT);
     must(&b->f, execute(b, 0, opening("E", "7.00")));
-    close_sessions(b);
+    session_bank_close_sessions(b);
     fixture_crash(&b->f, 0);
     fixture_open(&b->f);
     is(b, "C", "active 0.00");
     is(b, "E", "none");
-    open_sessions(b);
+    session_bank_open_sessions(b, SESSIONS);
 }
 
 static void test_session_opening_survives_a_snapshot_and_eviction(void **state) {
-    struct bank *b = *state;
-    begin(b, 0, WF_SNAPSHOT);
+    struct session_bank *b = *state;
+    session_bank_begin(b, 0, WF_SNAPSHOT);
     must(&b->f, execute(b, 0, opening("C", "3.00")));
     struct wf_operation hold = transfer("C", "B", "2.00");
     hold.type = "hold";
@@ -297,10 +262,10 @@ static void test_session_opening_survives_a_snapshot_and_eviction(void **state) 
 
 /* Another account is another body. */
 static void test_session_key_knows_the_account(void **state) {
-    struct bank *b = *state;
+    struct session_bank *b = *state;
     static const char *const numbers[] = {"B", "D"};
     for (int i = 0; i < 2; i++) {
-        begin(b, 0, WF_READ_COMMITTED);
+        session_bank_begin(b, 0, WF_READ_COMMITTED);
         must(&b->f,
              execute(b, 0, (struct wf_operation){.type = "account_freeze", .account = numbers[i]}));
         assert_int_equal(wf_session_commit(b->sessions[0], "k", NULL, NULL, &b->f.err),
@@ -324,12 +289,12 @@ static bool note_balance(void *ctx, const struct wf_balance *balance) {
 
 /* More than a result has room for. */
 static void test_session_tells_all_balances_that_it_wrote(void **state) {
-    struct bank *b = *state;
+    struct session_bank *b = *state;
     enum { ACCOUNTS = 40 };
-    for (int i = 0; i < LEVELS; i++) {
+    for (int i = 0; i < SESSION_LEVELS; i++) {
         struct told told = {.count = 0};
         struct wf_result result;
-        begin(b, 0, levels[i]);
+        session_bank_begin(b, 0, session_levels[i]);
         must(&b->f, wf_session_balances(b->sessions[0], note_balance, &told, &b->f.err));
         assert_int_equal(told.count, 0);
         for (int j = 0; j < ACCOUNTS; j++) {
@@ -354,9 +319,9 @@ static void test_session_tells_all_balances_that_it_wrote(void **state) {
 
 /* --- two of them: true where it happened --- */
 
-static bool opening_seen_before_its_commit(struct bank *b, enum wf_isolation isolation) {
-    begin(b, 0, isolation);
-    begin(b, 1, isolation);
+static bool opening_seen_before_its_commit(struct session_bank *b, enum wf_isolation isolation) {
+    session_bank_begin(b, 0, isolation);
+    session_bank_begin(b, 1, isolation);
     must(&b->f, execute(b, 0, opening("C", "500.00")));
     must(&b->f, execute(b, 0, change("account_freeze", "B")));
     sees(b, 1, "C", "none");
@@ -368,11 +333,11 @@ static bool opening_seen_before_its_commit(struct bank *b, enum wf_isolation iso
     return happened;
 }
 
-static bool phantom_by_a_commit(struct bank *b, enum wf_isolation isolation) {
+static bool phantom_by_a_commit(struct session_bank *b, enum wf_isolation isolation) {
     uint64_t first, second;
-    begin(b, 0, isolation);
+    session_bank_begin(b, 0, isolation);
     must(&b->f, wf_session_count(b->sessions[0], NULL, &first, &b->f.err));
-    begin(b, 1, isolation);
+    session_bank_begin(b, 1, isolation);
     must(&b->f, execute(b, 1, opening("C", NULL)));
     must(&b->f, commit(b, 1));
     must(&b->f, wf_session_count(b->sessions[0], NULL, &second, &b->f.err));
@@ -381,9 +346,9 @@ static bool phantom_by_a_commit(struct bank *b, enum wf_isolation isolation) {
 }
 
 /* Both open the same number: one of them must be told. */
-static bool opened_twice(struct bank *b, enum wf_isolation isolation) {
+static bool opened_twice(struct session_bank *b, enum wf_isolation isolation) {
     for (int who = 0; who < 2; who++) {
-        begin(b, who, isolation);
+        session_bank_begin(b, who, isolation);
         must(&b->f, execute(b, who, opening("C", who == 0 ? "1.00" : "2.00")));
     }
     must(&b->f, commit(b, 1));
@@ -394,9 +359,9 @@ static bool opened_twice(struct bank *b, enum wf_isolation isolation) {
 }
 
 /* A transfer into an account that another one freezes, or closes. */
-static bool lost_freeze(struct bank *b, enum wf_isolation isolation) {
-    begin(b, 0, isolation);
-    begin(b, 1, isolation);
+static bool lost_freeze(struct session_bank *b, enum wf_isolation isolation) {
+    session_bank_begin(b, 0, isolation);
+    session_bank_begin(b, 1, isolation);
     must(&b->f, execute(b, 0, transfer("D", "B", "1.00")));
     must(&b->f, execute(b, 1, change("account_freeze", "B")));
     must(&b->f, commit(b, 1));
@@ -407,10 +372,10 @@ static bool lost_freeze(struct bank *b, enum wf_isolation isolation) {
 }
 
 /* One of B and D must stay active: each looks at one and freezes the other. */
-static bool write_skew_by_status(struct bank *b, enum wf_isolation isolation) {
+static bool write_skew_by_status(struct session_bank *b, enum wf_isolation isolation) {
     static const char *const numbers[] = {"B", "D"};
     for (int who = 0; who < 2; who++) {
-        begin(b, who, isolation);
+        session_bank_begin(b, who, isolation);
         sees(b, who, numbers[who], "active 100.00");
         must(&b->f, execute(b, who, change("account_freeze", numbers[1 - who])));
     }
@@ -419,11 +384,11 @@ static bool write_skew_by_status(struct bank *b, enum wf_isolation isolation) {
 }
 
 /* There must be at most one savings account: both count none and open one. */
-static bool write_skew_by_openings(struct bank *b, enum wf_isolation isolation) {
+static bool write_skew_by_openings(struct session_bank *b, enum wf_isolation isolation) {
     const struct wf_account_filter savings = {.type = "savings"};
     for (int who = 0; who < 2; who++) {
         uint64_t count;
-        begin(b, who, isolation);
+        session_bank_begin(b, who, isolation);
         must(&b->f, wf_session_count(b->sessions[who], &savings, &count, &b->f.err));
         assert_int_equal(count, 0);
         must(&b->f, execute(b, who, opening(who == 0 ? "S0" : "S1", NULL)));
@@ -433,24 +398,20 @@ static bool write_skew_by_openings(struct bank *b, enum wf_isolation isolation) 
 }
 
 /* One reads that there is no C, and writes by that; the other opens it. */
-static bool write_skew_by_absence(struct bank *b, enum wf_isolation isolation) {
-    begin(b, 0, isolation);
+static bool write_skew_by_absence(struct session_bank *b, enum wf_isolation isolation) {
+    session_bank_begin(b, 0, isolation);
     sees(b, 0, "C", "none");
     must(&b->f, execute(b, 0, transfer("B", "D", "1.00")));
-    begin(b, 1, isolation);
+    session_bank_begin(b, 1, isolation);
     must(&b->f, execute(b, 1, opening("C", NULL)));
     must(&b->f, commit(b, 1));
     return commit(b, 0) == WF_OK;
 }
 
-enum { NO, MAY };
+enum { NO = false, MAY = true };
 
 static void test_session_anomalies_with_accounts_are_as_documented(void **state) {
-    static const struct {
-        const char *name;
-        bool (*anomaly)(struct bank *b, enum wf_isolation isolation);
-        int expected[LEVELS];
-    } anomalies[] = {
+    static const struct session_anomaly anomalies[] = {
         {"opening seen before its commit", opening_seen_before_its_commit, {NO, NO, NO}},
         {"opened twice", opened_twice, {NO, NO, NO}},
         {"lost freeze", lost_freeze, {NO, NO, NO}},
@@ -459,38 +420,23 @@ static void test_session_anomalies_with_accounts_are_as_documented(void **state)
         {"write skew by openings", write_skew_by_openings, {MAY, MAY, NO}},
         {"write skew by absence", write_skew_by_absence, {MAY, MAY, NO}},
     };
-    int wrong = 0;
-    (void)teardown(state);
-    for (size_t i = 0; i < sizeof anomalies / sizeof anomalies[0]; i++) {
-        for (int level = 0; level < LEVELS; level++) {
-            (void)setup(state);
-            int happened = anomalies[i].anomaly(*state, levels[level]) ? MAY : NO;
-            if (happened != anomalies[i].expected[level]) {
-                print_error("%s under %s: %s\n", anomalies[i].name,
-                            wf_isolation_name(levels[level]),
-                            happened == MAY ? "happens" : "does not happen");
-                wrong++;
-            }
-            (void)teardown(state);
-        }
-    }
-    (void)setup(state);
-    assert_int_equal(wrong, 0);
+    (void)state;
+    session_anomalies_check(anomalies, sizeof anomalies / sizeof anomalies[0], setup, teardown);
 }
 
 /* What one opened is there for a reader of now, and not for one of before; for the one who opened
  * the same number in a snapshot, its own is. */
 static void test_session_own_opening_hides_that_of_another(void **state) {
-    struct bank *b = *state;
-    begin(b, 0, WF_SNAPSHOT);
+    struct session_bank *b = *state;
+    session_bank_begin(b, 0, WF_SNAPSHOT);
     must(&b->f, execute(b, 0, opening("C", "1.00")));
-    open_account(b, "C", "2.00");
+    session_bank_open_account(b, "C", "USD", "2.00");
     sees(b, 0, "C", "active 1.00");
     lists(b, 0, NULL, "B=100.00;C=1.00;D=100.00;");
     roll_back(b, 0);
-    begin(b, 0, WF_READ_COMMITTED);
+    session_bank_begin(b, 0, WF_READ_COMMITTED);
     must(&b->f, execute(b, 0, opening("E", "1.00")));
-    open_account(b, "E", "2.00");
+    session_bank_open_account(b, "E", "USD", "2.00");
     struct wf_account *account;
     assert_int_equal(wf_session_account(b->sessions[0], "E", &account, &b->f.err), WF_CONFLICT);
     assert_non_null(strstr(b->f.err.text, "account \"E\" is there already"));
@@ -510,7 +456,7 @@ int main(void) {
         TEST(test_session_opening_survives_a_snapshot_and_eviction),
         TEST(test_session_key_knows_the_account),
         TEST(test_session_tells_all_balances_that_it_wrote),
-        TEST(test_session_anomalies_with_accounts_are_as_documented),
+        cmocka_unit_test(test_session_anomalies_with_accounts_are_as_documented),
         TEST(test_session_own_opening_hides_that_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
  * operations anew would show. Two sessions are given the same calls, and one of them is made to
  * decide anew before each: they answer, and see, the same. */
 #include "engine/session.h"
-#include "tests/lib/engine_fixture.h"
+#include "tests/lib/session_bank.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -14,29 +14,21 @@
 #include <cmocka.h>
 
 enum { GOES_ON, ANEW, SESSIONS };
-enum { BANKS = 8, TRANSACTIONS = 30, CALLS_MAX = 25, LEVELS = 3 };
-static const enum wf_isolation levels[LEVELS] = {WF_READ_COMMITTED, WF_SNAPSHOT, WF_SERIALIZABLE};
-
-struct bank {
-    struct engine_fixture f;
-    struct wf_pool *pool;
-    struct wf_session *sessions[SESSIONS];
-    uint64_t random;
-};
+enum { BANKS = 8, TRANSACTIONS = 30, CALLS_MAX = 25 };
 
 /* Opened at the beginning, and by transactions; the bank's own. */
 static const char *const numbers[] = {"A",  "B",  "C",  "D",        "E-EUR",    "F-EUR",
                                       "N0", "N1", "N2", "CASH/USD", "BANK/USD", "FX/EUR"};
 enum { ACCOUNTS = 6, CUSTOMERS = 9, ALL = 12 };
 
-static unsigned below(struct bank *b, unsigned limit) {
+static unsigned below(struct session_bank *b, unsigned limit) {
     uint64_t z = b->random += UINT64_C(0x9E3779B97F4A7C15);
     z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
     z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
     return (unsigned)((z ^ z >> 31) % limit);
 }
 
-static void set_rate(struct bank *b, const char *rate) {
+static void set_rate(struct session_bank *b, const char *rate) {
     struct wf_field fields[] = {{"rate", rate}, {"source", "test"}, {"max_age", "2m"}};
     struct wf_command command = {
         .kind = WF_RATE_SET, .id = "USD_to_EUR", .fields = fields, .field_count = 3};
@@ -44,49 +36,35 @@ static void set_rate(struct bank *b, const char *rate) {
 }
 
 static int setup(void **state) {
-    static struct bank bank;
-    struct bank *b = &bank;
-    fixture_init_sim(&b->f);
-    for (int i = 0; i < ACCOUNTS; i++) {
-        const struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
-                                           .id = numbers[i],
-                                           .type = "checking",
-                                           .currency = i < 4 ? "USD" : "EUR",
-                                           .amount = "200.00"};
-        must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
-    }
+    static struct session_bank bank;
+    struct session_bank *b = &bank;
+    session_bank_init(b);
+    for (int i = 0; i < ACCOUNTS; i++)
+        session_bank_open_account(b, numbers[i], i < 4 ? "USD" : "EUR", "200.00");
     set_rate(b, "0.90");
-    struct wf_pool_options options;
-    wf_pool_options_init(&options);
-    options.background = false;
-    options.transaction_timeout_ms = 0;
-    must(&b->f, wf_pool_open(b->f.engine, &options, &b->pool, &b->f.err));
-    for (int i = 0; i < SESSIONS; i++)
-        must(&b->f, wf_pool_acquire(b->pool, &b->sessions[i], &b->f.err));
+    session_bank_open_sessions(b, SESSIONS);
     *state = b;
     return 0;
 }
 
 static int teardown(void **state) {
-    struct bank *b = *state;
-    for (int i = 0; i < SESSIONS; i++)
-        wf_session_release(b->sessions[i]);
-    must(&b->f, wf_pool_close(b->pool, &b->f.err));
+    struct session_bank *b = *state;
+    session_bank_close_sessions(b);
     assert_int_equal(b->f.engine->versions.watchers, 0);
     fixture_verify(&b->f);
-    fixture_deinit(&b->f);
+    session_bank_deinit(b);
     return 0;
 }
 
 /* --- what is done --- */
 
 /* Mostly one that can do it. */
-static const char *any(struct bank *b) {
+static const char *any(struct session_bank *b) {
     unsigned choice = below(b, 20);
     return choice < 14 ? numbers[below(b, 4)] : choice < 19 ? numbers[6 + below(b, 3)] : numbers[4];
 }
 
-static struct wf_operation make_operation(struct bank *b, char amount[16]) {
+static struct wf_operation make_operation(struct session_bank *b, char amount[16]) {
     static const char *const types[] = {"transfer",
                                         "transfer",
                                         "transfer",
@@ -147,7 +125,7 @@ static struct wf_operation make_operation(struct bank *b, char amount[16]) {
 }
 
 /* By somebody else, and perhaps refused. */
-static void work_outside(struct bank *b) {
+static void work_outside(struct session_bank *b) {
     char amount[16];
     if (below(b, 8) == 0) {
         set_rate(b, below(b, 2) == 0 ? "0.90" : "0.91");
@@ -159,7 +137,7 @@ static void work_outside(struct bank *b) {
     (void)wf_execute(b->f.engine, &command, NULL, &b->f.err);
 }
 
-static void let_time_pass(struct bank *b) {
+static void let_time_pass(struct session_bank *b) {
     const struct wf_command command = {.kind = WF_CLOCK_ADVANCE,
                                        .duration_ms = 1 + below(b, 100000)};
     must(&b->f, wf_execute(b->f.engine, &command, NULL, &b->f.err));
@@ -168,7 +146,7 @@ static void let_time_pass(struct bank *b) {
 /* --- what is compared --- */
 
 /* All that the session sees of the account, or why not. */
-static void describe(struct bank *b, int who, const char *number, char *text, size_t size) {
+static void describe(struct session_bank *b, int who, const char *number, char *text, size_t size) {
     struct wf_account *account = NULL;
     enum wf_status status = wf_session_account(b->sessions[who], number, &account, &b->f.err);
     if (status != WF_OK) {
@@ -185,7 +163,7 @@ static void describe(struct bank *b, int who, const char *number, char *text, si
 }
 
 /* False: the transaction is in conflict, or over. */
-static bool see_the_same(struct bank *b) {
+static bool see_the_same(struct session_bank *b) {
     static char texts[SESSIONS][1000];
     for (int i = 0; i < ALL; i++) {
         for (int who = 0; who < SESSIONS; who++)
@@ -209,7 +187,7 @@ static bool add_balance(void *ctx, const struct wf_balance *balance) {
     return true;
 }
 
-static void tell_the_same(struct bank *b) {
+static void tell_the_same(struct session_bank *b) {
     struct told told[SESSIONS] = {{""}, {""}};
     for (int who = 0; who < SESSIONS; who++)
         must(&b->f, wf_session_balances(b->sessions[who], add_balance, &told[who], &b->f.err));
@@ -224,7 +202,7 @@ static void forget(struct wf_session *session) {
 }
 
 /* False: the transaction cannot go on. */
-static bool execute(struct bank *b) {
+static bool execute(struct session_bank *b) {
     struct wf_operation operations[2];
     char amounts[2][16], texts[SESSIONS][512];
     size_t count = below(b, 4) == 0 ? 2 : 1;
@@ -241,13 +219,14 @@ static bool execute(struct bank *b) {
     return status == WF_OK || status == WF_REFUSED;
 }
 
-static void both(struct bank *b, enum wf_status (*call)(struct wf_session *session,
-                                                        const char *name, struct wf_error *err)) {
+static void both(struct session_bank *b,
+                 enum wf_status (*call)(struct wf_session *session, const char *name,
+                                        struct wf_error *err)) {
     enum wf_status status = call(b->sessions[GOES_ON], "s", &b->f.err);
     assert_int_equal(call(b->sessions[ANEW], "s", &b->f.err), status);
 }
 
-static void transact(struct bank *b, enum wf_isolation isolation, uint64_t *committed) {
+static void transact(struct session_bank *b, enum wf_isolation isolation, uint64_t *committed) {
     unsigned calls = 1 + below(b, CALLS_MAX);
     bool good = true;
     for (int who = 0; who < SESSIONS; who++)
@@ -277,15 +256,15 @@ static void transact(struct bank *b, enum wf_isolation isolation, uint64_t *comm
 }
 
 static void test_session_goes_on_as_if_it_decided_all_anew(void **state) {
-    for (int level = 0; level < LEVELS; level++) {
+    for (int level = 0; level < SESSION_LEVELS; level++) {
         uint64_t committed = 0;
         for (uint64_t i = 0; i < BANKS; i++) {
             (void)teardown(state);
             (void)setup(state);
-            struct bank *b = *state;
+            struct session_bank *b = *state;
             b->random = 1 + i;
             for (int j = 0; j < TRANSACTIONS; j++)
-                transact(b, levels[level], &committed);
+                transact(b, session_levels[level], &committed);
         }
         assert_true(committed > BANKS * TRANSACTIONS / 2);
     }
