@@ -207,7 +207,7 @@ static enum wf_status compare_touches(struct check_walk *walk, const struct reco
             return differs(err, record->lsn, "it is about an account that was never opened");
         }
         total->lsn = record->lsn;
-        if (total->balance == record->touches[i].balance || walk->losses.open > 0) {
+        if (total->balance == record->touches[i].balance || walk->losses.untold > 0) {
             continue;
         }
         char added[MONEY_TEXT_SIZE];
@@ -279,7 +279,7 @@ static enum wf_status check_record(void *ctx, const struct wal_record *wal_recor
     if (wal_record->lost) {
         walk->report->lost++;
         walk->report->last_lsn = wal_record->lsn;
-        return account_losses_add(&walk->losses, wal_record->lsn, wal_record->offset, err);
+        return account_losses_add(&walk->losses, wal_record->lsn, err);
     }
     struct record record;
     codec_arena_reset(&walk->arena);
@@ -440,6 +440,7 @@ static enum wf_status begin(struct wf_engine *engine, struct check_walk *walk,
     if (status == WF_OK) {
         status = account_check_stages_begin(&walk->stages, &state, err);
     }
+    walk->losses.untold = state.store.untold;
     walk->report->last_lsn = origin;
     state_deinit(&state);
     return status;

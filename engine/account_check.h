@@ -11,12 +11,12 @@ struct lost_range;
 struct account_losses {
     struct lost_range *ranges;
     size_t count, capacity;
-    size_t open; /* of them, that no record of a repair has told of yet: what stands behind them was
-                    written before the repair, on balances that still had what is lost */
+    uint64_t untold; /* no record of a repair has told of so many yet: what stands behind them was
+                        written before the repair, on balances that still had what is lost */
 };
 void account_losses_deinit(struct account_losses *losses);
-/* The next lost record; `offset` of its frame. WF_NO_MEMORY. */
-enum wf_status account_losses_add(struct account_losses *losses, uint64_t lsn, uint64_t offset,
+/* The next lost record. WF_NO_MEMORY. */
+enum wf_status account_losses_add(struct account_losses *losses, uint64_t lsn,
                                   struct wf_error *err);
 bool account_losses_have(const struct account_losses *losses, uint64_t lsn);
 /* The next record that stands. */

@@ -4,11 +4,8 @@
 
 #include <stdlib.h>
 
-/* Of one lost frame. */
 struct lost_range {
     uint64_t first_lsn, last_lsn;
-    uint64_t offset;
-    bool recorded; /* the record of the repair was met */
 };
 
 void account_losses_deinit(struct account_losses *losses) {
@@ -16,11 +13,12 @@ void account_losses_deinit(struct account_losses *losses) {
     *losses = (struct account_losses){0};
 }
 
-enum wf_status account_losses_add(struct account_losses *losses, uint64_t lsn, uint64_t offset,
+enum wf_status account_losses_add(struct account_losses *losses, uint64_t lsn,
                                   struct wf_error *err) {
+    losses->untold++;
     if (losses->count > 0) {
         struct lost_range *last = &losses->ranges[losses->count - 1];
-        if (last->offset == offset && last->last_lsn + 1 == lsn) {
+        if (last->last_lsn + 1 == lsn) {
             last->last_lsn = lsn;
             return WF_OK;
         }
@@ -34,9 +32,7 @@ enum wf_status account_losses_add(struct account_losses *losses, uint64_t lsn, u
         losses->ranges = ranges;
         losses->capacity = capacity;
     }
-    losses->ranges[losses->count++] =
-        (struct lost_range){.first_lsn = lsn, .last_lsn = lsn, .offset = offset};
-    losses->open++;
+    losses->ranges[losses->count++] = (struct lost_range){.first_lsn = lsn, .last_lsn = lsn};
     return WF_OK;
 }
 
@@ -50,15 +46,11 @@ bool account_losses_have(const struct account_losses *losses, uint64_t lsn) {
 }
 
 void account_losses_see(struct account_losses *losses, const struct record *record) {
-    for (size_t i = 0; losses->open > 0 && i < record->event_count; i++) {
+    for (size_t i = 0; losses->untold > 0 && i < record->event_count; i++) {
         const struct event *event = &record->events[i];
-        for (size_t j = 0; event->kind == EVENT_LOG_REPAIRED && j < losses->count; j++) {
-            struct lost_range *range = &losses->ranges[j];
-            if (!range->recorded && event->as.log_repaired.first_lsn <= range->first_lsn &&
-                range->last_lsn <= event->as.log_repaired.last_lsn) {
-                range->recorded = true;
-                losses->open--;
-            }
+        if (event->kind == EVENT_LOG_REPAIRED) {
+            uint64_t told = event->as.log_repaired.last_lsn - event->as.log_repaired.first_lsn + 1;
+            losses->untold -= told < losses->untold ? told : losses->untold;
         }
     }
 }

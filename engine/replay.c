@@ -83,7 +83,7 @@ enum wf_status replay_record(void *ctx, const struct wal_record *wal_record, str
         return replay_pipeline_push(replayer->pipeline, wal_record, err);
     }
     if (wal_record->lost) {
-        replayer->state->after_loss = true;
+        apply_lost(replayer->state, wal_record->lsn);
         replayer->last = (struct record_link){wal_record->lsn, wal_record->offset};
         return WF_OK;
     }

@@ -80,7 +80,7 @@ static enum wf_status apply_batch(struct replayer *replayer, struct batch *batch
         struct record *record = &batch->records[*done];
         prefetch(replayer->state, batch, *done);
         if (batch->lost[*done]) {
-            replayer->state->after_loss = true;
+            apply_lost(replayer->state, record->lsn);
             replayer->last = (struct record_link){record->lsn, record->offset};
             continue;
         }

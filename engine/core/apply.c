@@ -149,6 +149,12 @@ static void link_history(struct state *state, const struct record *record) {
     }
 }
 
+void apply_lost(struct state *state, uint64_t lsn) {
+    state->after_loss = true;
+    state_touch(state, &state->store.entity, lsn);
+    state->store.untold++;
+}
+
 void apply_discard(struct state *state) {
     state_reserved_release(state);
 }

@@ -13,6 +13,9 @@ enum wf_status apply_reserve(struct state *state, const struct record *record,
                              struct wf_error *err);
 /* Must follow a successful apply_reserve() of the same record, with nothing in between. */
 void apply(struct state *state, const struct record *record);
+/* Instead of apply(): the record of this LSN was lost in a repair. What rests on it is ignored from
+ * here on, also in a state that begins between here and the record of the repair. */
+void apply_lost(struct state *state, uint64_t lsn);
 /* Instead of apply(): the record could not be logged. Must come before entities are evicted. */
 void apply_discard(struct state *state);
 

@@ -120,8 +120,10 @@ void clock_apply(struct state *state, const struct event *event) {
         store->test_clock = true;
         store->clock_target_ms = event->as.clock_advance_begun.to_ms;
     } else if (event->kind == EVENT_LOG_REPAIRED) {
+        uint64_t told = event->as.log_repaired.last_lsn - event->as.log_repaired.first_lsn + 1;
         store->created = true; /* likewise */
         store->repairs++;
+        store->untold -= told < store->untold ? told : store->untold;
     } else if (event->kind == EVENT_COMMAND_REFUSED) {
         store->refusals++;
     }

@@ -72,12 +72,15 @@ static void encode_store(const struct store_entity *store, struct bytes_buffer *
     bytes_write_varint(value, store->refusals);
     bytes_write_varint(value, store->repairs);
     bytes_write_varint(value, store->accounts);
-    if (store->clock_target_ms != 0 || store->dropped_lsn != 0)
+    bool untold = store->untold != 0;
+    if (store->clock_target_ms != 0 || store->dropped_lsn != 0 || untold)
         bytes_write_zigzag(value, store->clock_target_ms);
-    if (store->dropped_lsn != 0) {
+    if (store->dropped_lsn != 0 || untold) {
         bytes_write_varint(value, store->dropped_lsn);
         bytes_write_varint(value, store->drop_lsn);
     }
+    if (untold)
+        bytes_write_varint(value, store->untold);
 }
 
 static bool decode_store(struct store_entity *store, struct bytes_reader *reader) {
@@ -97,8 +100,14 @@ static bool decode_store(struct store_entity *store, struct bytes_reader *reader
     bool dropped = bytes_reader_left(reader) > 0;
     store->dropped_lsn = dropped ? bytes_read_varint(reader) : 0;
     store->drop_lsn = dropped ? bytes_read_varint(reader) : 0;
-    if (on_its_way && store->clock_target_ms == 0 && store->dropped_lsn == 0)
+    bool untold = bytes_reader_left(reader) > 0;
+    store->untold = untold ? bytes_read_varint(reader) : 0;
+    if (untold && store->untold == 0)
         return false;
+    if (on_its_way && store->clock_target_ms == 0 && store->dropped_lsn == 0 && !untold)
+        return false;
+    if (untold && store->dropped_lsn == 0 && store->drop_lsn == 0)
+        dropped = false; /* they only stand before it */
     if (dropped && (store->dropped_lsn == 0 || store->drop_lsn <= store->dropped_lsn))
         return false;
     return bytes_reader_done(reader) && store->key_next >= store->key_first;
@@ -110,6 +119,7 @@ static enum wf_status load_store(struct state *state, struct bytes_reader *reade
     if (!decode_store(&read, reader))
         return error_set(err, WF_DAMAGE, "the value of the store entity is malformed");
     state->store = read;
+    state->after_loss |= read.untold != 0;
     *out = &state->store.entity;
     return WF_OK;
 }

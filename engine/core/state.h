@@ -217,6 +217,7 @@ struct store_entity {
     uint64_t workflow_counts[WORKFLOW_STATUS_COUNT];
     uint64_t refusals;
     uint64_t repairs;     /* times that damage took records from the log */
+    uint64_t untold;      /* records that were lost, and no record of a repair has told of yet */
     uint64_t accounts;    /* customers' accounts that were opened */
     uint64_t dropped_lsn; /* the records up to here were dropped from the archive; 0: none */
     uint64_t drop_lsn;    /* of the record that says so */
@@ -264,8 +265,7 @@ struct state {
     struct timers tasks;  /* those that have a task, by when the first may be claimed */
     struct timers holds;  /* customers' accounts, by when a hold expires first */
     struct state_reserved reserved;
-    bool after_loss;       /* set by the shell when records are missing from the log: what cannot be
-                              applied is ignored */
+    bool after_loss;       /* records are missing from the log: what cannot be applied is ignored */
     bool any_ineffective;  /* a repair left records without effect; in memory or not */
     bool without_accounts; /* set by the shell for a state that keeps workflows only: what their
                               records do to accounts is passed over */

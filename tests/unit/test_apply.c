@@ -316,6 +316,39 @@ static void test_apply_notes_a_repair(void **state) {
     assert_int_equal(store->state.store.repairs, 1);
 }
 
+/* A state that is kept between a loss and the record of its repair knows of it. */
+static void test_apply_ignores_from_a_loss_to_its_repair_whatever_lies_between(void **state) {
+    struct core_store *store = *state;
+    struct bytes_buffer key, value;
+    struct state loaded;
+    struct entity *entity = NULL;
+    apply_lost(&store->state, ++store->lsn);
+    apply_lost(&store->state, ++store->lsn);
+    assert_true(store->state.after_loss);
+    assert_int_equal(store->state.store.untold, 2);
+    for (int repaired = 0; repaired < 2; repaired++) {
+        bytes_buffer_init(&key);
+        bytes_buffer_init(&value);
+        entity_encode_key(&store->state.store.entity, &key);
+        entity_encode(&store->state.store.entity, &value, NULL);
+        assert_int_equal(state_init(&loaded, &store->err), WF_OK);
+        assert_int_equal(entity_decode(&loaded, (struct bytes_view){key.data, key.size},
+                                       (struct bytes_view){value.data, value.size}, &entity,
+                                       &store->err),
+                         WF_OK);
+        assert_int_equal(loaded.after_loss, !repaired);
+        assert_int_equal(loaded.store.untold, repaired ? 0 : 2);
+        state_deinit(&loaded);
+        bytes_buffer_deinit(&key);
+        bytes_buffer_deinit(&value);
+        struct command command = {.kind = COMMAND_LOG_REPAIR, .now_ms = store->now_ms};
+        command.as.log_repair.first_lsn = store->lsn - 1;
+        command.as.log_repair.last_lsn = store->lsn;
+        command.as.log_repair.copy = core_view("00000000000000000001.seg.damaged-1");
+        assert_int_equal(core_store_execute(store, &command), WF_OK);
+    }
+}
+
 #define LOAN_TEST(name) cmocka_unit_test_setup_teardown(name, open_loan, close_loan)
 
 int main(void) {
@@ -334,6 +367,7 @@ int main(void) {
         LOAN_TEST(test_apply_after_a_loss_passes_over_what_rests_on_it),
         LOAN_TEST(test_apply_after_a_loss_keeps_what_is_without_effect),
         LOAN_TEST(test_apply_notes_a_repair),
+        LOAN_TEST(test_apply_ignores_from_a_loss_to_its_repair_whatever_lies_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -393,6 +393,77 @@ static void test_check_names_a_stage_that_gave_back_what_was_lost(void **state) 
     fixture_verify(f);
 }
 
+/* --- the archive --- */
+
+/* A segment and a half. */
+static void fill(struct engine_fixture *f, const char *prefix) {
+    static char text[4000];
+    memset(text, 'x', sizeof text - 1);
+    const struct wf_field note = {.name = "note", .value = text};
+    for (int i = 0; i < 24; i++) {
+        char id[40];
+        (void)snprintf(id, sizeof id, "%s-%d", prefix, i);
+        const struct wf_command start = {.kind = WF_WORKFLOW_START,
+                                         .id = id,
+                                         .type = "loan_application",
+                                         .fields = &note,
+                                         .field_count = 1};
+        must(f, wf_execute(f->engine, &start, NULL, &f->err));
+    }
+}
+
+static void archive_and_drop_the_first(struct engine_fixture *f) {
+    struct wf_archive_options options;
+    struct archive_entry first;
+    struct wf_archive_report report;
+    struct wf_archive_dropped dropped;
+    wf_archive_options_init(&options);
+    options.snapshot = true;
+    options.threads = 1;
+    must(f, wf_archive_run(f->engine, &options, &report, &f->err));
+    assert_true(archive_at(f->engine->archive, 0, &first));
+    const struct wf_archive_drop drop = {
+        .before_lsn = first.last_lsn + 1, .actor = "ann", .reason = "ten years are over"};
+    must(f, wf_archive_drop(f->engine, &drop, &dropped, &f->err));
+    assert_int_equal(dropped.last_lsn, first.last_lsn);
+}
+
+/* The lost record is in what is dropped; what was written on balances that still had it is not. */
+static void test_drop_between_a_loss_and_its_repair(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_account_report report;
+    must(f, open_account(f, "D", NULL)); /* LSN 9 */
+    must(f, pay(f, "D", "20.00", "to D", NULL));
+    fill(f, "before");
+    must(f, pay(f, "C", "5.00", NULL, NULL));
+    lose(f, 9);
+    holds(f, "A", "85.00");
+    fill(f, "behind");
+    must(f, pay(f, "C", "1.00", NULL, NULL));
+    archive_and_drop_the_first(f);
+    for (int i = 0; i < OPENINGS; i++) {
+        open_again(f, i);
+        must(f, wf_account_check(f->engine, &report, &f->err));
+        assert_int_equal(report.lost, 0);
+        assert_int_equal(pay(f, "D", "20.00", "to D", NULL), WF_REFUSED);
+    }
+    char state_dir[FIXTURE_PATH_MAX + 40], aside[FIXTURE_PATH_MAX + 40];
+    (void)snprintf(state_dir, sizeof state_dir, "%s/state", f->dir);
+    (void)snprintf(aside, sizeof aside, "%s/aside", f->root);
+    fixture_close(f);
+    assert_int_equal(rename(state_dir, aside), 0);
+    fixture_open(f); /* from what stands for the dropped records */
+    holds(f, "A", "84.00");
+    fixture_verify(f);
+    struct account *account = NULL;
+    must(f, engine_find_account(f->engine, text_view("A"), &account, &f->err));
+    account->balance--;
+    must(f, pay(f, "C", "1.00", NULL, NULL));
+    account->balance++;
+    assert_int_equal(wf_account_check(f->engine, NULL, &f->err), WF_DIVERGENCE);
+    says(f, "account A: the postings come to 83.00 USD, the record says 82.99");
+}
+
 /* --- the snapshot --- */
 
 /* Write the snapshot as a program did that did not say what repairs left without effect. */
@@ -436,6 +507,7 @@ int main(void) {
         TEST(test_check_names_a_reversal_of_what_was_lost),
         TEST(test_check_names_a_reversal_of_what_is_without_effect),
         TEST(test_check_names_a_stage_that_gave_back_what_was_lost),
+        TEST(test_drop_between_a_loss_and_its_repair),
         TEST(test_older_snapshot_behind_a_repair_is_rebuilt_from_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
