@@ -79,6 +79,25 @@ void fixture_deinit(struct engine_fixture *fixture) {
     }
 }
 
+int fixture_setup_disk(void **state) {
+    static struct engine_fixture fixture;
+    fixture_init_disk(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+int fixture_setup_sim(void **state) {
+    static struct engine_fixture fixture;
+    fixture_init_sim(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+int fixture_teardown(void **state) {
+    fixture_deinit(*state);
+    return 0;
+}
+
 enum wf_status fixture_try_open(struct engine_fixture *fixture) {
     assert_null(fixture->engine);
     if (fixture->sim == NULL)
@@ -269,4 +288,11 @@ void fixture_gate_deinit(struct fixture_gate *gate, struct engine_fixture *fixtu
     sim_on_boundary(fixture->sim, NULL, NULL);
     pthread_cond_destroy(&gate->changed);
     pthread_mutex_destroy(&gate->mutex);
+}
+
+void fixture_holds(struct engine_fixture *fixture, const char *number, const char *balance) {
+    struct wf_account *account = NULL;
+    must(fixture, wf_account_get(fixture->engine, number, &account, &fixture->err));
+    assert_string_equal(account->balance, balance);
+    wf_account_free(account);
 }

@@ -31,6 +31,11 @@ void fixture_prepare_disk(struct engine_fixture *fixture);
 void fixture_prepare_sim(struct engine_fixture *fixture);
 void fixture_deinit(struct engine_fixture *fixture);
 
+/* As cmocka wants them, for a test that needs no more than that. */
+int fixture_setup_disk(void **state);
+int fixture_setup_sim(void **state);
+int fixture_teardown(void **state);
+
 enum wf_status fixture_try_open(struct engine_fixture *fixture);
 void fixture_open(struct engine_fixture *fixture);
 void fixture_close(struct engine_fixture *fixture);
@@ -53,6 +58,8 @@ void fixture_loans(struct engine_fixture *fixture, int first, int count, int ste
 const char *fixture_id(int number, char id[16]);
 void fixture_define(struct engine_fixture *fixture);
 
+/* The account has this balance. */
+void fixture_holds(struct engine_fixture *fixture, const char *number, const char *balance);
 /* The state hash; static, until the fourth call from now. */
 const char *fixture_hash(struct engine_fixture *fixture);
 /* A replay from the first record comes to the state that is kept. */

@@ -42,11 +42,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static enum wf_status try_archive(struct engine_fixture *f, unsigned threads, bool seal,
                                   struct wf_archive_report *report) {
     struct wf_archive_options options;
@@ -542,7 +537,7 @@ static void test_archive_survives_a_full_disk(void **state) {
     fixture_deinit(&fixture);
 }
 
-#define ARCHIVED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define ARCHIVED(test) cmocka_unit_test_setup_teardown(test, setup, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -13,18 +13,6 @@
 
 enum { LOANS = 400 };
 
-static int setup(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_disk(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 struct seen {
     const char *subject; /* only these; NULL: all */
     char text[3000];
@@ -145,7 +133,7 @@ static void test_audit_show_says_what_was_dropped(void **state) {
     assert_true(strstr(own.text, "records_dropped") < strstr(own.text, "step_submitted"));
 }
 
-#define SHOWN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define SHOWN(test) cmocka_unit_test_setup_teardown(test, fixture_setup_disk, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -10,25 +10,6 @@
 
 #include <cmocka.h>
 
-static int setup(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_sim(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int setup_disk(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_disk(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static void open_account(struct engine_fixture *f, const char *number, const char *balance) {
     struct wf_command command = {.kind = WF_ACCOUNT_OPEN,
                                  .id = number,
@@ -48,13 +29,6 @@ static enum wf_status transfer(struct engine_fixture *f, const char *from, const
                                  .key = key,
                                  .actor = "teller"};
     return wf_execute(f->engine, &command, result, &f->err);
-}
-
-static void holds(struct engine_fixture *f, const char *number, const char *balance) {
-    struct wf_account *account = NULL;
-    must(f, wf_account_get(f->engine, number, &account, &f->err));
-    assert_string_equal(account->balance, balance);
-    wf_account_free(account);
 }
 
 static void checks(struct engine_fixture *f) {
@@ -135,7 +109,7 @@ static void test_account_key_answers_with_the_first_balances(void **state) {
     assert_true(result.replayed);
     assert_int_equal(result.lsn, lsn);
     assert_string_equal(result.balances[0].balance, "90.00");
-    holds(f, "A", "80.00");
+    fixture_holds(f, "A", "80.00");
     assert_int_equal(transfer(f, "A", "B", "11.00", "k", NULL), WF_CONFLICT);
     assert_int_equal(transfer(f, "A", "B", "1000.00", "no", NULL), WF_REFUSED);
     must(f, transfer(f, "B", "A", "20.00", NULL, NULL));
@@ -227,7 +201,7 @@ static void test_account_is_loaded_after_a_reopening(void **state) {
     fixture_reopen(f, false); /* the transfer is replayed on the snapshot's accounts */
     assert_int_equal(fixture_status(f).replayed, 1);
     assert_string_equal(fixture_hash(f), hash);
-    holds(f, "A", "99.00");
+    fixture_holds(f, "A", "99.00");
     fixture_verify(f);
     checks(f);
 }
@@ -239,8 +213,8 @@ static void test_account_survives_the_loss_of_power(void **state) {
     must(f, transfer(f, "A", "B", "1.00", NULL, NULL));
     fixture_crash(f, 0);
     fixture_open(f);
-    holds(f, "A", "99.00");
-    holds(f, "B", "1.00");
+    fixture_holds(f, "A", "99.00");
+    fixture_holds(f, "B", "1.00");
     fixture_verify(f);
     checks(f);
 }
@@ -351,7 +325,7 @@ static void test_reference_list_shows_what_was_entered(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_sim, fixture_teardown)
         TEST(test_account_result_tells_the_balances),
         TEST(test_account_result_tells_however_many_balances),
         TEST(test_account_key_answers_with_the_first_balances),
@@ -363,8 +337,8 @@ int main(void) {
         TEST(test_account_holds_are_shown_until_they_expire),
         TEST(test_account_check_names_the_first_difference),
         TEST(test_reference_list_shows_what_was_entered),
-        cmocka_unit_test_setup_teardown(test_account_many_are_evicted_and_loaded, setup_disk,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_account_many_are_evicted_and_loaded,
+                                        fixture_setup_disk, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

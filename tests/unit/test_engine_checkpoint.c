@@ -12,25 +12,6 @@
 
 #include <cmocka.h>
 
-static int setup(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_sim(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int setup_disk(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_disk(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static void snapshot(struct engine_fixture *f) {
     must(f, wf_snapshot(f->engine, &f->err));
 }
@@ -711,7 +692,7 @@ static void test_halted_log_gets_no_snapshot(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_sim, fixture_teardown)
         TEST(test_clean_close_leaves_nothing_to_replay),
         TEST(test_replay_counts_towards_the_next_snapshot),
         TEST(test_failed_snapshot_is_made_up_for_by_the_next),
@@ -735,8 +716,9 @@ int main(void) {
         TEST(test_snapshot_is_not_written_before_the_log_reaches_as_far),
         TEST(test_halted_log_gets_no_snapshot),
         cmocka_unit_test_setup_teardown(test_nothing_is_missing_while_a_snapshot_is_written,
-                                        setup_disk, teardown),
-        cmocka_unit_test_setup_teardown(test_snapshots_on_the_machines_disk, setup_disk, teardown),
+                                        fixture_setup_disk, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_snapshots_on_the_machines_disk, fixture_setup_disk,
+                                        fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

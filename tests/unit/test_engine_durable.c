@@ -18,11 +18,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static struct wf_command cancel(const char *id) {
     return (struct wf_command){.kind = WF_WORKFLOW_CANCEL, .id = id, .reason = "because"};
 }
@@ -485,7 +480,7 @@ static void test_threads_on_a_disk_that_is_full_now_and_then(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
         TEST(test_nothing_is_answered_before_it_is_durable),
         TEST(test_one_wait_makes_all_before_it_durable),
         TEST(test_failed_sync_is_unknown_then_halted),

@@ -9,18 +9,6 @@
 
 #include <cmocka.h>
 
-static int setup(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_disk(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static void assert_same_answer(const struct wf_result *first, const struct wf_result *again) {
     assert_false(first->replayed);
     assert_true(again->replayed);
@@ -271,7 +259,7 @@ static void test_unknown_workflow_leaves_no_record(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_disk, fixture_teardown)
         TEST(test_keys_same_body_answers_as_the_first_time),
         TEST(test_keys_of_every_kind_of_command_answer_again),
         TEST(test_keys_other_body_is_a_conflict),

@@ -34,18 +34,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
-static void holds(struct engine_fixture *f, const char *number, const char *balance) {
-    struct wf_account *account = NULL;
-    must(f, wf_account_get(f->engine, number, &account, &f->err));
-    assert_string_equal(account->balance, balance);
-    wf_account_free(account);
-}
-
 static void checks(struct engine_fixture *f) {
     struct wf_account_report report;
     must(f, wf_account_check(f->engine, &report, &f->err));
@@ -111,7 +99,7 @@ static void test_money_key_answers_as_the_first_time(void **state) {
     assert_int_equal(again.lsn, first.lsn);
     assert_string_equal(again.outcome, first.outcome);
     assert_string_equal(again.balances[1].balance, "880.00");
-    holds(f, "ACC001", "880.00");
+    fixture_holds(f, "ACC001", "880.00");
     /* The operations are in the body's hash. */
     struct wf_operation other[] = {disbursement[0]};
     const struct wf_field fields[] = {{"credit_score", "750"}, {"history", "good"}};
@@ -142,7 +130,7 @@ static void test_money_plan_tells_what_would_go_back(void **state) {
     assert_string_equal(plan->stages[1].moved[1].amount, "-780.00");
     assert_string_equal(plan->stages[1].moved[2].account, "BANK/USD");
     wf_plan_free(plan);
-    holds(f, "ACC001", "880.00");
+    fixture_holds(f, "ACC001", "880.00");
 }
 
 static void test_money_is_shown_as_of_any_record(void **state) {
@@ -174,7 +162,7 @@ static void test_money_goes_back_after_a_restart(void **state) {
     must(f, pay(f, "L1", NULL, NULL));
     for (int snapshot = 0; snapshot < 2; snapshot++) {
         fixture_reopen(f, snapshot == 1);
-        holds(f, "ACC001", "880.00");
+        fixture_holds(f, "ACC001", "880.00");
         fixture_reopen(f, snapshot == 1);
         struct wf_plan *plan = NULL;
         must(f, wf_rollback_plan(f->engine, &rollback, &plan, &f->err));
@@ -182,8 +170,8 @@ static void test_money_goes_back_after_a_restart(void **state) {
         fixture_reopen(f, snapshot == 1);
         go_back(f, NULL);
         fixture_reopen(f, snapshot == 1);
-        holds(f, "ACC001", "100.00");
-        holds(f, "LOAN1", "0.00");
+        fixture_holds(f, "ACC001", "100.00");
+        fixture_holds(f, "LOAN1", "0.00");
         checks(f);
         must(f, pay(f, "L1", NULL, NULL));
     }
@@ -382,7 +370,7 @@ static void test_check_compares_a_reversal_with_what_it_reverses(void **state) {
                                                                                    "ACC002"};
     for (int of_transaction = 0; of_transaction < 2; of_transaction++) {
         for (int variant = 0; variant < 4; variant++) {
-            (void)teardown(state);
+            (void)fixture_teardown(state);
             (void)setup(state);
             struct engine_fixture *f = *state;
             struct wf_result spent;
@@ -412,7 +400,7 @@ static void test_check_finds_a_reversal_of_what_is_no_record(void **state) {
     /* The last but one is 6, and 2 to the power of 64. */
     static const char *const words[] = {"", "0", "6x", "-6", "18446744073709551622", "7"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        (void)teardown(state);
+        (void)fixture_teardown(state);
         (void)setup(state);
         struct engine_fixture *f = *state;
         struct wf_result spent;
@@ -494,7 +482,7 @@ static void test_reversal_posts_the_opposite_once(void **state) {
     char words[80];
     open_account(f, "ACC002", "checking", NULL);
     must(f, spend(f, "30.00", &spent));
-    holds(f, "ACC001", "70.00");
+    fixture_holds(f, "ACC001", "70.00");
     must(f, reverse(f, spent.lsn, "k", &back));
     assert_string_equal(back.outcome, "reversed");
     assert_string_equal(back.balances[0].balance, "100.00");
@@ -504,7 +492,7 @@ static void test_reversal_posts_the_opposite_once(void **state) {
         assert_int_equal(again.lsn, back.lsn);
         assert_int_equal(reverse(f, spent.lsn, NULL, NULL), WF_REFUSED);
         says(f, words);
-        holds(f, "ACC001", "100.00");
+        fixture_holds(f, "ACC001", "100.00");
         fixture_reopen(f, i == 0);
     }
     struct wf_account *account = NULL;
@@ -522,7 +510,7 @@ static void test_reversal_of_a_reversal_is_refused(void **state) {
     must(f, reverse(f, spent.lsn, NULL, &back));
     assert_int_equal(reverse(f, back.lsn, NULL, NULL), WF_REFUSED);
     says(f, "it is a reversal itself");
-    holds(f, "ACC001", "100.00");
+    fixture_holds(f, "ACC001", "100.00");
 }
 
 static void test_reversal_is_for_transactions_only(void **state) {
@@ -539,7 +527,7 @@ static void test_reversal_is_for_transactions_only(void **state) {
     assert_int_equal(spend(f, "5000.00", NULL), WF_REFUSED);
     assert_int_equal(reverse(f, fixture_status(f).durable_lsn, NULL, NULL), WF_REFUSED);
     says(f, "it was refused, and moved nothing");
-    holds(f, "ACC001", "880.00");
+    fixture_holds(f, "ACC001", "880.00");
     checks(f);
 }
 
@@ -557,15 +545,15 @@ static void test_reversal_that_cannot_be_changes_nothing(void **state) {
     must(f, wf_execute(f->engine, &command, NULL, &f->err));
     assert_int_equal(reverse(f, given.lsn, NULL, NULL), WF_REFUSED);
     says(f, "cannot be reversed: sufficient_funds: account ACC001");
-    holds(f, "ACC001", "30.00");
+    fixture_holds(f, "ACC001", "30.00");
     command.operations = &deposit;
     must(f, wf_execute(f->engine, &command, NULL, &f->err));
     must(f, reverse(f, given.lsn, NULL, NULL));
-    holds(f, "ACC001", "30.00");
+    fixture_holds(f, "ACC001", "30.00");
     checks(f);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -20,11 +20,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static struct wf_options reader_options(void) {
     struct wf_options options;
     wf_options_init(&options);
@@ -351,7 +346,7 @@ static void test_backup_goes_over_the_remains_of_another(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
         TEST(test_second_engine_of_this_process_is_locked_out),
         TEST(test_two_stores_live_in_one_process),
         TEST(test_reader_beside_a_live_owner_sees_what_is_acknowledged),

@@ -25,11 +25,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 /* --- a random run, and what was live after each of its records --- */
 
 struct then {
@@ -258,7 +253,7 @@ static void test_state_at_any_lsn_is_the_one_that_was_live_then(void **state) {
         }
         fixture_verify(*state);
         free(run.thens);
-        teardown(state);
+        fixture_teardown(state);
         setup(state);
     }
 }
@@ -371,7 +366,7 @@ static void test_history_names_what_each_record_was_about(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
         TEST(test_state_at_any_lsn_is_the_one_that_was_live_then),
         TEST(test_lsn_at_is_the_last_record_at_or_before_a_time),
         TEST(test_lsn_at_reads_few_segments),

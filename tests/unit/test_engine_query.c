@@ -10,25 +10,6 @@
 
 #include <cmocka.h>
 
-static int setup(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_sim(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int setup_disk(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_disk(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 /* --- one workflow --- */
 
 static void test_get_copies_everything(void **state) {
@@ -447,13 +428,14 @@ static void test_metrics_are_prometheus_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_sim, fixture_teardown)
         TEST(test_get_copies_everything),
         TEST(test_get_of_nobody_is_not_found),
         TEST(test_as_of_shows_what_was_live_then),
         TEST(test_history_is_complete_through_eviction_and_reopening),
         TEST(test_replay_shows_the_log_or_one_workflow_or_a_range),
-        cmocka_unit_test_setup_teardown(test_replay_of_one_file_names_stages, setup_disk, teardown),
+        cmocka_unit_test_setup_teardown(test_replay_of_one_file_names_stages, fixture_setup_disk,
+                                        fixture_teardown),
         TEST(test_list_equals_a_naive_model),
         TEST(test_list_goes_on_while_workflows_are_added),
         TEST(test_list_after_an_overlong_id),

@@ -37,11 +37,6 @@ static int setup_disk(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static void start(struct engine_fixture *f, const char *id) {
     const struct wf_command start = {.kind = WF_WORKFLOW_START, .id = id, .type = "w"};
     must(f, wf_execute(f->engine, &start, NULL, &f->err));
@@ -339,7 +334,7 @@ static void test_callback_that_kills_its_host_is_parked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
         TEST(test_callback_completes_its_stage),
         TEST(test_callback_that_is_not_registered_fails_the_attempt),
         TEST(test_callback_for_compensation_is_another),
@@ -352,7 +347,7 @@ int main(void) {
         TEST(test_task_list_finds_those_in_the_snapshot_and_in_memory),
         TEST(test_claim_wants_a_worker_and_an_owner),
         cmocka_unit_test_setup_teardown(test_callback_that_kills_its_host_is_parked, setup_disk,
-                                        teardown),
+                                        fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

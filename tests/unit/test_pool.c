@@ -11,18 +11,6 @@
 
 enum { SESSIONS = 8 };
 
-static int setup(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_sim(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static struct wf_pool_options small(size_t least, size_t most) {
     struct wf_pool_options options;
     wf_pool_options_init(&options);
@@ -335,7 +323,7 @@ static void test_pool_that_failed_lets_the_engine_close(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_sim, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_pool_has_the_defaults_of_the_bank),
         TEST(test_pool_makes_sessions_up_to_its_maximum),
