@@ -13,7 +13,7 @@
  *   task.c        tasks claimed                    handler.c   callbacks, and a worker's turn
  *   lock.c        one owner, and what it publishes   verify.c  replay and compare
  *   maintain.c    snapshots by hand, segments      status.c    status, metrics
- *   folder.c      is it a store, may it be one
+ *   folder.c      is it a store, may it be one     identity.c  log and snapshot of one store
  *   backup.c      a verified copy of a store
  *   log_repair.c  log verify, repair               damage.c    who is concerned by damage
  *   aftermath.c   … and what goes with a loss      name_list.c a few names as text

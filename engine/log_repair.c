@@ -4,6 +4,7 @@
 #include "engine/archive_repair.h"
 #include "engine/damage.h"
 #include "engine/engine.h"
+#include "engine/identity.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -236,7 +237,10 @@ enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *
     damage_report_init(&report);
     damage_report_init(&repaired);
     survey.drop_lsn = skip_lsn;
-    status = survey_all(io, provider, dir, &survey, &lost, err);
+    status = identity_check(io, provider, dir, err); /* else it would be made the other store */
+    if (status == WF_OK) {
+        status = survey_all(io, provider, dir, &survey, &lost, err);
+    }
     if (status == WF_OK) {
         status = repair_files(io, provider, dir, skip_lsn, &report, &repaired, err);
     }
@@ -267,7 +271,10 @@ static enum wf_status plan_repair(struct io *io, const struct snapshot_provider 
     uint64_t beyond = 0;
     damage_report_init(&survey);
     survey.drop_lsn = skip_lsn;
-    enum wf_status status = survey_all(io, provider, dir, &survey, &lost, err);
+    enum wf_status status = identity_check(io, provider, dir, err);
+    if (status == WF_OK) {
+        status = survey_all(io, provider, dir, &survey, &lost, err);
+    }
     if (status == WF_OK) {
         status = archive_repair_plan(io, dir, &survey, &rebuilds, err);
     }

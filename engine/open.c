@@ -4,6 +4,7 @@
 
 #include "engine/damage.h"
 #include "engine/folder.h"
+#include "engine/identity.h"
 #include "engine/replay.h"
 
 #include <inttypes.h>
@@ -293,6 +294,12 @@ static enum wf_status recover(struct wf_engine *engine, uint64_t published_lsn, 
          * snapshot. */
         snapshot_at_fault =
             status == WF_DIVERGENCE || (status == WF_DAMAGE && report->bad_lsn == 0);
+    }
+    if (status == WF_DIVERGENCE || status == WF_DAMAGE) {
+        enum wf_status own = identity_check_log(engine->io, engine->dir, &position, err);
+        if (own != WF_OK) {
+            return own;
+        }
     }
     uint64_t reach = snapshot_reach(engine);
     if (!snapshot_at_fault || reach == 0) {

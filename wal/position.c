@@ -62,3 +62,11 @@ bool wal_position_decode(const struct wal_position *position, struct wal_place *
     }
     return true;
 }
+
+bool wal_position_store(const struct wal_position *position, uint8_t store_id[WAL_STORE_ID_SIZE]) {
+    struct wal_place place;
+    if (!wal_position_decode(position, &place))
+        return false;
+    memcpy(store_id, place.store_id, WAL_STORE_ID_SIZE);
+    return true;
+}

@@ -154,6 +154,8 @@ const uint8_t *wal_store_id(const struct wal *wal);
  * used for recovery only once that LSN is durable. Of a log that is open for reading only, or where
  * libcrypto fails, it is empty: wal_open() answers WF_DIVERGENCE to it. */
 void wal_position_now(struct wal *wal, struct wal_position *position);
+/* Whose log it is a position of. False: its checksum fails. */
+bool wal_position_store(const struct wal_position *position, uint8_t store_id[WAL_STORE_ID_SIZE]);
 
 /* Read the record `lsn` whose frame is at `offset` of its segment, appended or recovered, pending
  * ones too. `buffer` holds the payload. Any thread; checks the frame as recovery does.
