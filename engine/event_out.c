@@ -398,11 +398,12 @@ bool event_out_lost(uint64_t lsn, wf_event_fn on_event, void *ctx) {
 
 bool event_out_dropped(const struct archive_entry *range, uint64_t lsn, wf_event_fn on_event,
                        void *ctx) {
-    char reason[160];
+    char reason[160 + ARCHIVE_ACTOR_SIZE];
     (void)snprintf(reason, sizeof(reason),
-                   "LSN %" PRIu64 " to %" PRIu64 " were dropped from the archive; record %" PRIu64
-                   " says when and why",
-                   range->first_lsn, range->last_lsn, range->dropped_lsn);
+                   "LSN %" PRIu64 " to %" PRIu64
+                   " were dropped from the archive%s%s; record %" PRIu64 " says when and why",
+                   range->first_lsn, range->last_lsn, range->dropped_by[0] == '\0' ? "" : " by ",
+                   range->dropped_by, range->dropped_lsn);
     const struct wf_event out = {.lsn = lsn,
                                  .command = "archive.drop",
                                  .subject = "",

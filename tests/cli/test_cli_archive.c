@@ -138,13 +138,19 @@ static void test_archive_drop_says_what_is_gone(void **state) {
     assert_int_equal(number_at(list, "archives.0.dropped.lsn"), 25);
     assert_contains(SAY(fixture, 0, "archive", "list"), "by ann, record 25");
     assert_int_equal(number_at(ASK(fixture, 0, "status"), "dropped_lsn"), 23);
-    assert_contains(SAY(fixture, 0, "status"), "records up to 23");
+    const char *status = SAY(fixture, 0, "status");
+    assert_contains(status, "records up to 23, for good; record 25 says by whom");
+    assert_contains(status, "of those from 24 on before, the snapshot");
     assert_contains(SAY(fixture, 0, "doctor"), "the records up to 23 were dropped");
     json_t *events = at(ASK(fixture, 0, "workflow", "history", "L1"), "events");
     assert_string_equal(text_at(events, "0.event"), "records_dropped");
     assert_string_equal(text_at(events, "0.actor"), "ann");
     assert_true(null_at(events, "0.time")); /* it went with the record */
-    assert_contains(SAY(fixture, 0, "workflow", "history", "L1"), "time unknown");
+    const char *history = SAY(fixture, 0, "workflow", "history", "L1");
+    assert_contains(history, "time unknown");
+    assert_contains(history, "not here any more  (record 23 and what was before it)");
+    assert_contains(history, "were dropped from the archive by ann; record 25 says");
+    assert_null(strstr(history, "archive.drop by ann  (record 23)"));
     events = at(ASK(fixture, 0, "audit", "show", "--event", "archive_dropped"), "events");
     assert_string_equal(text_at(events, "0.reason"), "ten years");
     events = at(ASK(fixture, 0, "replay"), "events");
@@ -177,8 +183,8 @@ static void test_archive_drop_dry_run_writes_nothing(void **state) {
     archived(fixture);
     ASK(fixture, 0, "status");
     char sums[700];
-    snprintf(sums, sizeof sums, "cd '%s' && find wal archive -type f | sort | xargs md5sum >>../sums",
-             fixture->store);
+    snprintf(sums, sizeof sums,
+             "cd '%s' && find wal archive -type f | sort | xargs md5sum >>../sums", fixture->store);
     assert_int_equal(system(sums), 0);
     const char *const dry[] = {"archive", "drop",    "--before", "24",        "--reason",
                                "r",       "--actor", "a",        "--dry-run", NULL};

@@ -17,6 +17,25 @@ static void tell_counts(struct out *out, const struct wf_store_status *status) {
     out_printf(out, any ? "\n" : "none\n");
 }
 
+/* From where on the log was read, now or by an opening before. What was dropped nobody reads. */
+static void tell_checked(struct out *out, const struct wf_store_status *status) {
+    uint64_t first = status->dropped_lsn + 1;
+    if (status->checked_from_lsn <= 1)
+        return;
+    if (status->checked_from_lsn <= first)
+        out_printf(out, "checked      all records that are here, from %" PRIu64 " on\n", first);
+    else if (status->dropped_lsn)
+        out_printf(out,
+                   "checked      records from %" PRIu64 " on; of those from %" PRIu64
+                   " on before, the snapshot: 'wfctl wal verify' reads them too\n",
+                   status->checked_from_lsn, first);
+    else
+        out_printf(out,
+                   "checked      records from %" PRIu64 " on; of those before, the snapshot: "
+                   "'wfctl wal verify' reads all\n",
+                   status->checked_from_lsn);
+}
+
 static void tell_text(struct cli *cli, const struct wf_store_status *status) {
     struct out *out = &cli->out;
     char time[FORMAT_TIME_SIZE], size[FORMAT_SIZE_SIZE];
@@ -28,15 +47,13 @@ static void tell_text(struct cli *cli, const struct wf_store_status *status) {
                format_size(size, status->log_bytes), status->segments,
                status->segments == 1 ? "" : "s", status->archives);
     if (status->dropped_lsn)
-        out_printf(out, "dropped      records up to %" PRIu64 "; record %" PRIu64 " says by whom\n",
+        out_printf(out,
+                   "dropped      records up to %" PRIu64 ", for good; record %" PRIu64
+                   " says by whom and why: 'wfctl audit show --event archive_dropped'\n",
                    status->dropped_lsn, status->drop_lsn);
     out_printf(out, "this open    replayed %" PRIu64 " records in %.3f ms\n", status->replayed,
                status->replay_ms);
-    if (status->checked_from_lsn > 1)
-        out_printf(out,
-                   "checked      records from %" PRIu64 " on; of those before, the snapshot: "
-                   "'wfctl wal verify' reads all\n",
-                   status->checked_from_lsn);
+    tell_checked(out, status);
     if (status->repairs)
         out_printf(out, "repairs      %" PRIu64 ", which took records: 'wfctl doctor' says what\n",
                    status->repairs);

@@ -303,6 +303,22 @@ static void tell_stage_time(struct timeline *timeline, const struct wf_event *ev
                        format_duration(duration, event->time_ms - timeline->active[i].since_ms));
 }
 
+/* In the place of what is not there any more: whose command it was is not known. The events say
+ * why.
+ */
+static void gap_head(struct out *out, const struct wf_event *event) {
+    out_styled(out, STYLE_BOLD, "not here any more");
+    out_printf(out,
+               strcmp(event->event, "records_dropped") == 0 ? "  (record %" PRIu64
+                                                              " and what was before it)\n"
+                                                            : "  (record %" PRIu64 ")\n",
+               event->lsn);
+}
+
+static bool is_gap(const struct wf_event *event) {
+    return strcmp(event->event, "records_dropped") == 0 || strcmp(event->event, "record_lost") == 0;
+}
+
 static void timeline_head(struct timeline *timeline, const struct wf_event *event) {
     struct out *out = timeline->out;
     char time[FORMAT_TIME_SIZE], duration[FORMAT_DURATION_SIZE],
@@ -313,6 +329,10 @@ static void timeline_head(struct timeline *timeline, const struct wf_event *even
     timeline->last_ms = event->time_ms;
     out_printf(out, "%-24s  ", view_event_time(time, event));
     out_printf(out, "%10s  ", lead);
+    if (is_gap(event)) {
+        gap_head(out, event);
+        return;
+    }
     out_styled(out, STYLE_BOLD, event->command ? event->command : "");
     if (event->actor) {
         out_printf(out, " by ");
