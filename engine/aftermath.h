@@ -8,11 +8,23 @@
 #include "engine/wf.h"
 #include "store/archive.h"
 
+/* Whom a loss concerns, by name. */
+struct aftermath_names {
+    struct table workflows, accounts, definitions, keys, references;
+};
+void aftermath_names_init(struct aftermath_names *names);
+void aftermath_names_deinit(struct aftermath_names *names);
+/* Once each; the store and the bank's own accounts have no name here. WF_NO_MEMORY. */
+enum wf_status aftermath_names_add_entity(struct aftermath_names *names,
+                                          const struct entity *entity, struct wf_error *err);
+
 struct aftermath {
     struct state state;
-    struct table workflows, accounts; /* concerned, by name */
-    struct wf_log_losses lost;        /* `records` is not counted here */
+    struct aftermath_names names;
+    struct wf_log_losses lost; /* `records` is not counted here, nor is whoever has a name */
     uint64_t last_lsn;
+    bool compared; /* a snapshot told what was before: nothing that an earlier repair told is in it
+                    */
 };
 
 enum wf_status aftermath_init(struct aftermath *aftermath, struct wf_error *err);
@@ -25,18 +37,28 @@ void aftermath_give_up(struct aftermath *aftermath);
 /* The next record that stays, in the order of the log; its `lsn` is set. WF_NO_MEMORY. */
 enum wf_status aftermath_see(struct aftermath *aftermath, const struct record *record,
                              struct wf_error *err);
-/* The next record is lost, and this is what it was, as far as it can be told. WF_NO_MEMORY. */
+/* The next record is lost, and this is what it was. WF_NO_MEMORY. */
 enum wf_status aftermath_lose(struct aftermath *aftermath, const struct record *record,
                               struct wf_error *err);
-/* The sum, when all records were seen. */
-void aftermath_sum(const struct aftermath *aftermath, struct wf_log_losses *out);
+/* The next `count` records are lost, and nobody can say what they were. */
+void aftermath_lose_unread(struct aftermath *aftermath, uint64_t count);
+/* The sum, when all records were seen. Its names are on the heap: wf_log_report_deinit().
+ * WF_NO_MEMORY. */
+enum wf_status aftermath_sum(const struct aftermath *aftermath, struct wf_log_losses *out,
+                             struct wf_error *err);
 
 /* --- as the record of a repair has it --- */
 
-enum { AFTERMATH_FIELDS = 5, AFTERMATH_TEXT_MAX = 24 };
+enum {
+    AFTERMATH_COUNTS = 7,
+    AFTERMATH_FIELDS = 13,
+    AFTERMATH_TEXT_MAX = 24,
+    AFTERMATH_NAMES_MAX = 10
+};
 struct aftermath_fields {
     struct field fields[AFTERMATH_FIELDS];
-    char numbers[AFTERMATH_FIELDS][AFTERMATH_TEXT_MAX];
+    char numbers[AFTERMATH_COUNTS][AFTERMATH_TEXT_MAX];
+    char names[AFTERMATH_COUNTS][AFTERMATH_NAMES_MAX * 204]; /* the first of each */
     size_t count;
 };
 /* `out` borrows from `lost`. */

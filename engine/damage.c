@@ -1,6 +1,7 @@
 /* Who is concerned by damage to the log. */
 #include "engine/damage.h"
 
+#include "engine/aftermath_compare.h"
 #include "engine/core/state.h"
 #include "engine/engine.h"
 #include "engine/name_list.h"
@@ -66,10 +67,8 @@ static enum wf_status lose_record(struct damage_report *report, const struct rec
     return report->aftermath == NULL ? WF_OK : aftermath_lose(report->aftermath, record, err);
 }
 
-enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
+static enum wf_status add_finding(struct damage_report *report, const struct wal_finding *finding,
                                   struct wf_error *err) {
-    struct damage_report *report = ctx;
-    enum wf_status status = WF_OK;
     struct damage_finding *found = calloc(1, sizeof(*found));
     if (found == NULL) {
         return error_set(err, WF_NO_MEMORY, "no memory for a finding");
@@ -86,10 +85,19 @@ enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
     if (finding->remains.size > 0 &&
         codec_decode(&report->arena, finding->remains, &record, NULL) == WF_OK) {
         add_name(found, record.subject);
-        status = lose_record(report, &record, err);
         codec_release(&record);
     }
-    return status;
+    return WF_OK;
+}
+
+enum wf_status damage_add_finding(void *ctx, const struct wal_finding *finding,
+                                  struct wf_error *err) {
+    struct damage_report *report = ctx;
+    if (report->aftermath != NULL && finding->kind != WAL_FINDING_TORN &&
+        finding->first_lsn <= finding->last_lsn) {
+        aftermath_lose_unread(report->aftermath, finding->last_lsn - finding->first_lsn + 1);
+    }
+    return add_finding(report, finding, err);
 }
 
 static enum wf_status add_loss(struct damage_report *report, const struct wal_record *record,
@@ -139,12 +147,23 @@ static enum wf_status drop_record(struct damage_report *report, const struct wal
     (void)snprintf(finding.text, sizeof(finding.text),
                    "LSN %" PRIu64 " reads well, and is dropped on command", wal_record->lsn);
     report->dropped = true;
-    enum wf_status status = damage_add_finding(report, &finding, err);
+    enum wf_status status = record == NULL ? damage_add_finding(report, &finding, err)
+                                           : add_finding(report, &finding, err);
     if (status == WF_OK && record != NULL) {
         concern(report, wal_record->lsn, record->subject);
         status = lose_record(report, record, err);
     }
     return status;
+}
+
+/* What the snapshot stands for has been read, all but what is lost: what did that do? */
+static enum wf_status compare_snapshot(struct damage_report *report, struct wf_error *err) {
+    struct snapshot *snapshot = report->snapshot;
+    report->snapshot = NULL;
+    return snapshot == NULL || report->aftermath == NULL || report->aftermath->lost.unknown ||
+                   !report->aftermath->state.after_loss
+               ? WF_OK
+               : aftermath_compare(report->aftermath, snapshot, err);
 }
 
 static enum wf_status take_record(struct damage_report *report, const struct wal_record *wal_record,
@@ -168,6 +187,12 @@ static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
     }
     report->records++;
     report->bytes += wal_record->payload.size;
+    if (wal_record->lsn > report->snapshot_lsn && report->snapshot != NULL) {
+        enum wf_status status = compare_snapshot(report, err);
+        if (status != WF_OK) {
+            return status;
+        }
+    }
     if (report->first_lsn == 0) {
         report->first_lsn = wal_record->lsn;
     }
@@ -444,6 +469,8 @@ enum wf_status damage_survey(struct io *io, const struct snapshot_provider *prov
     } else {
         if (provider->open(provider, io, snapshot_dir, false, true, &snapshot, NULL) == WF_OK) {
             (void)snapshot->ops->meta(snapshot, &meta);
+            report->snapshot = snapshot;
+            report->snapshot_lsn = meta.lsn;
         }
         uint64_t drop_lsn = report->drop_lsn;
         report->drop_lsn = 0; /* nothing is dropped from an archive */
@@ -456,7 +483,11 @@ enum wf_status damage_survey(struct io *io, const struct snapshot_provider *prov
         if (status == WF_OK) {
             status = survey_log(io, wal_dir, lock_path, meta.lsn, report, err);
         }
+        if (status == WF_OK) {
+            status = compare_snapshot(report, err); /* the log ends with it, or before */
+        }
     }
+    report->snapshot = NULL;
     if (snapshot != NULL) {
         if (status == WF_OK && report->damaged > 0) {
             ask_snapshot(snapshot, report);

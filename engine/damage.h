@@ -34,10 +34,12 @@ struct damage_report {
     uint64_t records, first_lsn, last_lsn, bytes, count, damaged;
     uint64_t passed_lsn; /* up to here the records were seen already, in the archive */
     struct codec_arena arena;
-    struct wf_log_losses told;           /* what the records of earlier repairs say */
-    bool counted;                        /* one says what went with the records lost */
-    uint64_t drop_lsn;                   /* a record that would be dropped on command; 0: none */
-    bool dropped;                        /* it is there */
+    struct wf_log_losses told; /* what the records of earlier repairs say */
+    bool counted;              /* one says what went with the records lost */
+    uint64_t drop_lsn;         /* a record that would be dropped on command; 0: none */
+    bool dropped;              /* it is there */
+    struct snapshot *snapshot; /* NULL: there is none, or it was asked already */
+    uint64_t snapshot_lsn;
     struct aftermath *aftermath;         /* NULL: nobody asks what would go with what is lost */
     struct damage_finding **archive_end; /* the first finding of the live log */
     struct audit_tree *tree; /* NULL: none is wanted; else the records go into it, as long as they

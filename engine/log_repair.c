@@ -201,7 +201,14 @@ static enum wf_status survey_all(struct io *io, const struct snapshot_provider *
     survey->aftermath = &aftermath;
     status = damage_survey(io, provider, dir, survey, err);
     if (status == WF_OK) {
-        aftermath_sum(&aftermath, lost);
+        status = aftermath_sum(&aftermath, lost, err);
+    }
+    for (const struct damage_loss *loss = survey->losses; status == WF_OK && loss != NULL;
+         loss = loss->next) { /* a repair that was cut short has taken these */
+        lost->untold +=
+            loss->recorded || aftermath.compared ? 0 : loss->last_lsn - loss->first_lsn + 1;
+    }
+    if (status == WF_OK && !aftermath.compared && survey->counted) {
         aftermath_subtract(lost, &survey->told);
     }
     survey->aftermath = NULL;
@@ -256,6 +263,9 @@ enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *
     if (status == WF_OK && damage_beyond(&survey, NULL, NULL, &beyond, err) != WF_OK) {
         status = tell_beyond(io, provider, dir, on_finding, ctx, &out->findings, err);
     }
+    if (out->lost.names == NULL) {
+        free(lost.names); /* it came to no report */
+    }
     damage_report_deinit(&repaired);
     damage_report_deinit(&report);
     damage_report_deinit(&survey);
@@ -290,6 +300,9 @@ static enum wf_status plan_repair(struct io *io, const struct snapshot_provider 
     if (status == WF_OK &&
         !rebuilds) { /* a manifest made anew may bring back what is missing now */
         status = damage_beyond(&survey, NULL, NULL, &beyond, err);
+    }
+    if (out->lost.names == NULL) {
+        free(lost.names);
     }
     damage_report_deinit(&survey);
     return status;

@@ -988,6 +988,12 @@ struct wf_finding {
 typedef bool (*wf_finding_fn)(void *ctx, const struct wf_finding *finding);
 /* What repairs took: the records that they dropped, and what rested on those. */
 enum { WF_LOST_DEFINITIONS_MAX = 256 };
+/* Somebody whom a loss concerns. `kind`: "workflow_gone", "workflow_behind", "account",
+ * "definition" ("order 1"), "key" (it is free again, or promises nothing), "reference"
+ * ("rate/USD_to_EUR"). */
+struct wf_lost {
+    const char *kind, *name;
+};
 struct wf_log_losses {
     uint64_t records; /* dropped */
     bool unknown;     /* what rested on them was not counted: the members below are too small */
@@ -998,11 +1004,21 @@ struct wf_log_losses {
     uint64_t workflows_behind;                 /* there, without some of what was answered */
     uint64_t accounts;                         /* gone, or without some of their transactions */
     char definitions[WF_LOST_DEFINITIONS_MAX]; /* gone: "order 1,loan_application 2" */
+    uint64_t keys;                             /* idempotency keys whose record is gone */
+    uint64_t references; /* rates, calendars, … gone, or as they were before */
+    /* Dropped records of which nothing tells what they did: they cannot be read, and no snapshot
+     * was behind them. Whoever was changed by these alone is in none of the numbers. */
+    uint64_t untold;
+    /* All of them, by kind and name; only of a repair and its plan. wf_log_report_deinit(). */
+    struct wf_lost *names;
+    size_t name_count;
 };
 struct wf_log_report {
     uint64_t records, first_lsn, last_lsn, bytes, findings;
     struct wf_log_losses lost; /* by repairs: see each function */
 };
+/* Free what a report holds; it may be zeroed, or be filled again afterwards. */
+WF_API void wf_log_report_deinit(struct wf_log_report *report);
 /* Check every byte of the log in `dir`; works beside a live owner. WF_DAMAGE where something at or
  * below the durable mark cannot be read. `report->lost`: what all repairs took of which the log
  * still tells.

@@ -274,8 +274,11 @@ enum wf_status store_run_try_open(struct store_run *run, struct wf_error *err) {
 
 static enum wf_status repair(struct store_run *run, struct wf_error *err) {
     struct wf_log_report report;
-    return engine_log_repair(sim_io_of(run->sim), machine_snapshots_provider(run->snapshots),
-                             store_dir, 0, NULL, NULL, &report, err);
+    enum wf_status status =
+        engine_log_repair(sim_io_of(run->sim), machine_snapshots_provider(run->snapshots),
+                          store_dir, 0, NULL, NULL, &report, err);
+    wf_log_report_deinit(&report);
+    return status;
 }
 
 /* Somebody finishes the repair that was begun: what is damaged may be behind what opening reads. */

@@ -537,6 +537,7 @@ static void test_drop_whose_record_is_lost_is_told(void **state) {
     assert_int_equal(fwrite(bytes, 1, size, file), size);
     assert_int_equal(fclose(file), 0);
     must(f, wf_log_repair(f->dir, 0, NULL, NULL, &report, &f->err));
+    wf_log_report_deinit(&report);
     fixture_open(f);
     assert_int_equal(wf_replay_verify(f->engine, NULL, NULL, hash, &f->err), WF_NOT_FOUND);
     assert_non_null(strstr(f->err.text, "the one of the drop was lost in a repair"));

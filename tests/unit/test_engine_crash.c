@@ -98,6 +98,7 @@ static void check_repaired(struct engine_fixture *fixture) {
         engine_log_repair(sim_io_of(fixture->sim), sim_snapshot_provider(fixture->snapshots),
                           fixture->dir, 0, NULL, NULL, &report, &fixture->err);
     assert_int_equal(status, WF_OK);
+    wf_log_report_deinit(&report);
     fixture_open(fixture);
     fixture_verify(fixture);
     unsigned repairs = 0;

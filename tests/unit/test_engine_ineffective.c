@@ -34,8 +34,10 @@ static enum wf_status pay(struct engine_fixture *f, const char *to, const char *
 }
 
 static void lose(struct engine_fixture *f, uint64_t lsn) {
+    struct wf_log_report report = {0};
     fixture_close(f);
-    must(f, wf_log_repair(f->dir, lsn, NULL, NULL, &(struct wf_log_report){0}, &f->err));
+    must(f, wf_log_repair(f->dir, lsn, NULL, NULL, &report, &f->err));
+    wf_log_report_deinit(&report);
     fixture_open(f);
 }
 

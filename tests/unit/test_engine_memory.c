@@ -613,6 +613,7 @@ static void test_engine_memory_repair_can_be_repeated(void **state) {
             failing_memory_arm(n, lasting);
             status = wf_log_repair(f.dir, 0, NULL, NULL, &report, &f.err);
             bool refused = failing_memory_disarm();
+            wf_log_report_deinit(&report);
             judge(status, refused, &f.err, "repair", n);
         }
         assert_int_equal(wf_log_verify(f.dir, NULL, NULL, &report, &f.err), WF_OK);

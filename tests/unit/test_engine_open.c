@@ -323,6 +323,7 @@ static void test_damage_to_the_last_batch_is_known_by_the_lock_file(void **state
     must(f, engine_log_repair(sim_io_of(f->sim), sim_snapshot_provider(f->snapshots), "/store", 0,
                               NULL, NULL, &report, &f->err));
     assert_int_equal(report.lost.records, 1);
+    wf_log_report_deinit(&report);
     fixture_open(f);
     assert_int_equal(fixture_status(f).durable_lsn, 5); /* the LSN is not used again */
     fixture_verify(f);

@@ -222,14 +222,13 @@ static enum wf_status do_task(struct cli *cli, enum log_task task, uint64_t skip
     return WF_USAGE;
 }
 
-static enum wf_status work_on_log(struct cli *cli, enum log_task task, uint64_t skip_lsn) {
+static enum wf_status tell_work(struct cli *cli, enum wf_status status, enum log_task task,
+                                const struct wf_log_report *report) {
     struct out *out = &cli->out;
-    struct wf_log_report report = {0};
-    enum wf_status status = do_task(cli, task, skip_lsn, &report);
     if (!is_outcome(status))
         return status;
     if (!out_is_json(out)) {
-        tell_text(cli, status, task, &report);
+        tell_text(cli, status, task, report);
         return status;
     }
     struct bytes_buffer findings;
@@ -238,8 +237,16 @@ static enum wf_status work_on_log(struct cli *cli, enum log_task task, uint64_t 
         findings = out->bytes;
         bytes_buffer_init(&out->bytes);
     }
-    tell_json(cli, status, task, &report, &findings);
+    tell_json(cli, status, task, report, &findings);
     bytes_buffer_deinit(&findings);
+    return status;
+}
+
+static enum wf_status work_on_log(struct cli *cli, enum log_task task, uint64_t skip_lsn) {
+    struct wf_log_report report = {0};
+    enum wf_status status = do_task(cli, task, skip_lsn, &report);
+    status = tell_work(cli, status, task, &report);
+    wf_log_report_deinit(&report);
     return status;
 }
 

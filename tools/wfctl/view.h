@@ -68,7 +68,7 @@ void view_workflow_text(struct out *out, const struct wf_workflow *workflow);
 void view_event_text(struct out *out, const struct wf_event *event);
 void view_finding_text(struct out *out, const struct wf_finding *finding);
 /* What went with records that were lost, as a part of a sentence. Returns `text`. */
-enum { VIEW_LOSSES_SIZE = 800 };
+enum { VIEW_LOSSES_SIZE = 16384, VIEW_NAMES_MAX = 10 };
 const char *view_losses(char text[VIEW_LOSSES_SIZE], const struct wf_log_losses *lost);
 
 #endif

@@ -52,6 +52,19 @@ static void names_member(struct emit *json, const char *key, const char *names) 
     emit_close(json, ']');
 }
 
+/* All of them. */
+static void lost_names_member(struct emit *json, const struct wf_log_losses *lost) {
+    emit_key(json, "names");
+    emit_open(json, '[');
+    for (size_t i = 0; i < lost->name_count; i++) {
+        emit_open(json, '{');
+        emit_member(json, "kind", lost->names[i].kind);
+        emit_member(json, "name", lost->names[i].name);
+        emit_close(json, '}');
+    }
+    emit_close(json, ']');
+}
+
 void view_losses_member(struct emit *json, const struct wf_log_losses *lost) {
     emit_key(json, "lost");
     emit_open(json, '{');
@@ -62,7 +75,12 @@ void view_losses_member(struct emit *json, const struct wf_log_losses *lost) {
         emit_member_uint(json, "workflows_behind", lost->workflows_behind);
         emit_member_uint(json, "accounts", lost->accounts);
         names_member(json, "definitions", lost->definitions);
+        emit_member_uint(json, "keys", lost->keys);
+        emit_member_uint(json, "references", lost->references);
+        emit_member_uint(json, "records_untold", lost->untold);
     }
+    if (lost->name_count > 0)
+        lost_names_member(json, lost);
     emit_close(json, '}');
 }
 
@@ -91,41 +109,66 @@ void view_finding_text(struct out *out, const struct wf_finding *finding) {
     out_printf(out, "\n");
 }
 
-/* A part of a sentence behind what is there. */
-static void add_words(char text[VIEW_LOSSES_SIZE], const char *format, ...)
+/* Behind what is there. */
+static void add_text(char text[VIEW_LOSSES_SIZE], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-static void add_words(char text[VIEW_LOSSES_SIZE], const char *format, ...) {
+static void add_text(char text[VIEW_LOSSES_SIZE], const char *format, ...) {
     size_t used = strlen(text);
     va_list arguments;
     va_start(arguments, format);
-    if (used > 0)
-        used += (size_t)snprintf(text + used, VIEW_LOSSES_SIZE - used, "; ");
     vsnprintf(text + used, VIEW_LOSSES_SIZE - used, format, arguments);
     va_end(arguments);
 }
 
-static void add_count(char text[VIEW_LOSSES_SIZE], uint64_t count, const char *one,
-                      const char *many) {
-    if (count > 0)
-        add_words(text, "%" PRIu64 " %s", count, count == 1 ? one : many);
+/* ": a, b and 2 more", where the names are known. */
+static void add_names(char text[VIEW_LOSSES_SIZE], const struct wf_log_losses *lost,
+                      const char *kind) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < lost->name_count; i++) {
+        if (strcmp(lost->names[i].kind, kind) != 0)
+            continue;
+        if (count++ < VIEW_NAMES_MAX)
+            add_text(text, count == 1 ? ": %s" : ", %s", lost->names[i].name);
+    }
+    if (count > VIEW_NAMES_MAX)
+        add_text(text, " and %" PRIu64 " more", count - VIEW_NAMES_MAX);
+}
+
+static void add_count(char text[VIEW_LOSSES_SIZE], const struct wf_log_losses *lost, uint64_t count,
+                      const char *kind, const char *one, const char *many) {
+    if (count == 0)
+        return;
+    add_text(text, "%s%" PRIu64 " %s", *text ? "; " : "", count, count == 1 ? one : many);
+    add_names(text, lost, kind);
 }
 
 const char *view_losses(char text[VIEW_LOSSES_SIZE], const struct wf_log_losses *lost) {
     *text = '\0';
     if (lost->unknown) {
-        add_words(text, "whatever rested on them (not counted)");
+        add_text(text, "whatever rested on them (not counted)");
         return text;
     }
     if (*lost->definitions)
-        add_words(text, "%s %s", strchr(lost->definitions, ',') ? "definitions" : "definition",
-                  lost->definitions);
-    add_count(text, lost->workflows_gone, "workflow (gone)", "workflows (gone)");
-    add_count(text, lost->workflows_behind, "workflow's later steps", "workflows' later steps");
-    add_count(text, lost->accounts, "account's transactions", "accounts' transactions");
+        add_text(text, "%s %s", strchr(lost->definitions, ',') ? "definitions" : "definition",
+                 lost->definitions);
+    add_count(text, lost, lost->workflows_gone, "workflow_gone", "workflow (gone)",
+              "workflows (gone)");
+    add_count(text, lost, lost->workflows_behind, "workflow_behind", "workflow's later steps",
+              "workflows' later steps");
+    add_count(text, lost, lost->accounts, "account", "account's transactions",
+              "accounts' transactions");
+    add_count(text, lost, lost->references, "reference", "rate, market or rule",
+              "rates, markets or rules");
+    add_count(text, lost, lost->keys, "key", "key", "keys");
     if (lost->without_effect > 0)
-        add_words(text, "in all %" PRIu64 " later record%s without effect", lost->without_effect,
-                  lost->without_effect == 1 ? "" : "s");
+        add_text(text, "%sin all %" PRIu64 " later record%s without effect", *text ? "; " : "",
+                 lost->without_effect, lost->without_effect == 1 ? "" : "s");
+    if (lost->untold > 0)
+        add_text(text,
+                 "%swhat %" PRIu64 " of the lost records did can be read nowhere, and no snapshot "
+                 "knew it",
+                 *text ? "; " : "nothing else that the other records tell of; ", lost->untold);
     if (!*text)
-        add_words(text, "nothing else");
+        add_text(text, "nothing else");
     return text;
 }
