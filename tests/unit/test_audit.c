@@ -171,12 +171,14 @@ static void test_audit_verify_sees_cuts_anywhere(void **state) {
     }
 }
 
-/* Without a snapshot nothing in the store says that there was more: only the kept root does. */
+/* Without a snapshot and the lock file nothing in the store says that there was more: only the kept
+ * root does. */
 static void test_audit_verify_sees_a_cut_end_by_the_kept_root(void **state) {
     struct audited *audited = *state;
     const struct trail *trail = &audited->trail;
-    char command[FIXTURE_PATH_MAX + 40];
-    (void)snprintf(command, sizeof command, "rm -rf '%s/state'", audited->f.dir);
+    char command[2 * FIXTURE_PATH_MAX + 80];
+    (void)snprintf(command, sizeof command, "rm -rf '%s/state' '%s/lock'", audited->f.dir,
+                   audited->f.dir);
     assert_int_equal(system(command), 0);
     for (size_t i = 1; i < trail->count; i++) {
         uint64_t first_bad;
