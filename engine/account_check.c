@@ -282,12 +282,10 @@ static enum wf_status check_record(void *ctx, const struct wal_record *wal_recor
         return account_losses_add(&walk->losses, wal_record->lsn, err);
     }
     struct record record;
-    codec_arena_reset(&walk->arena);
-    enum wf_status status = codec_decode(&walk->arena, wal_record->payload, &record, err);
+    enum wf_status status = codec_decode_logged(&walk->arena, wal_record, &record, err);
     if (status != WF_OK) {
-        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
+        return status;
     }
-    record.lsn = wal_record->lsn;
     status = take_record(walk, &record, err);
     codec_release(&record);
     walk->report->records++;

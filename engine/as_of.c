@@ -40,10 +40,9 @@ static enum wf_status look_at_time(void *ctx, const struct wal_record *wal_recor
         return WF_OK; /* its time went with it */
     }
     struct record record;
-    codec_arena_reset(&walk->arena);
-    enum wf_status status = codec_decode(&walk->arena, wal_record->payload, &record, err);
+    enum wf_status status = codec_decode_logged(&walk->arena, wal_record, &record, err);
     if (status != WF_OK) {
-        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
+        return status;
     }
     codec_release(&record);
     walk->time_ms = record.time_ms;

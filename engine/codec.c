@@ -4,6 +4,7 @@
 #include "engine/codec_definition.h"
 #include "engine/codec_wire.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static enum wf_status damage(struct wf_error *err, const char *what) {
@@ -371,6 +372,15 @@ enum wf_status codec_decode(struct codec_arena *arena, struct bytes_view bytes,
         record->event_count = i + 1;
     }
     return WF_OK;
+}
+
+enum wf_status codec_decode_logged(struct codec_arena *arena, const struct wal_record *logged,
+                                   struct record *record, struct wf_error *err) {
+    codec_arena_reset(arena);
+    enum wf_status status = codec_decode(arena, logged->payload, record, err);
+    record->lsn = logged->lsn;
+    record->offset = logged->offset;
+    return status == WF_OK ? WF_OK : error_wrap(err, status, "LSN %" PRIu64, logged->lsn);
 }
 
 void codec_release(struct record *record) {

@@ -4,6 +4,7 @@
 #define ENGINE_CODEC_H
 
 #include "engine/core/event.h"
+#include "wal/wal.h"
 
 /* A bump allocator: blocks are kept when it is reset. */
 struct codec_arena {
@@ -29,6 +30,10 @@ enum wf_status codec_encode(struct codec_arena *arena, const struct record *reco
  * against their limits. WF_DAMAGE: the bytes are no record; the text says why. */
 enum wf_status codec_decode(struct codec_arena *arena, struct bytes_view bytes,
                             struct record *record, struct wf_error *err);
+/* The same for one of the log, in an arena that is reset before: it knows its LSN and its place,
+ * and an error names the LSN. */
+enum wf_status codec_decode_logged(struct codec_arena *arena, const struct wal_record *logged,
+                                   struct record *record, struct wf_error *err);
 void codec_release(struct record *record);
 
 #endif

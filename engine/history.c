@@ -22,16 +22,8 @@ enum wf_status engine_read_record(struct wf_engine *engine, struct record_link l
     if (status == WF_OK && found.lost) {
         return error_set(err, WF_NOT_FOUND, "LSN %" PRIu64 " was lost in a repair", link.lsn);
     }
-    codec_arena_reset(arena);
-    if (status == WF_OK) {
-        status = codec_decode(arena, found.payload, record, err);
-    }
-    if (status != WF_OK) {
-        return error_wrap(err, status, "LSN %" PRIu64, link.lsn);
-    }
-    record->lsn = link.lsn;
-    record->offset = link.offset;
-    return WF_OK;
+    return status == WF_OK ? codec_decode_logged(arena, &found, record, err)
+                           : error_wrap(err, status, "LSN %" PRIu64, link.lsn);
 }
 
 static void reverse(struct record_link *links, size_t count) {
@@ -376,13 +368,10 @@ static enum wf_status walk_record(void *ctx, const struct wal_record *wal_record
         return walk->stopped ? WF_CONFLICT : WF_OK;
     }
     struct record record;
-    codec_arena_reset(&walk->arena);
-    enum wf_status status = codec_decode(&walk->arena, wal_record->payload, &record, err);
+    enum wf_status status = codec_decode_logged(&walk->arena, wal_record, &record, err);
     if (status != WF_OK) {
-        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
+        return status;
     }
-    record.lsn = wal_record->lsn;
-    record.offset = wal_record->offset;
     bool wanted =
         walk->id == NULL || (record.subject.size == strlen(walk->id) &&
                              memcmp(record.subject.data, walk->id, record.subject.size) == 0);

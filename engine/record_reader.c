@@ -38,16 +38,11 @@ static enum wf_status take(void *ctx, const struct wal_record *found, struct wf_
     if (!bytes_buffer_ok(&reader->bytes)) {
         return error_set(err, WF_NO_MEMORY, "no memory to read LSN %" PRIu64, found->lsn);
     }
-    codec_arena_reset(&reader->arena);
-    struct bytes_view payload = {reader->bytes.data, reader->bytes.size};
-    enum wf_status status = codec_decode(&reader->arena, payload, &reader->record, err);
-    if (status != WF_OK) {
-        return error_wrap(err, status, "LSN %" PRIu64, found->lsn);
-    }
-    reader->record.lsn = found->lsn;
-    reader->record.offset = found->offset;
-    finding->found = true;
-    return WF_OK;
+    struct wal_record kept = *found;
+    kept.payload = (struct bytes_view){reader->bytes.data, reader->bytes.size};
+    enum wf_status status = codec_decode_logged(&reader->arena, &kept, &reader->record, err);
+    finding->found = status == WF_OK;
+    return status;
 }
 
 enum wf_status record_reader_find(struct record_reader *reader, uint64_t lsn, bool *found,

@@ -88,14 +88,11 @@ enum wf_status replay_record(void *ctx, const struct wal_record *wal_record, str
         return WF_OK;
     }
     struct record record;
-    codec_arena_reset(replayer->arena);
-    enum wf_status status = codec_decode(replayer->arena, wal_record->payload, &record, err);
+    enum wf_status status = codec_decode_logged(replayer->arena, wal_record, &record, err);
     if (status != WF_OK) {
         replayer->undecodable_lsn = wal_record->lsn;
-        return error_wrap(err, status, "LSN %" PRIu64, wal_record->lsn);
+        return status;
     }
-    record.lsn = wal_record->lsn;
-    record.offset = wal_record->offset;
     status = replay_apply(replayer, &record, err);
     if (status == WF_OK && replayer->records == PIPELINE_AFTER_RECORDS) {
         replayer->pipeline = replay_pipeline_create(replayer);
