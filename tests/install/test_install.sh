@@ -59,6 +59,9 @@ check "README.md has a demo of about thirty lines" the_demo_is_short
 compile() { "${cc[@]}" -Wall -Wextra -Werror "$@" $(flags --cflags); }
 # shellcheck disable=SC2046
 demo_shared() { compile -o demo demo.c $(flags --libs) && LD_LIBRARY_PATH=$root/lib ./demo; }
+# As README.md has it for another PREFIX, without LD_LIBRARY_PATH.
+# shellcheck disable=SC2046
+demo_rpath() { compile -o demo-rpath demo.c $(flags --libs) -Wl,-rpath,"$root/lib" && ./demo-rpath; }
 # shellcheck disable=SC2046
 demo_static() {
     mkdir -p static && cd static &&
@@ -67,6 +70,7 @@ demo_static() {
 # Run twice: the second time it finds the store of the first.
 check "the demo compiles and runs with libwf.so" demo_shared
 check "the demo runs again on the store that it left" demo_shared
+check "the demo finds libwf.so by an rpath" demo_rpath
 check "the demo compiles and runs with libwf.a" demo_static
 
 # The example of wf(3), as man shows it.
