@@ -5,9 +5,9 @@
 #include "engine/engine.h"
 
 /* Bytes appended since the last request that are worth one. A sync costs as much as about 30 KiB
- * more in it do, but on another processor: what counts is how little is left to sync, and how little
- * of a flight to sit out, for whoever then waits. Measured with groups of 150 KiB: 16 KiB give 5 to
- * 10 % more than 48, and 8 no more than 16. */
+ * more in it do, but on another processor: what counts is how little is left to sync, and how
+ * little of a flight to sit out, for whoever then waits. Measured with groups of 150 KiB: 16 KiB
+ * give 5 to 10 % more than 48, and 8 no more than 16. */
 enum { WORTH_BYTES = 16 * 1024 };
 
 static void *sync_ahead_main(void *ctx) {

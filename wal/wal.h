@@ -208,9 +208,9 @@ enum wf_status wal_identify(struct io *io, const char *dir, uint8_t store_id[WAL
 
 /* What a check of the raw frames meets. */
 enum wal_finding_kind {
-    WAL_FINDING_DAMAGE,  /* at or below the durable mark: records that were durable cannot be read */
-    WAL_FINDING_TORN,    /* above it: nothing says that it ever was durable. The remains of a write
-                            that a crash cut short, or damage to the very last batch */
+    WAL_FINDING_DAMAGE, /* at or below the durable mark: records that were durable cannot be read */
+    WAL_FINDING_TORN,   /* above it: nothing says that it ever was durable. The remains of a write
+                           that a crash cut short, or damage to the very last batch */
     WAL_FINDING_FOREIGN, /* a file, segment or record that belongs to another store or does not
                             belong here */
 };
