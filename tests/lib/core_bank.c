@@ -15,7 +15,7 @@ struct operation bank_parse(const char *text, struct bank_written *written) {
     struct operation operation = {0};
     snprintf(written->text, sizeof written->text, "%s", text);
     char *save = NULL;
-    operation.type = core_view(strtok_r(written->text, " ", &save));
+    operation.type = text_view(strtok_r(written->text, " ", &save));
     for (char *word; (word = strtok_r(NULL, " ", &save)) != NULL;) {
         char *value = strchr(word, '=');
         *value++ = '\0';
@@ -33,13 +33,13 @@ struct operation bank_parse(const char *text, struct bank_written *written) {
                                 : strcmp(word, "reason") == 0       ? &operation.reason
                                                                     : NULL;
         if (to != NULL)
-            *to = core_view(value);
+            *to = text_view(value);
         if (strcmp(word, "expires_ms") == 0)
             operation.expires_in_ms = atoll(value);
         char *save_rule = NULL;
         for (char *rule = strcmp(word, "rules") == 0 ? strtok_r(value, ",", &save_rule) : NULL;
              rule != NULL; rule = strtok_r(NULL, ",", &save_rule))
-            written->rules[operation.rule_count++] = core_view(rule);
+            written->rules[operation.rule_count++] = text_view(rule);
     }
     operation.rules = written->rules;
     return operation;
@@ -68,8 +68,8 @@ enum wf_status bank_submit(struct core_store *store, const char *id, const char 
         operations[i] = bank_parse(texts[i], &written[i]);
     snprintf(text, sizeof text, "%s", fields);
     struct command command = {.kind = COMMAND_WORKFLOW_SUBMIT, .now_ms = store->now_ms};
-    command.subject = core_view(id);
-    command.as.workflow_submit.step = core_view(step);
+    command.subject = text_view(id);
+    command.as.workflow_submit.step = text_view(step);
     command.as.workflow_submit.fields = list;
     command.as.workflow_submit.field_count = core_fields(text, list);
     command.as.workflow_submit.operations = operations;
@@ -84,18 +84,18 @@ enum wf_status bank_one(struct core_store *store, const char *text) {
 enum wf_status bank_open_account(struct core_store *store, const char *number, const char *type,
                                  const char *currency, const char *balance, const char *minimum) {
     struct command command = {.kind = COMMAND_ACCOUNT_OPEN, .now_ms = store->now_ms};
-    command.subject = core_view(number);
-    command.as.account_open.type = core_view(type);
-    command.as.account_open.currency = core_view(currency);
-    command.as.account_open.balance = core_view(balance);
-    command.as.account_open.minimum = core_view(minimum);
+    command.subject = text_view(number);
+    command.as.account_open.type = text_view(type);
+    command.as.account_open.currency = text_view(currency);
+    command.as.account_open.balance = text_view(balance);
+    command.as.account_open.minimum = text_view(minimum);
     return core_store_execute(store, &command);
 }
 
 enum wf_status bank_set_status(struct core_store *store, enum command_kind kind,
                                const char *number) {
     struct command command = {.kind = kind, .now_ms = store->now_ms};
-    command.subject = core_view(number);
+    command.subject = text_view(number);
     return core_store_execute(store, &command);
 }
 
@@ -105,14 +105,14 @@ enum wf_status bank_set_reference(struct core_store *store, enum command_kind ki
     struct field list[16];
     snprintf(text, sizeof text, "%s", fields);
     struct command command = {.kind = kind, .now_ms = store->now_ms};
-    command.subject = core_view(name);
+    command.subject = text_view(name);
     command.as.reference_set.fields = list;
     command.as.reference_set.field_count = core_fields(text, list);
     return core_store_execute(store, &command);
 }
 
 const struct account *bank_account(struct core_store *store, const char *number) {
-    const struct account *found = state_account(&store->state, core_view(number));
+    const struct account *found = state_account(&store->state, text_view(number));
     if (found == NULL)
         fail_msg("there is no account %s", number);
     return found;

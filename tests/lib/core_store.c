@@ -62,10 +62,6 @@ static void require(bool condition, const char *what, const struct wf_error *err
     abort();
 }
 
-struct bytes_view core_view(const char *text) {
-    return (struct bytes_view){(const uint8_t *)text, text == NULL ? 0 : strlen(text)};
-}
-
 struct core_store *core_store_open(bool test_clock) {
     struct core_store *store = calloc(1, sizeof *store);
     require(store != NULL, "calloc", NULL);
@@ -124,7 +120,7 @@ size_t core_fields(char *text, struct field *fields) {
         char *equals = strchr(at, '=');
         require(equals != NULL, "a field needs =", NULL);
         fields[count].name = (struct bytes_view){(uint8_t *)at, (size_t)(equals - at)};
-        fields[count++].value = core_view(equals + 1);
+        fields[count++].value = text_view(equals + 1);
     }
     return count;
 }
@@ -134,7 +130,7 @@ enum wf_status core_define(struct core_store *store, const char *yaml) {
     require(definition_parse(yaml, strlen(yaml), "test", &definition, &store->err) == WF_OK,
             "parse", &store->err);
     struct command command = {.kind = COMMAND_DEFINITION_ADD, .now_ms = store->now_ms};
-    command.subject = core_view(definition->name);
+    command.subject = text_view(definition->name);
     command.as.definition_add.definition = definition;
     char name[DEFINITION_NAME_MAX + 1];
     snprintf(name, sizeof name, "%s", definition->name);
@@ -150,8 +146,8 @@ enum wf_status core_start(struct core_store *store, const char *id, const char *
     struct field list[16];
     snprintf(text, sizeof text, "%s", fields != NULL ? fields : "");
     struct command command = {.kind = COMMAND_WORKFLOW_START, .now_ms = store->now_ms};
-    command.subject = core_view(id);
-    command.as.workflow_start.type = core_view(type);
+    command.subject = text_view(id);
+    command.as.workflow_start.type = text_view(type);
     command.as.workflow_start.fields = list;
     command.as.workflow_start.field_count = core_fields(text, list);
     return core_store_execute(store, &command);
@@ -163,10 +159,10 @@ static enum wf_status submit(struct core_store *store, const char *id, const cha
     struct field list[16];
     snprintf(text, sizeof text, "%s", fields != NULL ? fields : "");
     struct command command = {.kind = COMMAND_WORKFLOW_SUBMIT, .now_ms = store->now_ms};
-    command.subject = core_view(id);
-    command.key = core_view(key);
+    command.subject = text_view(id);
+    command.key = text_view(key);
     memset(command.body_hash, body, sizeof command.body_hash);
-    command.as.workflow_submit.step = core_view(step);
+    command.as.workflow_submit.step = text_view(step);
     command.as.workflow_submit.fields = list;
     command.as.workflow_submit.field_count = core_fields(text, list);
     return core_store_execute(store, &command);
@@ -185,25 +181,25 @@ enum wf_status core_submit_keyed(struct core_store *store, const char *id, const
 enum wf_status core_fail(struct core_store *store, const char *id, const char *stage,
                          const char *reason) {
     struct command command = {.kind = COMMAND_WORKFLOW_FAIL, .now_ms = store->now_ms};
-    command.subject = core_view(id);
-    command.as.workflow_fail.stage = core_view(stage);
-    command.as.workflow_fail.reason = core_view(reason);
+    command.subject = text_view(id);
+    command.as.workflow_fail.stage = text_view(stage);
+    command.as.workflow_fail.reason = text_view(reason);
     return core_store_execute(store, &command);
 }
 
 enum wf_status core_cancel(struct core_store *store, const char *id, const char *reason) {
     struct command command = {.kind = COMMAND_WORKFLOW_CANCEL, .now_ms = store->now_ms};
-    command.subject = core_view(id);
-    command.as.workflow_cancel.reason = core_view(reason);
+    command.subject = text_view(id);
+    command.as.workflow_cancel.reason = text_view(reason);
     return core_store_execute(store, &command);
 }
 
 enum wf_status core_cancel_back(struct core_store *store, const char *id, const char *reason,
                                 const char *actor) {
     struct command command = {.kind = COMMAND_WORKFLOW_CANCEL, .now_ms = store->now_ms};
-    command.subject = core_view(id);
-    command.actor = core_view(actor);
-    command.as.workflow_cancel.reason = core_view(reason);
+    command.subject = text_view(id);
+    command.actor = text_view(actor);
+    command.as.workflow_cancel.reason = text_view(reason);
     command.as.workflow_cancel.rollback = true;
     return core_store_execute(store, &command);
 }
@@ -211,21 +207,21 @@ enum wf_status core_cancel_back(struct core_store *store, const char *id, const 
 enum wf_status core_rollback(struct core_store *store, const char *id, const char *stage,
                              const char *actor) {
     struct command command = {.kind = COMMAND_WORKFLOW_ROLLBACK, .now_ms = store->now_ms};
-    command.subject = core_view(id);
-    command.actor = core_view(actor);
-    command.as.workflow_rollback.stage = core_view(stage);
-    command.as.workflow_rollback.reason = core_view("because");
+    command.subject = text_view(id);
+    command.actor = text_view(actor);
+    command.as.workflow_rollback.stage = text_view(stage);
+    command.as.workflow_rollback.reason = text_view("because");
     return core_store_execute(store, &command);
 }
 
 enum wf_status core_review(struct core_store *store, enum command_kind verdict, const char *id,
                            const char *stage, const char *actor, const char *role) {
     struct command command = {.kind = verdict, .now_ms = store->now_ms};
-    command.subject = core_view(id);
-    command.actor = core_view(actor);
-    command.as.review.stage = core_view(stage);
-    command.as.review.role = core_view(role);
-    command.as.review.reason = core_view("");
+    command.subject = text_view(id);
+    command.actor = text_view(actor);
+    command.as.review.stage = text_view(stage);
+    command.as.review.role = text_view(role);
+    command.as.review.reason = text_view("");
     return core_store_execute(store, &command);
 }
 
@@ -239,7 +235,7 @@ size_t core_fire_due(struct core_store *store) {
         snprintf(id, sizeof id, "%s", first->workflow->id);
         workflow_due(first->workflow, &stage);
         struct command command = {.kind = COMMAND_TIMER_FIRE, .now_ms = store->now_ms};
-        command.subject = core_view(id);
+        command.subject = text_view(id);
         command.as.timer_fire.stage = stage;
         require(core_store_execute(store, &command) == WF_OK, "fire", NULL);
     }
@@ -252,7 +248,7 @@ enum wf_status core_migrate(struct core_store *store, const char *id, uint32_t v
     struct field list[16];
     snprintf(text, sizeof text, "%s", maps != NULL ? maps : "");
     struct command command = {.kind = COMMAND_WORKFLOW_MIGRATE, .now_ms = store->now_ms};
-    command.subject = core_view(id);
+    command.subject = text_view(id);
     command.as.workflow_migrate.version = version;
     command.as.workflow_migrate.maps = list;
     command.as.workflow_migrate.map_count = core_fields(text, list);
@@ -266,7 +262,7 @@ enum wf_status core_advance(struct core_store *store, int64_t by_ms) {
 }
 
 struct workflow *core_workflow(struct core_store *store, const char *id) {
-    return state_workflow(&store->state, core_view(id));
+    return state_workflow(&store->state, text_view(id));
 }
 
 const char *core_stages(struct core_store *store, const char *id, char out[512]) {

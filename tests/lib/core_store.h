@@ -6,6 +6,7 @@
 #include "engine/core/apply.h"
 #include "engine/core/check.h"
 #include "engine/core/decide.h"
+#include "engine/core/text.h"
 
 struct core_store {
     struct state state;
@@ -29,7 +30,6 @@ struct record core_store_record(struct core_store *store, const struct command *
 
 /* "a=1 b=2" as fields; `fields` has room for 16, `text` is cut into pieces. */
 size_t core_fields(char *text, struct field *fields);
-struct bytes_view core_view(const char *text);
 
 /* Commands in one line; `fields` as core_fields() has them, NULL: none. */
 enum wf_status core_define(struct core_store *store, const char *yaml);

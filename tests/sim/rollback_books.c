@@ -41,22 +41,22 @@ const char *books_account_name(unsigned account) {
 static struct bytes_view cents_text(char text[24], int64_t cents) {
     int64_t size = cents < 0 ? -cents : cents;
     snprintf(text, 24, "%s%" PRId64 ".%02" PRId64, cents < 0 ? "-" : "", size / 100, size % 100);
-    return core_view(text);
+    return text_view(text);
 }
 
 struct command books_setup(unsigned index, struct books_text *text, struct field fields[2]) {
-    struct command command = {.kind = COMMAND_RATE_SET, .subject = core_view(rate_name)};
+    struct command command = {.kind = COMMAND_RATE_SET, .subject = text_view(rate_name)};
     if (index == FUNDS_CUSTOMERS) {
-        fields[0] = (struct field){core_view("rate"), core_view("0.90")};
-        fields[1] = (struct field){core_view("source"), core_view("us")};
+        fields[0] = (struct field){text_view("rate"), text_view("0.90")};
+        fields[1] = (struct field){text_view("source"), text_view("us")};
         command.as.reference_set.fields = fields;
         command.as.reference_set.field_count = 2;
         return command;
     }
     command.kind = COMMAND_ACCOUNT_OPEN;
-    command.subject = core_view(names[index]);
-    command.as.account_open.type = core_view(index == FUNDS_LOAN ? "loan" : "checking");
-    command.as.account_open.currency = core_view(index == FUNDS_E ? "EUR" : "USD");
+    command.subject = text_view(names[index]);
+    command.as.account_open.type = text_view(index == FUNDS_LOAN ? "loan" : "checking");
+    command.as.account_open.currency = text_view(index == FUNDS_E ? "EUR" : "USD");
     command.as.account_open.balance = cents_text(text->amount[0], funds_balance_first[index]);
     command.as.account_open.minimum = cents_text(text->amount[1], funds_minimum[index]);
     return command;
@@ -74,23 +74,23 @@ static bool takes_to(enum funds_type type) {
 static void write_one(const struct funds_ask *ask, char text[24], struct operation *operation) {
     static const char *const holds[FUNDS_HOLD_NAMES] = {"h0", "h1", "h2"};
     bool of_hold = ask->type == FUNDS_POST || ask->type == FUNDS_VOID;
-    *operation = (struct operation){.type = core_view(types[ask->type])};
+    *operation = (struct operation){.type = text_view(types[ask->type])};
     if (takes_from(ask->type))
-        operation->from = core_view(names[ask->from]);
+        operation->from = text_view(names[ask->from]);
     if (takes_to(ask->type))
-        operation->to = core_view(names[ask->to]);
+        operation->to = text_view(names[ask->to]);
     if (ask->type == FUNDS_DISBURSEMENT)
-        operation->from = core_view(names[FUNDS_LOAN]);
+        operation->from = text_view(names[FUNDS_LOAN]);
     if (ask->type == FUNDS_PAYMENT)
-        operation->to = core_view(names[FUNDS_LOAN]);
+        operation->to = text_view(names[FUNDS_LOAN]);
     if (ask->type == FUNDS_EXCHANGE)
-        operation->to = core_view(names[FUNDS_E]);
+        operation->to = text_view(names[FUNDS_E]);
     if (ask->type != FUNDS_VOID && ask->cents != 0)
         operation->amount = cents_text(text, ask->cents);
     if (!of_hold)
-        operation->currency = core_view(ask->type == FUNDS_EXCHANGE ? rate_name : "USD");
+        operation->currency = text_view(ask->type == FUNDS_EXCHANGE ? rate_name : "USD");
     if (of_hold || ask->type == FUNDS_HOLD)
-        operation->hold = core_view(holds[ask->hold]);
+        operation->hold = text_view(holds[ask->hold]);
     if (ask->type == FUNDS_HOLD)
         operation->expires_in_ms = ask->expires_in_ms;
 }
@@ -110,7 +110,7 @@ void books_tell(const struct funds_ask *asks, size_t count) {
 bool books_differ(const struct core_store *store, const struct funds *funds, int64_t now_ms,
                   char words[200]) {
     for (unsigned i = 0; i < FUNDS_ACCOUNTS; i++) {
-        const struct account *account = state_account(&store->state, core_view(names[i]));
+        const struct account *account = state_account(&store->state, text_view(names[i]));
         int64_t balance = account == NULL ? 0 : account->balance;
         int64_t held = account == NULL ? 0 : account_held(account, now_ms);
         bool frozen = account != NULL && account->status == ACCOUNT_FROZEN;
@@ -131,11 +131,11 @@ bool books_differ(const struct core_store *store, const struct funds *funds, int
 size_t books_entities(struct core_store *store, struct entity *out[BOOKS_ENTITIES]) {
     size_t count = 0;
     for (unsigned i = 0; i < FUNDS_ACCOUNTS; i++) {
-        struct account *account = state_account(&store->state, core_view(names[i]));
+        struct account *account = state_account(&store->state, text_view(names[i]));
         if (account != NULL)
             out[count++] = &account->entity;
     }
-    struct reference *rate = state_reference(&store->state, REFERENCE_RATE, core_view(rate_name));
+    struct reference *rate = state_reference(&store->state, REFERENCE_RATE, text_view(rate_name));
     if (rate != NULL)
         out[count++] = &rate->entity;
     return count;

@@ -114,8 +114,8 @@ static size_t make_fields(struct run *run, const unsigned value[PLAN_FIELDS],
         if (value[i] == 0)
             continue;
         snprintf(run->values[i], sizeof run->values[i], "%u", value[i]);
-        fields[count].name = core_view(names[i]);
-        fields[count++].value = core_view(run->values[i]);
+        fields[count].name = text_view(names[i]);
+        fields[count++].value = text_view(run->values[i]);
     }
     return count;
 }
@@ -124,13 +124,13 @@ static enum wf_status ask_engine(struct run *run, const struct ask *ask) {
     struct command command = {.kind = ask->kind};
     struct field fields[PLAN_FIELDS];
     char name[16];
-    struct bytes_view reason = core_view(ask->reason ? "because" : "");
+    struct bytes_view reason = text_view(ask->reason ? "because" : "");
     snprintf(name, sizeof name, "%c%u", ask->kind == COMMAND_WORKFLOW_SUBMIT ? 'p' : 's',
              ask->index);
-    command.subject = core_view("W");
-    command.actor = core_view(actor_names[ask->actor]);
+    command.subject = text_view("W");
+    command.actor = text_view(actor_names[ask->actor]);
     if (ask->kind == COMMAND_WORKFLOW_SUBMIT) {
-        command.as.workflow_submit.step = core_view(name);
+        command.as.workflow_submit.step = text_view(name);
         command.as.workflow_submit.attempt = ask->attempt;
         command.as.workflow_submit.fields = fields;
         command.as.workflow_submit.field_count = make_fields(run, ask->value, fields);
@@ -138,27 +138,27 @@ static enum wf_status ask_engine(struct run *run, const struct ask *ask) {
         command.as.workflow_submit.operations = run->text.operations;
         command.as.workflow_submit.operation_count = ask->operation_count;
     } else if (ask->kind == COMMAND_WORKFLOW_FAIL) {
-        command.as.workflow_fail.stage = core_view(name);
+        command.as.workflow_fail.stage = text_view(name);
         command.as.workflow_fail.attempt = ask->attempt;
         command.as.workflow_fail.reason = reason;
     } else if (ask->kind == COMMAND_WORKFLOW_CANCEL) {
         command.as.workflow_cancel.rollback = ask->rollback;
         command.as.workflow_cancel.reason = reason;
     } else if (ask->kind == COMMAND_WORKFLOW_ROLLBACK) {
-        command.as.workflow_rollback.stage = core_view(name);
+        command.as.workflow_rollback.stage = text_view(name);
         command.as.workflow_rollback.reason = reason;
     } else if (ask->kind == COMMAND_TIMER_FIRE) {
         command.as.timer_fire.stage = ask->index;
     } else if (ask->kind == COMMAND_ACCOUNT_TRANSACT) {
         books_write(ask->operations, ask->operation_count, &run->text);
-        command.subject = core_view("");
+        command.subject = text_view("");
         command.as.account_transact.operations = run->text.operations;
         command.as.account_transact.count = ask->operation_count;
     } else if (ask->kind == COMMAND_ACCOUNT_FREEZE || ask->kind == COMMAND_ACCOUNT_UNFREEZE) {
-        command.subject = core_view(books_account_name(ask->index));
+        command.subject = text_view(books_account_name(ask->index));
     } else {
-        command.as.review.stage = core_view(name);
-        command.as.review.role = core_view(ask->role);
+        command.as.review.stage = text_view(name);
+        command.as.review.role = text_view(ask->role);
         command.as.review.attempt = ask->attempt;
         command.as.review.reason = reason;
     }
@@ -251,7 +251,7 @@ enum { ENTITIES_MAX = 3 + BOOKS_ENTITIES };
 static size_t entities_of(struct core_store *store, struct entity *out[ENTITIES_MAX]) {
     size_t count = 0;
     out[count++] = &store->state.store.entity;
-    out[count++] = &state_definition(&store->state, core_view("w"), 0)->entity;
+    out[count++] = &state_definition(&store->state, text_view("w"), 0)->entity;
     out[count++] = &core_workflow(store, "W")->entity;
     return count + books_entities(store, &out[count]);
 }
@@ -425,10 +425,10 @@ static void begin(struct run *run) {
     run->store->now_ms = INT64_C(1767225600000);
     if (state_init(&run->store->state, &run->store->err) != WF_OK)
         fail_run(run, run->store->err.text);
-    add.subject = core_view("w");
+    add.subject = text_view("w");
     add.as.definition_add.definition = plan_definition(&run->plan);
-    start.subject = core_view("W");
-    start.as.workflow_start.type = core_view("w");
+    start.subject = text_view("W");
+    start.as.workflow_start.type = text_view("w");
     choice_values(&run->random, value, 3);
     start.as.workflow_start.fields = fields;
     start.as.workflow_start.field_count = make_fields(run, value, fields);

@@ -34,7 +34,7 @@ static enum wf_status replay(struct core_store *store, const char *id, struct ev
         .offset = 7,
         .time_ms = store->now_ms,
         .command = COMMAND_WORKFLOW_SUBMIT,
-        .subject = core_view(id),
+        .subject = text_view(id),
         .events = events,
         .event_count = count,
     };
@@ -116,7 +116,7 @@ static void test_apply_replay_comes_to_the_same_bytes(void **state) {
                                 .offset = store->lsn * 100,
                                 .time_ms = store->decision.time_ms,
                                 .command = COMMAND_WORKFLOW_SUBMIT,
-                                .subject = core_view("L1"),
+                                .subject = text_view("L1"),
                                 .events = store->decision.events,
                                 .event_count = store->decision.event_count};
         char text[512];
@@ -152,7 +152,7 @@ static void test_apply_reserve_refuses_what_cannot_follow(void **state) {
     struct event twice[2] = {{.kind = EVENT_STEP_SUBMITTED}, {.kind = EVENT_STEP_SUBMITTED}};
     assert_int_equal(replay(store, "L1", twice, 2), WF_DAMAGE);
     event = (struct event){.kind = EVENT_WORKFLOW_STARTED};
-    event.as.workflow_started.type = core_view("loan_application");
+    event.as.workflow_started.type = text_view("loan_application");
     event.as.workflow_started.version = 1;
     assert_int_equal(replay(store, "L1", &event, 1), WF_DAMAGE);
     event.as.workflow_started.version = 2;
@@ -186,9 +186,9 @@ static void test_apply_reserve_refuses_time_that_runs_back(void **state) {
 static void test_apply_reserve_may_be_given_up(void **state) {
     struct core_store *store = *state;
     struct command command = {.kind = COMMAND_WORKFLOW_START, .now_ms = store->now_ms};
-    command.subject = core_view("L2");
-    command.key = core_view("key");
-    command.as.workflow_start.type = core_view("loan_application");
+    command.subject = text_view("L2");
+    command.key = text_view("key");
+    command.as.workflow_start.type = text_view("loan_application");
     decide(&store->state, &command, &store->decision);
     struct record record = core_store_record(store, &command);
     assert_int_equal(apply_reserve(&store->state, &record, &store->err), WF_OK);
@@ -210,15 +210,15 @@ static void test_apply_forgets_the_oldest_keys(void **state) {
                           1);
     }
     assert_int_equal(store->state.store.key_first, 3);
-    assert_true(state_key(&store->state, core_view("k2"))->entity.deleted);
-    assert_false(state_key(&store->state, core_view("k3"))->entity.deleted);
+    assert_true(state_key(&store->state, text_view("k2"))->entity.deleted);
+    assert_false(state_key(&store->state, text_view("k3"))->entity.deleted);
     assert_null(state_key_at(&store->state, 2));
     /* Forgotten: the key is new again, and its tombstone lives again. */
     assert_int_equal(
         core_submit_keyed(store, "L1", core_loan_steps[4][0], core_loan_steps[4][1], "k1", 2),
         WF_OK);
     assert_false(store->decision.repeated);
-    const struct idempotency_key *revived = state_key(&store->state, core_view("k1"));
+    const struct idempotency_key *revived = state_key(&store->state, text_view("k1"));
     assert_false(revived->entity.deleted);
     assert_int_equal(revived->sequence, 5);
     assert_int_equal(revived->link.lsn, store->lsn);
@@ -226,7 +226,7 @@ static void test_apply_forgets_the_oldest_keys(void **state) {
     state_freeze(&store->state);
     while (store->state.frozen.first != NULL)
         state_thaw(&store->state, store->state.frozen.first);
-    state_evict(&store->state, &state_key(&store->state, core_view("k2"))->entity);
+    state_evict(&store->state, &state_key(&store->state, text_view("k2"))->entity);
     assert_int_equal(check_state(&store->state, true, &store->err), WF_OK);
 }
 
@@ -237,13 +237,13 @@ static void test_apply_reserve_wants_forgotten_keys_in_memory(void **state) {
     struct record record = {.lsn = store->lsn + 1,
                             .time_ms = store->now_ms,
                             .command = COMMAND_WORKFLOW_SUBMIT,
-                            .subject = core_view("L1"),
+                            .subject = text_view("L1"),
                             .keys_forgotten = 2,
                             .events = &event,
                             .event_count = 1};
     assert_int_equal(apply_reserve(&store->state, &record, &store->err), WF_DAMAGE);
     record.keys_forgotten = 0;
-    record.key = core_view("k1");
+    record.key = text_view("k1");
     assert_int_equal(apply_reserve(&store->state, &record, &store->err), WF_DAMAGE);
 }
 
@@ -254,12 +254,12 @@ static void test_apply_after_a_loss_passes_over_what_rests_on_it(void **state) {
     assert_int_equal(replay(store, "L2", events, 2), WF_OK); /* its start was lost */
     assert_null(core_workflow(store, "L2"));
     struct event start = {.kind = EVENT_WORKFLOW_STARTED};
-    start.as.workflow_started.type = core_view("lost_type");
+    start.as.workflow_started.type = text_view("lost_type");
     start.as.workflow_started.version = 1;
     assert_int_equal(replay(store, "L3", &start, 1), WF_OK); /* its definition was lost */
     assert_null(core_workflow(store, "L3"));
     struct event half[2] = {{.kind = EVENT_WORKFLOW_STARTED}, {.kind = EVENT_STAGE_ACTIVATED}};
-    half[0].as.workflow_started.type = core_view("loan_application");
+    half[0].as.workflow_started.type = text_view("loan_application");
     half[0].as.workflow_started.version = 1;
     half[1].as.stage_activated.stage = 63;
     assert_int_equal(replay(store, "L4", half, 2),
@@ -310,7 +310,7 @@ static void test_apply_notes_a_repair(void **state) {
     struct command command = {.kind = COMMAND_LOG_REPAIR, .now_ms = store->now_ms};
     command.as.log_repair.first_lsn = 3;
     command.as.log_repair.last_lsn = 4;
-    command.as.log_repair.copy = core_view("00000000000000000001.seg.damaged-1");
+    command.as.log_repair.copy = text_view("00000000000000000001.seg.damaged-1");
     assert_int_equal(core_store_execute(store, &command), WF_OK);
     assert_int_equal(store->decision.events[0].as.log_repaired.last_lsn, 4);
     assert_int_equal(store->state.store.repairs, 1);
@@ -344,7 +344,7 @@ static void test_apply_ignores_from_a_loss_to_its_repair_whatever_lies_between(v
         struct command command = {.kind = COMMAND_LOG_REPAIR, .now_ms = store->now_ms};
         command.as.log_repair.first_lsn = store->lsn - 1;
         command.as.log_repair.last_lsn = store->lsn;
-        command.as.log_repair.copy = core_view("00000000000000000001.seg.damaged-1");
+        command.as.log_repair.copy = text_view("00000000000000000001.seg.damaged-1");
         assert_int_equal(core_store_execute(store, &command), WF_OK);
     }
 }

@@ -118,7 +118,7 @@ static void test_check_finds_wrong_counts(void **state) {
 
 static void test_check_finds_keys_out_of_sequence(void **state) {
     struct core_store *store = *state;
-    struct idempotency_key *key = state_key(&store->state, core_view("key"));
+    struct idempotency_key *key = state_key(&store->state, text_view("key"));
     store->state.store.key_first++;
     finds(store, "outside of those in force");
     store->state.store.key_first--;

@@ -52,8 +52,8 @@ static void test_decide_start_wants_a_known_type_and_version(void **state) {
     assert_int_equal(core_start(store, "L1", "mortgage", NULL), WF_NOT_FOUND);
     says(store, "no workflow type \"mortgage\"");
     is_recorded(store, false);
-    struct command command = {.kind = COMMAND_WORKFLOW_START, .subject = core_view("L1")};
-    command.as.workflow_start.type = core_view("loan_application");
+    struct command command = {.kind = COMMAND_WORKFLOW_START, .subject = text_view("L1")};
+    command.as.workflow_start.type = text_view("loan_application");
     command.as.workflow_start.version = 7;
     assert_int_equal(core_store_execute(store, &command), WF_NOT_FOUND);
     says(store, "no version 7; its newest version is 1");
@@ -232,7 +232,7 @@ static void test_decide_answers_malformed_input_with_usage(void **state) {
     assert_int_equal(core_submit(store, "L1", "applicant_submission", overlong), WF_USAGE);
     assert_int_equal(core_submit_keyed(store, "L1", "applicant_submission", NULL, "\x02", 1),
                      WF_USAGE);
-    struct command command = {.kind = (enum command_kind)99, .subject = core_view("L1")};
+    struct command command = {.kind = (enum command_kind)99, .subject = text_view("L1")};
     assert_int_equal(core_store_execute(store, &command), WF_USAGE);
 }
 
@@ -247,17 +247,17 @@ static void test_decide_bounds_fields(void **state) {
         names[i][0] = 'f';
         names[i][1] = (char)('a' + i % 26);
         names[i][2] = (char)('a' + i / 26);
-        fields[i] = (struct field){core_view(names[i]), {large, 1}};
+        fields[i] = (struct field){text_view(names[i]), {large, 1}};
     }
-    struct command command = {.kind = COMMAND_WORKFLOW_SUBMIT, .subject = core_view("L1")};
-    command.as.workflow_submit.step = core_view("applicant_submission");
+    struct command command = {.kind = COMMAND_WORKFLOW_SUBMIT, .subject = text_view("L1")};
+    command.as.workflow_submit.step = text_view("applicant_submission");
     command.as.workflow_submit.fields = fields;
     command.as.workflow_submit.field_count = COMMAND_FIELDS_MAX + 1;
     assert_int_equal(core_store_execute(store, &command), WF_USAGE);
     says(store, "at most 256");
-    fields[0].name = core_view("ssn");
-    fields[1].name = core_view("personal_info");
-    fields[2].name = core_view("employment");
+    fields[0].name = text_view("ssn");
+    fields[1].name = text_view("personal_info");
+    fields[2].name = text_view("employment");
     command.as.workflow_submit.field_count = COMMAND_FIELDS_MAX;
     fields[9].value.size = COMMAND_FIELD_VALUE_MAX + 1;
     assert_int_equal(core_store_execute(store, &command), WF_USAGE);
@@ -388,7 +388,7 @@ static void test_decide_creates_a_store_once(void **state) {
     struct state empty;
     assert_int_equal(state_init(&empty, NULL), WF_OK);
     command.kind = COMMAND_WORKFLOW_START;
-    command.subject = core_view("L1");
+    command.subject = text_view("L1");
     decide(&empty, &command, &store->decision);
     assert_int_equal(store->decision.status, WF_USAGE);
     state_deinit(&empty);

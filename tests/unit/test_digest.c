@@ -9,10 +9,6 @@
 
 #include <cmocka.h>
 
-static struct bytes_view view(const char *text) {
-    return (struct bytes_view){(const uint8_t *)text, strlen(text)};
-}
-
 static void test_sum_depends_on_no_order_and_can_be_taken_back(void **state) {
     (void)state;
     uint8_t digests[3][16];
@@ -41,10 +37,10 @@ static void test_key_and_value_do_not_run_into_each_other(void **state) {
     (void)state;
     uint8_t left[16];
     uint8_t right[16];
-    digest_entity(view("ab"), view("c"), left);
-    digest_entity(view("a"), view("bc"), right);
+    digest_entity(text_view("ab"), text_view("c"), left);
+    digest_entity(text_view("a"), text_view("bc"), right);
     assert_memory_not_equal(left, right, 16);
-    digest_entity(view("ab"), view("c"), right);
+    digest_entity(text_view("ab"), text_view("c"), right);
     assert_memory_equal(left, right, 16);
 }
 

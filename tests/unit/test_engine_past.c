@@ -70,7 +70,7 @@ static void keep(struct run *run, uint64_t lsn) {
     for (int i = 0; i < WORKFLOWS; i++) {
         char id[16];
         struct workflow *workflow = NULL;
-        must(f, engine_find_workflow(f->engine, core_view(fixture_id(i, id)), &workflow, &f->err));
+        must(f, engine_find_workflow(f->engine, text_view(fixture_id(i, id)), &workflow, &f->err));
         then->sizes[i] = workflow != NULL ? encode(workflow, then->values[i]) : 0;
     }
     pthread_mutex_unlock(&f->engine->mutex);
@@ -209,7 +209,7 @@ static void check_workflow_as_of(struct run *run, const struct then *then, int n
     char id[16];
     struct state past;
     struct workflow *workflow = NULL;
-    enum wf_status status = engine_state_as_of(run->f->engine, core_view(fixture_id(number, id)),
+    enum wf_status status = engine_state_as_of(run->f->engine, text_view(fixture_id(number, id)),
                                                then->lsn, &past, &workflow, &run->f->err);
     if (status == WF_NOT_FOUND) {
         assert_int_equal(then->sizes[number], 0);

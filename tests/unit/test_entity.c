@@ -102,12 +102,12 @@ static void test_entity_comes_back_as_it_was(void **state) {
     }
     if (check_state(&loaded, true, &err) != WF_OK)
         fail_msg("%s", err.text);
-    const struct workflow *failed = state_workflow(&loaded, core_view("L2"));
+    const struct workflow *failed = state_workflow(&loaded, text_view("L2"));
     assert_string_equal(failed->reason, "score too low");
     assert_int_equal(failed->status, WORKFLOW_FAILED);
-    assert_int_equal(state_key(&loaded, core_view("first key"))->link.lsn, 4);
+    assert_int_equal(state_key(&loaded, text_view("first key"))->link.lsn, 4);
     assert_string_equal(
-        state_definition(&loaded, core_view("loan_application"), 1)->definition->source,
+        state_definition(&loaded, text_view("loan_application"), 1)->definition->source,
         core_loan_yaml);
     state_deinit(&loaded);
 }
@@ -244,7 +244,7 @@ static void test_entity_keys_begin_with_their_kind(void **state) {
     struct core_store *store = *state;
     struct bytes_buffer key;
     bytes_buffer_init(&key);
-    entity_key(ENTITY_WORKFLOW, core_view("L1"), &key);
+    entity_key(ENTITY_WORKFLOW, text_view("L1"), &key);
     struct pair pair = encode(&core_workflow(store, "L1")->entity);
     assert_int_equal(key.size, 3);
     assert_int_equal(key.data[0], ENTITY_WORKFLOW);

@@ -423,7 +423,7 @@ static void test_ledger_balances_stay_in_64_bits(void **state) {
         bank_open_account(store, "RICH", "checking", "USD", "92233720368547758.07", ""),
         WF_REFUSED);
     bank_says(store, "the balance of OPENING/USD would leave 64 bits");
-    assert_null(state_account(&store->state, core_view("RICH")));
+    assert_null(state_account(&store->state, text_view("RICH")));
     assert_int_equal(
         bank_open_account(store, "RICH", "checking", "GBP", "92233720368547758.07", ""), WF_OK);
     assert_int_equal(bank_one(store, "deposit to=RICH amount=0.01 currency=GBP"), WF_REFUSED);
@@ -472,7 +472,7 @@ static void test_ledger_opening_refuses_what_makes_no_sense(void **state) {
     assert_int_equal(bank_open_account(store, "N", "checking", "USD", "-1.00", ""), WF_USAGE);
     assert_int_equal(bank_open_account(store, "N", "loan", "USD", "1.00", ""), WF_USAGE);
     assert_int_equal(bank_open_account(store, "N", "checking", "USD", "1.00", "2.00"), WF_REFUSED);
-    assert_null(state_account(&store->state, core_view("N")));
+    assert_null(state_account(&store->state, text_view("N")));
 }
 
 static void test_ledger_names_of_the_banks_own_accounts_are_not_given_away(void **state) {
@@ -483,7 +483,7 @@ static void test_ledger_names_of_the_banks_own_accounts_are_not_given_away(void 
                          WF_REFUSED);
         bank_says(store, own[i]);
         bank_says(store, "is the bank's own");
-        assert_null(state_account(&store->state, core_view(own[i])));
+        assert_null(state_account(&store->state, text_view(own[i])));
     }
     assert_int_equal(bank_open_account(store, "CASHIER", "checking", "USD", "1.00", ""), WF_OK);
     assert_int_equal(bank_open_account(store, "CAS", "checking", "USD", "1.00", ""), WF_OK);
@@ -546,8 +546,8 @@ static void test_apply_refuses_postings_that_do_not_sum_to_zero(void **state) {
     event.as.operation_posted.postings = postings;
     event.as.operation_posted.posting_count = 2;
     struct record_touch touches[] = {
-        {ENTITY_ACCOUNT, core_view("ACC001"), {1, 8}, 500000 - 100, core_view("USD")},
-        {ENTITY_ACCOUNT, core_view("ACC002"), {1, 8}, 1000000 + 99, core_view("USD")}};
+        {ENTITY_ACCOUNT, text_view("ACC001"), {1, 8}, 500000 - 100, text_view("USD")},
+        {ENTITY_ACCOUNT, text_view("ACC002"), {1, 8}, 1000000 + 99, text_view("USD")}};
     assert_int_equal(reserve(store, &event, touches, 2), WF_DAMAGE);
     assert_non_null(strstr(store->err.text, "do not sum to zero"));
     postings[1].amount = 100;
@@ -555,10 +555,10 @@ static void test_apply_refuses_postings_that_do_not_sum_to_zero(void **state) {
     assert_non_null(strstr(store->err.text, "leaves 10001.00 USD on account ACC002, and says"));
     touches[1].balance = 1000000 + 100;
     assert_int_equal(reserve(store, &event, touches, 2), WF_OK);
-    touches[1].currency = core_view("EUR");
+    touches[1].currency = text_view("EUR");
     assert_int_equal(reserve(store, &event, touches, 2), WF_DAMAGE);
-    touches[1].currency = core_view("USD");
-    touches[1].name = core_view("ACC009");
+    touches[1].currency = text_view("USD");
+    touches[1].name = text_view("ACC009");
     assert_int_equal(reserve(store, &event, touches, 2), WF_DAMAGE);
     postings[1].account = 7;
     assert_int_equal(reserve(store, &event, touches, 2), WF_DAMAGE);
@@ -573,15 +573,15 @@ static void test_apply_sums_each_currency_on_its_own(void **state) {
     event.as.operation_posted.postings = postings;
     event.as.operation_posted.posting_count = 2;
     struct record_touch touches[] = {
-        {ENTITY_ACCOUNT, core_view("ACC001"), {1, 8}, 500000 - 100, core_view("USD")},
-        {ENTITY_ACCOUNT, core_view("ACC003"), {1, 8}, 250000 + 100, core_view("EUR")}};
+        {ENTITY_ACCOUNT, text_view("ACC001"), {1, 8}, 500000 - 100, text_view("USD")},
+        {ENTITY_ACCOUNT, text_view("ACC003"), {1, 8}, 250000 + 100, text_view("EUR")}};
     assert_int_equal(reserve(store, &event, touches, 2), WF_DAMAGE);
     assert_non_null(strstr(store->err.text, "do not sum to zero"));
 }
 
 static void test_check_sees_a_wrong_balance(void **state) {
     struct core_store *store = *state;
-    struct account *wrong = state_account(&store->state, core_view("ACC001"));
+    struct account *wrong = state_account(&store->state, text_view("ACC001"));
     wrong->balance++;
     assert_int_equal(check_state(&store->state, true, &store->err), WF_DIVERGENCE);
     assert_non_null(strstr(store->err.text, "the balances in USD do not sum to zero"));
@@ -629,8 +629,8 @@ static void test_entity_accounts_and_reference_data_come_back_as_they_were(void 
     for (const struct reference *r; (r = table_next(&store->state.references, &at)) != NULL;)
         copy_entity(&r->entity, &other, &store->err);
     assert_int_equal(table_count(&other.accounts), table_count(&store->state.accounts));
-    assert_int_equal(state_account(&other, core_view("ACC001"))->holds[0].amount, 500);
-    assert_int_equal(state_account(&other, core_view("ACC004"))->status, ACCOUNT_FROZEN);
+    assert_int_equal(state_account(&other, text_view("ACC001"))->holds[0].amount, 500);
+    assert_int_equal(state_account(&other, text_view("ACC004"))->status, ACCOUNT_FROZEN);
     state_deinit(&other);
 }
 
@@ -640,7 +640,7 @@ static void test_entity_account_survives_every_cut_and_flip(void **state) {
                      WF_OK);
     const struct entity *entities[] = {
         &bank_account(store, "ACC001")->entity,
-        &state_reference(&store->state, REFERENCE_CALENDAR, core_view("NYSE"))->entity};
+        &state_reference(&store->state, REFERENCE_CALENDAR, text_view("NYSE"))->entity};
     for (size_t e = 0; e < 2; e++) {
         struct bytes_buffer key, value;
         bytes_buffer_init(&key);

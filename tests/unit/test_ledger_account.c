@@ -182,7 +182,7 @@ static void test_transact_of_a_stage_only_moves_money(void **state) {
         bank_says(store, "it does not go with a stage");
         assert_int_equal(core_workflow(store, "L")->stages[0].status, STAGE_ACTIVE);
     }
-    assert_null(state_account(&store->state, core_view("NEW")));
+    assert_null(state_account(&store->state, text_view("NEW")));
     assert_int_equal(bank_account(store, "ACC001")->status, ACCOUNT_ACTIVE);
 }
 

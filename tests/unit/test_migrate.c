@@ -110,8 +110,8 @@ static void test_migrate_may_complete_the_workflow(void **state) {
     assert_int_equal(core_define(store, "workflow: w\nversion: 2\nsteps: {s: {completes: a}}\n"
                                         "stages: [{name: a}]\n"),
                      WF_OK);
-    struct command start = {.kind = COMMAND_WORKFLOW_START, .subject = core_view("W")};
-    start.as.workflow_start.type = core_view("w");
+    struct command start = {.kind = COMMAND_WORKFLOW_START, .subject = text_view("W")};
+    start.as.workflow_start.type = text_view("w");
     start.as.workflow_start.version = 1;
     assert_int_equal(core_store_execute(store, &start), WF_OK);
     assert_int_equal(core_submit(store, "W", "s", NULL), WF_OK);
@@ -311,7 +311,7 @@ static void reserve_fails(struct core_store *store, struct event *events, size_t
     struct record record = {.lsn = store->lsn + 1,
                             .time_ms = store->state.store.seen_ms,
                             .command = COMMAND_WORKFLOW_MIGRATE,
-                            .subject = core_view("L1"),
+                            .subject = text_view("L1"),
                             .events = events,
                             .event_count = count};
     assert_int_equal(apply_reserve(&store->state, &record, &store->err), WF_DAMAGE);
@@ -342,7 +342,7 @@ static void test_migrate_refuses_hostile_records(void **state) {
     struct record record = {.lsn = store->lsn + 1,
                             .time_ms = store->state.store.seen_ms,
                             .command = COMMAND_WORKFLOW_MIGRATE,
-                            .subject = core_view("L1"),
+                            .subject = text_view("L1"),
                             .events = &good,
                             .event_count = 1};
     assert_int_equal(apply_reserve(&store->state, &record, &store->err), WF_OK);

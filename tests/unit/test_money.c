@@ -1,6 +1,7 @@
 /* Decimals and currencies: what is read, what is refused, how it is rounded. */
 #include "engine/core/date.h"
 #include "engine/core/money.h"
+#include "engine/core/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,19 +9,15 @@
 
 #include <cmocka.h>
 
-static struct bytes_view view(const char *text) {
-    return (struct bytes_view){(const uint8_t *)text, strlen(text)};
-}
-
 static void reads(const char *text, unsigned scale, int64_t expected) {
     int64_t units = 0;
-    if (decimal_parse(view(text), scale, &units) != DECIMAL_OK || units != expected)
+    if (decimal_parse(text_view(text), scale, &units) != DECIMAL_OK || units != expected)
         fail_msg("%s at scale %u is %lld", text, scale, (long long)units);
 }
 
 static void refuses(const char *text, unsigned scale, enum decimal_problem problem) {
     int64_t units = 4711;
-    if (decimal_parse(view(text), scale, &units) != problem || units != 4711)
+    if (decimal_parse(text_view(text), scale, &units) != problem || units != 4711)
         fail_msg("%s at scale %u: not problem %d", text, scale, problem);
 }
 
@@ -66,7 +63,7 @@ static void prints(int64_t units, unsigned scale, const char *expected) {
     char text[MONEY_TEXT_SIZE];
     assert_string_equal(decimal_print(text, units, scale), expected);
     int64_t back;
-    assert_int_equal(decimal_parse(view(text), scale, &back), DECIMAL_OK);
+    assert_int_equal(decimal_parse(text_view(text), scale, &back), DECIMAL_OK);
     assert_true(back == units);
 }
 
@@ -83,8 +80,9 @@ static void test_decimal_prints_what_it_reads(void **state) {
 
 static int64_t convert(int64_t amount, const char *from, const char *rate, const char *to) {
     int64_t units, out = -1;
-    assert_int_equal(decimal_parse(view(rate), RATE_SCALE, &units), DECIMAL_OK);
-    if (!money_convert(amount, currency_find(view(from)), units, currency_find(view(to)), &out))
+    assert_int_equal(decimal_parse(text_view(rate), RATE_SCALE, &units), DECIMAL_OK);
+    if (!money_convert(amount, currency_find(text_view(from)), units, currency_find(text_view(to)),
+                       &out))
         return -1;
     return out;
 }
@@ -120,12 +118,12 @@ static void test_money_band_is_a_percentage_of_the_reference(void **state) {
 
 static void test_currency_has_its_own_decimals(void **state) {
     (void)state;
-    assert_int_equal(currency_find(view("USD"))->scale, 2);
-    assert_int_equal(currency_find(view("JPY"))->scale, 0);
-    assert_int_equal(currency_find(view("KWD"))->scale, 3);
-    assert_null(currency_find(view("usd")));
-    assert_null(currency_find(view("XYZ")));
-    assert_null(currency_find(view("US")));
+    assert_int_equal(currency_find(text_view("USD"))->scale, 2);
+    assert_int_equal(currency_find(text_view("JPY"))->scale, 0);
+    assert_int_equal(currency_find(text_view("KWD"))->scale, 3);
+    assert_null(currency_find(text_view("usd")));
+    assert_null(currency_find(text_view("XYZ")));
+    assert_null(currency_find(text_view("US")));
     assert_null(currency_find((struct bytes_view){NULL, 0}));
 }
 

@@ -1,4 +1,5 @@
 /* engine/name_list.c */
+#include "engine/core/text.h"
 #include "engine/name_list.h"
 
 #include <setjmp.h>
@@ -9,29 +10,25 @@
 
 #include <cmocka.h>
 
-static struct bytes_view view(const char *text) {
-    return (struct bytes_view){(const uint8_t *)text, strlen(text)};
-}
-
 static void test_name_list_has_each_name_once(void **state) {
     (void)state;
     char names[40] = "";
-    name_list_add(names, sizeof names, view("alpha"));
-    name_list_add(names, sizeof names, view("alp"));
-    name_list_add(names, sizeof names, view("alpha"));
-    name_list_add(names, sizeof names, view(""));
+    name_list_add(names, sizeof names, text_view("alpha"));
+    name_list_add(names, sizeof names, text_view("alp"));
+    name_list_add(names, sizeof names, text_view("alpha"));
+    name_list_add(names, sizeof names, text_view(""));
     assert_string_equal(names, "alpha,alp");
-    assert_true(name_list_has(names, view("alp")));
-    assert_false(name_list_has(names, view("al")));
-    assert_false(name_list_has(names, view("alpha,alp")));
+    assert_true(name_list_has(names, text_view("alp")));
+    assert_false(name_list_has(names, text_view("al")));
+    assert_false(name_list_has(names, text_view("alpha,alp")));
 }
 
 static void test_name_list_that_is_full_says_so_once(void **state) {
     (void)state;
     char names[16] = "";
-    name_list_add(names, sizeof names, view("alphabet"));
+    name_list_add(names, sizeof names, text_view("alphabet"));
     for (int i = 0; i < 3; i++)
-        name_list_add(names, sizeof names, view("beta"));
+        name_list_add(names, sizeof names, text_view("beta"));
     assert_string_equal(names, "alphabet,…");
 }
 

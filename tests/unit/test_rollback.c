@@ -444,11 +444,11 @@ static void test_late_completion_of_an_undone_attempt_is_refused(void **state) {
     loan(store, 2);
     core_rollback(store, "L1", "credit_check", "eve");
     core_review(store, approve, "L1", "income_verification", "bob", "reviewer");
-    struct field fields[2] = {{core_view("credit_score"), core_view("1")},
-                              {core_view("history"), core_view("x")}};
+    struct field fields[2] = {{text_view("credit_score"), text_view("1")},
+                              {text_view("history"), text_view("x")}};
     struct command late = {
-        .kind = COMMAND_WORKFLOW_SUBMIT, .now_ms = store->now_ms, .subject = core_view("L1")};
-    late.as.workflow_submit.step = core_view("credit_bureau_response");
+        .kind = COMMAND_WORKFLOW_SUBMIT, .now_ms = store->now_ms, .subject = text_view("L1")};
+    late.as.workflow_submit.step = text_view("credit_bureau_response");
     late.as.workflow_submit.fields = fields;
     late.as.workflow_submit.field_count = 2;
     late.as.workflow_submit.attempt = 1;

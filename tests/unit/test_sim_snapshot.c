@@ -1,3 +1,4 @@
+#include "engine/core/text.h"
 #include "tests/lib/sim_snapshot.h"
 
 #include <setjmp.h>
@@ -8,10 +9,6 @@
 
 #include <cmocka.h>
 
-static struct bytes_view view(const char *text) {
-    return (struct bytes_view){.data = (const uint8_t *)text, .size = strlen(text)};
-}
-
 static struct snapshot *open_in(struct sim_snapshots *disk) {
     const struct snapshot_provider *provider = sim_snapshot_provider(disk);
     struct snapshot *snapshot;
@@ -21,7 +18,7 @@ static struct snapshot *open_in(struct sim_snapshots *disk) {
 }
 
 static enum wf_status commit(struct snapshot *snapshot, const char *value, uint64_t lsn) {
-    struct snapshot_change change = {.key = view("k"), .value = view(value)};
+    struct snapshot_change change = {.key = text_view("k"), .value = text_view(value)};
     struct snapshot_meta meta = {.lsn = lsn};
     return snapshot->ops->commit(snapshot, &change, 1, &meta, NULL);
 }
@@ -73,7 +70,7 @@ static void crash_in_second(enum sim_snapshot_moment moment, uint64_t expected_l
     assert_int_equal(crashes, 1);
     assert_int_equal(commit(snapshot, "3", 3), WF_IO);
     assert_int_equal(snapshot->ops->refresh(snapshot, NULL), WF_IO);
-    assert_int_equal(snapshot->ops->get(snapshot, view("k"), &value, NULL), WF_IO);
+    assert_int_equal(snapshot->ops->get(snapshot, text_view("k"), &value, NULL), WF_IO);
     snapshot->ops->close(snapshot);
     const struct snapshot_provider *provider = sim_snapshot_provider(disk);
     assert_int_equal(provider->open(provider, io_posix(), "state", true, false, &second, NULL),
@@ -112,7 +109,7 @@ static void test_sim_snapshot_damage_is_found_and_set_aside(void **state) {
     assert_false(sim_snapshot_damage(disk, "other"));
     assert_int_equal(commit(snapshot, "1", 1), WF_OK);
     assert_true(sim_snapshot_damage(disk, "state"));
-    assert_int_equal(snapshot->ops->get(snapshot, view("k"), &value, NULL), WF_DAMAGE);
+    assert_int_equal(snapshot->ops->get(snapshot, text_view("k"), &value, NULL), WF_DAMAGE);
     snapshot->ops->close(snapshot);
     assert_int_equal(provider->open(provider, io_posix(), "state", true, false, &snapshot, NULL),
                      WF_DAMAGE);

@@ -1,5 +1,6 @@
 /* What every implementation of store/snapshot.h must do: each test runs against LMDB and against
  * the model. */
+#include "engine/core/text.h"
 #include "store/snapshot.h"
 #include "tests/lib/sim_snapshot.h"
 
@@ -67,16 +68,12 @@ static int teardown(void **state) {
     return 0;
 }
 
-static struct bytes_view view(const char *text) {
-    return (struct bytes_view){.data = (const uint8_t *)text, .size = strlen(text)};
-}
-
 static struct snapshot_change put(const char *key, const char *value) {
-    return (struct snapshot_change){.key = view(key), .value = view(value)};
+    return (struct snapshot_change){.key = text_view(key), .value = text_view(value)};
 }
 
 static struct snapshot_change removal(const char *key) {
-    return (struct snapshot_change){.key = view(key)};
+    return (struct snapshot_change){.key = text_view(key)};
 }
 
 static enum wf_status try_commit(struct fixture *f, const struct snapshot_change *changes,
@@ -97,7 +94,7 @@ static void refresh(struct fixture *f) {
 
 static void assert_value(struct fixture *f, const char *key, const char *expected) {
     struct bytes_view value;
-    enum wf_status status = f->snapshot->ops->get(f->snapshot, view(key), &value, &f->err);
+    enum wf_status status = f->snapshot->ops->get(f->snapshot, text_view(key), &value, &f->err);
     if (expected == NULL) {
         assert_int_equal(status, WF_NOT_FOUND);
         return;
@@ -120,9 +117,9 @@ static enum wf_status join_keys(void *ctx, struct bytes_view key, struct bytes_v
 static void assert_walk(struct fixture *f, const char *from, const char *prefix,
                         const char *expected) {
     char text[256] = "";
-    assert_int_equal(
-        f->snapshot->ops->walk(f->snapshot, view(from), view(prefix), join_keys, text, &f->err),
-        WF_OK);
+    assert_int_equal(f->snapshot->ops->walk(f->snapshot, text_view(from), text_view(prefix),
+                                            join_keys, text, &f->err),
+                     WF_OK);
     assert_string_equal(text, expected);
 }
 
@@ -179,7 +176,7 @@ static void test_snapshot_view_outlives_a_commit(void **state) {
     struct bytes_view value;
     commit(f, &first, 1, 1);
     refresh(f);
-    assert_int_equal(f->snapshot->ops->get(f->snapshot, view("a"), &value, &f->err), WF_OK);
+    assert_int_equal(f->snapshot->ops->get(f->snapshot, text_view("a"), &value, &f->err), WF_OK);
     for (uint64_t lsn = 2; lsn < 20; lsn++)
         commit(f, &second, 1, lsn);
     assert_memory_equal(value.data, "old", 3);
@@ -235,7 +232,7 @@ static void test_snapshot_keeps_the_largest_meta_and_key(void **state) {
     meta.size = SNAPSHOT_META_MAX;
     memset(meta.bytes, 0xA5, sizeof meta.bytes);
     struct snapshot_change change = {
-        .key = {.data = (const uint8_t *)key, .size = SNAPSHOT_KEY_MAX}, .value = view("v")};
+        .key = {.data = (const uint8_t *)key, .size = SNAPSHOT_KEY_MAX}, .value = text_view("v")};
     assert_int_equal(f->snapshot->ops->commit(f->snapshot, &change, 1, &meta, &f->err), WF_OK);
     meta.size = SNAPSHOT_META_MAX + 1;
     assert_int_equal(f->snapshot->ops->commit(f->snapshot, &change, 1, &meta, &f->err), WF_USAGE);
@@ -258,11 +255,13 @@ static void test_snapshot_keeps_a_value_larger_than_a_page(void **state) {
     assert_non_null(large);
     for (size_t i = 0; i < SIZE; i++)
         large[i] = (uint8_t)(i * 7);
-    struct snapshot_change change = {.key = view("large"), .value = {.data = large, .size = SIZE}};
+    struct snapshot_change change = {.key = text_view("large"),
+                                     .value = {.data = large, .size = SIZE}};
     struct bytes_view value;
     commit(f, &change, 1, 1);
     open_again(f);
-    assert_int_equal(f->snapshot->ops->get(f->snapshot, view("large"), &value, &f->err), WF_OK);
+    assert_int_equal(f->snapshot->ops->get(f->snapshot, text_view("large"), &value, &f->err),
+                     WF_OK);
     assert_int_equal(value.size, SIZE);
     assert_memory_equal(value.data, large, SIZE);
     free(large);
@@ -272,8 +271,8 @@ static void test_snapshot_takes_the_empty_key_and_zero_bytes(void **state) {
     struct fixture *f = *state;
     static const uint8_t zero[1] = {0};
     struct snapshot_change changes[] = {
-        {.key = {.data = zero, .size = 0}, .value = view("empty")},
-        {.key = {.data = zero, .size = 1}, .value = view("zero")},
+        {.key = {.data = zero, .size = 0}, .value = text_view("empty")},
+        {.key = {.data = zero, .size = 1}, .value = text_view("zero")},
     };
     struct bytes_view value;
     commit(f, changes, 2, 1);
@@ -322,9 +321,9 @@ static void test_snapshot_walk_ends_with_the_callbacks_status(void **state) {
     int calls = 0;
     commit(f, changes, 3, 1);
     refresh(f);
-    assert_int_equal(
-        f->snapshot->ops->walk(f->snapshot, view(""), view(""), stop_at_second, &calls, &f->err),
-        WF_REFUSED);
+    assert_int_equal(f->snapshot->ops->walk(f->snapshot, text_view(""), text_view(""),
+                                            stop_at_second, &calls, &f->err),
+                     WF_REFUSED);
     assert_int_equal(calls, 2);
 }
 
@@ -344,8 +343,9 @@ static void test_snapshot_walk_allows_lookups(void **state) {
     struct snapshot_change changes[] = {put("a", "1"), put("b", "2"), put("c", "3")};
     commit(f, changes, 3, 1);
     refresh(f);
-    assert_int_equal(
-        f->snapshot->ops->walk(f->snapshot, view(""), view(""), look_up_first, f, &f->err), WF_OK);
+    assert_int_equal(f->snapshot->ops->walk(f->snapshot, text_view(""), text_view(""),
+                                            look_up_first, f, &f->err),
+                     WF_OK);
 }
 
 static void test_snapshot_refuses_a_second_opener(void **state) {
@@ -424,7 +424,7 @@ static struct bytes_view make_value(size_t key, unsigned version, uint8_t *room)
 
 static struct bytes_view make_key(size_t key, char room[16]) {
     snprintf(room, 16, "k%08zu", key * 37);
-    return view(room);
+    return text_view(room);
 }
 
 /* Change about one key in `sparseness`, three of four to a new value. */
@@ -479,9 +479,9 @@ static enum wf_status compare_pair(void *ctx, struct bytes_view key, struct byte
 
 static void assert_same(struct fixture *f, const struct reference *reference) {
     struct comparison comparison = {.reference = reference};
-    assert_int_equal(
-        f->snapshot->ops->walk(f->snapshot, view(""), view(""), compare_pair, &comparison, &f->err),
-        WF_OK);
+    assert_int_equal(f->snapshot->ops->walk(f->snapshot, text_view(""), text_view(""), compare_pair,
+                                            &comparison, &f->err),
+                     WF_OK);
     assert_int_equal(comparison.seen, reference->present);
     for (size_t key = 0; key < KEYS; key++) {
         char key_room[16];

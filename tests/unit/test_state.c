@@ -64,12 +64,12 @@ static void test_state_finds_definitions_by_name_and_version(void **state) {
     const char *next = "workflow: w/1\nversion: 2\nstages: [{name: b, handler: callback}]\n";
     core_define(store, yaml);
     core_define(store, next);
-    struct bytes_view name = core_view("w/1");
+    struct bytes_view name = text_view("w/1");
     assert_int_equal(state_definition(&store->state, name, 1)->definition->version, 1);
     assert_int_equal(state_definition(&store->state, name, 0)->definition->version, 2);
     assert_null(state_definition(&store->state, name, 3));
-    assert_null(state_definition(&store->state, core_view("w"), 0));
-    assert_null(state_definition(&store->state, core_view(NULL), 0));
+    assert_null(state_definition(&store->state, text_view("w"), 0));
+    assert_null(state_definition(&store->state, text_view(NULL), 0));
     assert_int_equal(state_definition_numbered(&store->state, 3)->definition->version, 2);
     assert_null(state_definition_numbered(&store->state, 4));
     assert_null(state_definition_numbered(&store->state, 0));
@@ -174,8 +174,8 @@ static void test_state_evict_drops_clean_entities(void **state) {
     state_evict(&store->state, entity_of(store, "L1"));
     assert_null(core_workflow(store, "L1"));
     assert_int_equal(store->state.clean.bytes, bytes - loan);
-    state_evict(&store->state, &state_key(&store->state, core_view("key"))->entity);
-    assert_null(state_key(&store->state, core_view("key")));
+    state_evict(&store->state, &state_key(&store->state, text_view("key"))->entity);
+    assert_null(state_key(&store->state, text_view("key")));
     assert_null(state_key_at(&store->state, 1));
     sound(store);
 }

@@ -41,8 +41,8 @@ static void says(const struct core_store *store, const char *words) {
 
 static enum wf_status claim(struct core_store *store, const char *worker) {
     struct command command = {.kind = COMMAND_TASK_CLAIM, .now_ms = store->now_ms};
-    command.subject = core_view("W");
-    command.as.task.worker = core_view(worker);
+    command.subject = text_view("W");
+    command.as.task.worker = text_view(worker);
     return core_store_execute(store, &command);
 }
 
@@ -53,13 +53,13 @@ static enum wf_status answer(struct core_store *store, enum command_kind kind, c
     struct field list[16];
     snprintf(text, sizeof text, "%s", fields);
     struct command command = {.kind = kind, .now_ms = store->now_ms};
-    command.subject = core_view("W");
-    command.as.task.stage = core_view(stage);
+    command.subject = text_view("W");
+    command.as.task.stage = text_view(stage);
     command.as.task.compensate = compensate;
     command.as.task.epoch = epoch;
     command.as.task.tries = tries;
-    command.as.task.worker = core_view(worker);
-    command.as.task.reason = core_view("no answer");
+    command.as.task.worker = text_view(worker);
+    command.as.task.reason = text_view("no answer");
     command.as.task.fields = list;
     command.as.task.field_count = core_fields(text, list);
     return core_store_execute(store, &command);
