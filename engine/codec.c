@@ -271,7 +271,8 @@ static enum wf_status event_from_message(struct codec_arena *arena,
         event->as.archive_dropped.reason = message->text;
         event->as.archive_dropped.peaks = message->hashes;
         event->as.archive_dropped.state_hash = message->state_hash;
-        return WF_OK;
+        return fields_from_message(message, &event->as.archive_dropped.fields,
+                                   &event->as.archive_dropped.field_count, err);
     case EVENT_SEGMENT_DROPPED:
         event->as.segment_dropped.first_lsn = message->first_lsn;
         event->as.segment_dropped.last_lsn = message->last_lsn;

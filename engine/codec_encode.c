@@ -198,6 +198,7 @@ static bool put_event(struct codec_arena *arena, const struct event *event,
         put_number(out, 10, (uint32_t)event->as.reference_set.kind);
         break;
     case EVENT_ARCHIVE_DROPPED:
+        put_fields(out, event->as.archive_dropped.fields, event->as.archive_dropped.field_count);
         put_bytes(out, 8, event->as.archive_dropped.reason);
         put_number(out, 12, event->as.archive_dropped.first_lsn);
         put_number(out, 13, event->as.archive_dropped.last_lsn);

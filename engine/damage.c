@@ -18,6 +18,7 @@ void damage_report_init(struct damage_report *report) {
     *report = (struct damage_report){0};
     report->end = report->archive_end = &report->findings;
     codec_arena_init(&report->arena);
+    repairs_init(&report->repairs);
 }
 
 void damage_report_deinit(struct damage_report *report) {
@@ -32,6 +33,7 @@ void damage_report_deinit(struct damage_report *report) {
         report->losses = next;
     }
     codec_arena_deinit(&report->arena);
+    repairs_deinit(&report->repairs);
 }
 
 static void add_name(struct damage_finding *found, struct bytes_view name) {
@@ -119,21 +121,19 @@ static enum wf_status add_loss(struct damage_report *report, const struct wal_re
     return WF_OK;
 }
 
-/* What this record of a repair tells of. */
-static void see_repair(struct damage_report *report, const struct record *record) {
-    for (size_t i = 0; i < record->event_count; i++) {
-        const struct event *event = &record->events[i];
-        for (struct damage_loss *loss = report->losses;
-             loss != NULL && event->kind == EVENT_LOG_REPAIRED; loss = loss->next) {
-            loss->recorded |= event->as.log_repaired.first_lsn <= loss->first_lsn &&
-                              loss->last_lsn <= event->as.log_repaired.last_lsn;
-        }
-        if (event->kind == EVENT_LOG_REPAIRED) {
-            report->counted |= event->as.log_repaired.field_count > 0;
-            aftermath_add_fields(event->as.log_repaired.fields, event->as.log_repaired.field_count,
-                                 &report->told);
+/* What this record tells of repairs. */
+static enum wf_status see_repair(struct damage_report *report, const struct record *record,
+                                 struct wf_error *err) {
+    size_t before = report->repairs.count;
+    enum wf_status status = repairs_see(&report->repairs, record, err);
+    for (size_t i = before; i < report->repairs.count; i++) {
+        const struct wf_repair *repair = &report->repairs.at[i];
+        for (struct damage_loss *loss = report->losses; loss != NULL; loss = loss->next) {
+            loss->recorded |=
+                repair->first_lsn <= loss->first_lsn && loss->last_lsn <= repair->last_lsn;
         }
     }
+    return status;
 }
 
 /* It reads well, and is to go all the same. */
@@ -173,9 +173,12 @@ static enum wf_status take_record(struct damage_report *report, const struct wal
     }
     concern(report, record->previous.lsn, record->subject);
     concern_moved(report, wal_record, record->subject);
-    see_repair(report, record);
     record->lsn = wal_record->lsn;
     record->offset = wal_record->offset;
+    enum wf_status status = see_repair(report, record, err);
+    if (status != WF_OK) {
+        return status;
+    }
     return report->aftermath == NULL ? WF_OK : aftermath_see(report->aftermath, record, err);
 }
 
@@ -524,17 +527,29 @@ void damage_tell_all(const struct damage_report *report, wf_finding_fn on_findin
     }
 }
 
+/* The newest of the repairs. */
+static void sum_repairs(const struct repairs *repairs, struct wf_log_losses *lost) {
+    size_t count = repairs->count;
+    size_t first = count > WF_REPAIRS_MAX ? count - WF_REPAIRS_MAX : 0;
+    lost->repair_count = count;
+    for (size_t i = first; i < count; i++) {
+        lost->repairs[i - first] = repairs->at[i];
+    }
+}
+
 void damage_summary(const struct damage_report *from, struct wf_log_report *to) {
     *to = (struct wf_log_report){.records = from->records,
                                  .first_lsn = from->first_lsn,
                                  .last_lsn = from->last_lsn,
                                  .bytes = from->bytes,
                                  .findings = from->count,
-                                 .lost = from->told};
-    to->lost.unknown = from->losses != NULL && !from->counted; /* a repair of long ago */
+                                 .lost = from->repairs.told};
+    sum_repairs(&from->repairs, &to->lost);
     for (const struct damage_loss *loss = from->losses; loss != NULL; loss = loss->next) {
-        to->lost.records += loss->last_lsn - loss->first_lsn + 1;
+        to->lost.records += loss->recorded ? 0 : loss->last_lsn - loss->first_lsn + 1;
     }
+    /* One of long ago, or one that was cut short. */
+    to->lost.unknown = to->lost.records > 0 && !from->repairs.counted;
 }
 
 uint64_t damage_lost_records(const struct damage_report *report) {

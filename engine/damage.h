@@ -6,6 +6,7 @@
 #include "engine/aftermath.h"
 #include "engine/audit_tree.h"
 #include "engine/codec.h"
+#include "engine/repairs.h"
 #include "engine/wf.h"
 #include "store/snapshot.h"
 #include "wal/wal.h"
@@ -34,8 +35,7 @@ struct damage_report {
     uint64_t records, first_lsn, last_lsn, bytes, count, damaged;
     uint64_t passed_lsn; /* up to here the records were seen already, in the archive */
     struct codec_arena arena;
-    struct wf_log_losses told; /* what the records of earlier repairs say */
-    bool counted;              /* one says what went with the records lost */
+    struct repairs repairs;    /* earlier ones, as records tell */
     uint64_t drop_lsn;         /* a record that would be dropped on command; 0: none */
     bool dropped;              /* it is there */
     struct snapshot *snapshot; /* NULL: there is none, or it was asked already */

@@ -9,6 +9,7 @@
 #include "engine/hex.h"
 #include "engine/origin.h"
 #include "engine/record_reader.h"
+#include "engine/repairs.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -23,6 +24,13 @@ struct chosen {
     uint8_t peaks[WF_PEAKS_MAX][WAL_HASH_SIZE];
     size_t peak_count;
     uint8_t state_hash[WAL_HASH_SIZE];
+};
+
+/* What the records that go tell of repairs. */
+struct told {
+    struct repairs repairs;
+    struct repairs_fields fields;
+    struct codec_arena arena;
 };
 
 static bool is_before(const struct wf_archive_drop *drop, const struct archive_entry *entry) {
@@ -113,6 +121,37 @@ static enum wf_status make_stand_ins(struct wf_engine *engine, const struct wf_a
                : status;
 }
 
+static enum wf_status see_one_repair(void *ctx, const struct wal_record *wal_record,
+                                     struct wf_error *err) {
+    struct told *told = ctx;
+    struct record record;
+    codec_arena_reset(&told->arena);
+    if (wal_record->lost ||
+        codec_decode(&told->arena, wal_record->payload, &record, NULL) != WF_OK) {
+        return WF_OK; /* the state that stands for it was made of it: it can be read */
+    }
+    record.lsn = wal_record->lsn;
+    enum wf_status status = repairs_see(&told->repairs, &record, err);
+    codec_release(&record);
+    return status;
+}
+
+/* That records were lost in repairs must be known when the records that say so are gone. */
+static enum wf_status look_for_repairs(struct wf_engine *engine, const struct chosen *chosen,
+                                       struct told *told, struct wf_error *err) {
+    pthread_mutex_lock(&engine->mutex);
+    uint64_t count = engine->state.store.repairs;
+    pthread_mutex_unlock(&engine->mutex);
+    if (chosen->count == 0 || chosen->count == RECORD_EVENTS_MAX || count == 0) {
+        return WF_OK;
+    }
+    enum wf_status status =
+        archive_walk(engine->archive, chosen->segments[0].first_lsn,
+                     chosen->segments[chosen->count - 1].last_lsn, see_one_repair, told, err);
+    repairs_to_fields(&told->repairs, &told->fields);
+    return status;
+}
+
 static void hash_body(const struct wf_archive_drop *drop, struct command *command, bool *ok) {
     const char *const texts[] = {drop->reason, drop->actor};
     struct bytes_buffer body;
@@ -132,8 +171,8 @@ static void hash_body(const struct wf_archive_drop *drop, struct command *comman
 }
 
 static enum wf_status record_drop(struct wf_engine *engine, const struct wf_archive_drop *drop,
-                                  const struct chosen *chosen, struct wf_result *result,
-                                  struct wf_error *err) {
+                                  const struct chosen *chosen, const struct told *told,
+                                  struct wf_result *result, struct wf_error *err) {
     struct command command = {
         .kind = COMMAND_ARCHIVE_DROP, .actor = text_view(drop->actor), .key = text_view(drop->key)};
     command.as.archive_drop.segments = chosen->segments;
@@ -142,6 +181,8 @@ static enum wf_status record_drop(struct wf_engine *engine, const struct wf_arch
         (struct bytes_view){chosen->peaks[0], chosen->peak_count * WAL_HASH_SIZE};
     command.as.archive_drop.state_hash = (struct bytes_view){chosen->state_hash, WAL_HASH_SIZE};
     command.as.archive_drop.reason = text_view(drop->reason);
+    command.as.archive_drop.fields = told->fields.fields;
+    command.as.archive_drop.field_count = told->fields.count;
     bool ok = true;
     hash_body(drop, &command, &ok);
     if (!ok) {
@@ -230,8 +271,8 @@ enum wf_status engine_missing(struct wf_engine *engine, uint64_t lsn, const char
 /* --- all of it --- */
 
 static enum wf_status drop_archives(struct wf_engine *engine, const struct wf_archive_drop *drop,
-                                    struct chosen *chosen, struct wf_archive_dropped *report,
-                                    struct wf_error *err) {
+                                    struct chosen *chosen, struct told *told,
+                                    struct wf_archive_dropped *report, struct wf_error *err) {
     struct wf_result result = {.lsn = 0};
     struct story story;
     enum wf_status status = engine_finish_drop(engine, err);
@@ -242,8 +283,11 @@ static enum wf_status drop_archives(struct wf_engine *engine, const struct wf_ar
         status = make_stand_ins(engine, drop, chosen, err);
     }
     if (status == WF_OK) {
+        status = look_for_repairs(engine, chosen, told, err);
+    }
+    if (status == WF_OK) {
         io_point(engine->io, "drop.before_record");
-        status = record_drop(engine, drop, chosen, &result, err);
+        status = record_drop(engine, drop, chosen, told, &result, err);
     }
     if (status == WF_OK) {
         io_point(engine->io, "drop.after_record");
@@ -276,9 +320,18 @@ enum wf_status wf_archive_drop(struct wf_engine *engine, const struct wf_archive
     if (status != WF_OK) {
         return status;
     }
+    struct told *told = calloc(1, sizeof(*told));
+    if (told == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory to drop archives");
+    }
+    repairs_init(&told->repairs);
+    codec_arena_init(&told->arena);
     pthread_mutex_lock(&engine->archive_mutex);
-    status = drop_archives(engine, drop, &chosen, report, err);
+    status = drop_archives(engine, drop, &chosen, told, report, err);
     pthread_mutex_unlock(&engine->archive_mutex);
+    codec_arena_deinit(&told->arena);
+    repairs_deinit(&told->repairs);
+    free(told);
     release(&chosen);
     return status;
 }

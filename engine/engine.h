@@ -16,6 +16,7 @@
  *   folder.c      is it a store, may it be one     identity.c  log and snapshot of one store
  *   backup.c      a verified copy of a store
  *   log_repair.c  log verify, repair               damage.c    who is concerned by damage
+ *   repairs.c     earlier repairs, as told
  *   aftermath*.c  … and what goes with a loss      name_list.c a few names as text
  *   audit.c       roots and proofs                 audit_verify.c  the whole trail checked
  *   audit_show.c  what stands in the trail

@@ -65,6 +65,26 @@ static void set_data(struct codec_arena *arena, const struct field *fields, size
     out->data_count = count;
 }
 
+/* Behind what is there. */
+static void add_data(struct codec_arena *arena, const struct field *fields, size_t count,
+                     struct wf_event *out, bool *failed) {
+    const struct wf_field *before = out->data;
+    size_t before_count = out->data_count;
+    if (count == 0 || *failed) {
+        return;
+    }
+    struct wf_field *data = codec_arena_alloc(arena, (before_count + count) * sizeof(*data));
+    set_data(arena, fields, count, out, failed);
+    if (data == NULL || *failed) {
+        *failed = true;
+        return;
+    }
+    memcpy(data, before, before_count * sizeof(*data));
+    memcpy(data + before_count, out->data, count * sizeof(*data));
+    out->data = data;
+    out->data_count = before_count + count;
+}
+
 static const char *join(struct codec_arena *arena, const char *first, const char *second,
                         bool *failed) {
     char text[MONEY_TEXT_SIZE + 8];
@@ -349,6 +369,8 @@ static void set_members(struct codec_arena *arena, const struct record *record,
         out->reason = copy_text(arena, event->as.archive_dropped.reason, failed);
         set_range(arena, event->as.archive_dropped.first_lsn, event->as.archive_dropped.last_lsn,
                   "state_hash", event->as.archive_dropped.state_hash, out, failed);
+        add_data(arena, event->as.archive_dropped.fields, event->as.archive_dropped.field_count,
+                 out, failed);
         return;
     case EVENT_SEGMENT_DROPPED:
         set_range(arena, event->as.segment_dropped.first_lsn, event->as.segment_dropped.last_lsn,

@@ -208,8 +208,8 @@ static enum wf_status survey_all(struct io *io, const struct snapshot_provider *
         lost->untold +=
             loss->recorded || aftermath.compared ? 0 : loss->last_lsn - loss->first_lsn + 1;
     }
-    if (status == WF_OK && !aftermath.compared && survey->counted) {
-        aftermath_subtract(lost, &survey->told);
+    if (status == WF_OK && !aftermath.compared && survey->repairs.counted) {
+        aftermath_subtract(lost, &survey->repairs.told);
     }
     survey->aftermath = NULL;
     aftermath_deinit(&aftermath);

@@ -994,6 +994,12 @@ enum { WF_LOST_DEFINITIONS_MAX = 256 };
 struct wf_lost {
     const char *kind, *name;
 };
+/* One repair that dropped records, as record `lsn` tells, or told before it was dropped itself. */
+struct wf_repair {
+    uint64_t first_lsn, last_lsn, lsn;
+    int64_t time_ms;
+};
+enum { WF_REPAIRS_MAX = 16 };
 struct wf_log_losses {
     uint64_t records; /* dropped */
     bool unknown;     /* what rested on them was not counted: the members below are too small */
@@ -1009,6 +1015,8 @@ struct wf_log_losses {
     /* Dropped records of which nothing tells what they did: they cannot be read, and no snapshot
      * was behind them. Whoever was changed by these alone is in none of the numbers. */
     uint64_t untold;
+    uint64_t repair_count;                    /* not of a repair and its plan */
+    struct wf_repair repairs[WF_REPAIRS_MAX]; /* the newest of them, oldest first */
     /* All of them, by kind and name; only of a repair and its plan. wf_log_report_deinit(). */
     struct wf_lost *names;
     size_t name_count;

@@ -211,6 +211,9 @@ struct command {
             struct bytes_view peaks;      /* of the tree of all records up to the last of them */
             struct bytes_view state_hash; /* of the state after the last of them, 32 bytes */
             struct bytes_view reason;
+            const struct field *fields; /* of repairs that nothing else tells of then:
+                                           engine/repairs.h */
+            size_t field_count;
         } archive_drop;
         struct {
             int64_t expected_ms; /* what the clock should have read; now_ms is what it reads */

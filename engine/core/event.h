@@ -296,6 +296,8 @@ struct event {
             struct bytes_view reason;
             struct bytes_view peaks;      /* as in the command */
             struct bytes_view state_hash; /* likewise */
+            const struct field *fields;   /* likewise */
+            size_t field_count;
         } archive_dropped;
         struct dropped_segment segment_dropped;
         struct {

@@ -65,6 +65,8 @@ void retention_decide_drop(const struct state *state, const struct command *comm
     event->as.archive_dropped.reason = command->as.archive_drop.reason;
     event->as.archive_dropped.peaks = command->as.archive_drop.peaks;
     event->as.archive_dropped.state_hash = command->as.archive_drop.state_hash;
+    event->as.archive_dropped.fields = command->as.archive_drop.fields;
+    event->as.archive_dropped.field_count = command->as.archive_drop.field_count;
     for (size_t i = 0; i < count; i++)
         decision_add(decision, EVENT_SEGMENT_DROPPED)->as.segment_dropped = segments[i];
 }

@@ -232,6 +232,8 @@ static void assert_event(const struct event *a, const struct event *b) {
         assert_same_view(a->as.archive_dropped.reason, b->as.archive_dropped.reason);
         assert_same_view(a->as.archive_dropped.peaks, b->as.archive_dropped.peaks);
         assert_same_view(a->as.archive_dropped.state_hash, b->as.archive_dropped.state_hash);
+        assert_fields(a->as.archive_dropped.fields, a->as.archive_dropped.field_count,
+                      b->as.archive_dropped.fields, b->as.archive_dropped.field_count);
         return;
     case EVENT_SEGMENT_DROPPED:
         assert_int_equal(a->as.segment_dropped.first_lsn, b->as.segment_dropped.first_lsn);

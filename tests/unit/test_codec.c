@@ -66,6 +66,18 @@ static void test_repair_says_what_went_with_the_loss(void **state) {
     assert_same_record(&record, &back);
 }
 
+static void test_a_drop_that_tells_of_repairs_comes_back(void **state) {
+    struct codec_fixture *f = *state;
+    struct event event = sample_event(EVENT_ARCHIVE_DROPPED, NULL);
+    event.as.archive_dropped.fields = sample_fields;
+    event.as.archive_dropped.field_count = 2;
+    struct record record = sample_record(&event);
+    struct record back;
+    codec_fixture_encode(f, &record);
+    codec_fixture_must_decode(f, &back);
+    assert_same_record(&record, &back);
+}
+
 static void test_record_beyond_the_limit_is_refused(void **state) {
     struct codec_fixture *f = *state;
     static uint8_t value[COMMAND_FIELD_VALUE_MAX];
@@ -168,6 +180,7 @@ int main(void) {
         TEST(test_record_with_many_events_survives),
         TEST(test_bare_record_survives),
         TEST(test_repair_says_what_went_with_the_loss),
+        TEST(test_a_drop_that_tells_of_repairs_comes_back),
         TEST(test_record_beyond_the_limit_is_refused),
         TEST(test_arena_hands_out_aligned_pieces_and_takes_all_back),
         TEST(test_golden_bytes_are_read_and_written),

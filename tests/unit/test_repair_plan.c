@@ -42,6 +42,13 @@ static const char order[] = "workflow: order\n"
                             "stages:\n"
                             "  - {name: payment, needs: [goods], outcome: payment_due}\n";
 
+static const char parcel[] = "workflow: parcel\n"
+                             "version: 1\n"
+                             "steps:\n"
+                             "  sent: {provides: [goods], completes: arrival}\n"
+                             "stages:\n"
+                             "  - {name: arrival, outcome: arrived}\n";
+
 static void run(struct engine_fixture *f, struct wf_command command) {
     must(f, wf_execute(f->engine, &command, NULL, &f->err));
 }
@@ -81,6 +88,8 @@ static void make_store(struct engine_fixture *f) {
     options.snapshot = options.seal = true;
     must(f, wf_archive_run(f->engine, &options, NULL, &f->err));
     run(f, (struct wf_command){.kind = WF_DEFINITION_ADD, .text = order, .key = "order 1"});
+    run(f, (struct wf_command){.kind = WF_DEFINITION_ADD, .text = parcel});
+    run(f, (struct wf_command){.kind = WF_WORKFLOW_START, .id = "p-1", .type = "parcel"});
     run(f, (struct wf_command){.kind = WF_ACCOUNT_OPEN,
                                .id = "A",
                                .type = "checking",
@@ -371,12 +380,60 @@ static void test_repair_and_its_plan_say_the_same_of_a_damaged_archive(void **st
     assert_true(strlen(done.text) > 0);
 }
 
+/* --- afterwards --- */
+
+/* All that there is so far goes to the archive, and what is before `lsn` of that for good. */
+static void archive_and_drop(struct engine_fixture *f, uint64_t lsn) {
+    struct wf_archive_options options;
+    wf_archive_options_init(&options);
+    options.snapshot = options.seal = true;
+    must(f, wf_archive_run(f->engine, &options, NULL, &f->err));
+    const struct wf_archive_drop drop = {
+        .before_lsn = lsn, .actor = "Eve", .reason = "ten years are over"};
+    must(f, wf_archive_drop(f->engine, &drop, NULL, &f->err));
+}
+
+static void assert_told(struct engine_fixture *f, uint64_t lost_lsn, uint64_t repair_lsn) {
+    struct wf_log_report report = {0};
+    must(f, wf_log_verify(f->dir, NULL, NULL, &report, &f->err));
+    assert_int_equal(report.lost.records, 1);
+    assert_int_equal(report.lost.repair_count, 1);
+    assert_int_equal(report.lost.repairs[0].first_lsn, lost_lsn);
+    assert_int_equal(report.lost.repairs[0].last_lsn, lost_lsn);
+    assert_int_equal(report.lost.repairs[0].lsn, repair_lsn);
+    assert_true(report.lost.repairs[0].time_ms > 0);
+    assert_false(report.lost.unknown);
+    assert_int_equal(report.lost.workflows_gone, 1);
+}
+
+/* The lost record is dropped, then the record of the repair, then the record of that drop. */
+static void test_repair_is_told_whatever_is_dropped_behind_it(void **state) {
+    struct engine_fixture *f = *state;
+    struct wf_log_report report = {0};
+    make_store(f);
+    uint64_t last = fixture_status(f).durable_lsn;
+    run(f, (struct wf_command){.kind = WF_WORKFLOW_START, .id = "solo", .type = "order"});
+    fixture_close(f);
+    must(f, wf_log_repair(f->dir, last + 1, NULL, NULL, &report, &f->err));
+    wf_log_report_deinit(&report);
+    fixture_open(f);
+    assert_told(f, last + 1, last + 2);
+    for (int i = 0; i < 3; i++) {
+        fixture_loan(f, i == 0 ? "x-0" : i == 1 ? "x-1" : "x-2", 0);
+        archive_and_drop(f, fixture_status(f).durable_lsn + 1);
+        assert_told(f, last + 1, last + 2);
+        fixture_verify(f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_repair_names_exactly_what_is_lost_of_every_record,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_repair_names_no_ghost_and_says_what_nothing_tells,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(test_repair_is_told_whatever_is_dropped_behind_it, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_repair_and_its_plan_say_the_same_of_a_damaged_archive,
                                         setup, teardown),
     };

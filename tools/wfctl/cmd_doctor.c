@@ -17,7 +17,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { SPACE_LOW_BYTES = 256 << 20, SPACE_LOW_FILES = 100, WORDS_MAX = 1200 };
+enum { SPACE_LOW_BYTES = 256 << 20, SPACE_LOW_FILES = 100, WORDS_MAX = 4000 };
 
 enum verdict { GOOD, NOTE, BAD };
 
@@ -27,6 +27,8 @@ struct doctor {
     char worst_text[WORDS_MAX];
     unsigned bad, notes;
     uint64_t lost;      /* records that repairs took */
+    uint64_t repairs;   /* of which the log tells */
+    uint64_t untold;    /* … and does not */
     const char *way_on; /* where what is damaged must be put back; else NULL */
 };
 
@@ -218,6 +220,17 @@ static bool first_finding(void *ctx, const struct wf_finding *finding) {
     return true;
 }
 
+/* Also of repairs whose own records were dropped since: the record of the drop tells of them. */
+static void tell_repairs(struct doctor *doctor, const struct wf_log_losses *lost) {
+    char losses[VIEW_LOSSES_SIZE], ranges[VIEW_REPAIRS_SIZE];
+    tell(doctor, "repaired", NOTE,
+         "a backup from before has more; 'wfctl audit show --event log_repaired' tells of each, "
+         "--event archive_dropped of those from before a drop",
+         "repairs took %" PRIu64 " record%s from the log (%s), and with %s: %s", lost->records,
+         lost->records == 1 ? "" : "s", view_repairs(ranges, lost),
+         lost->records == 1 ? "it" : "them", view_losses(losses, lost));
+}
+
 static void check_log(struct doctor *doctor) {
     struct findings findings = {.doctor = doctor};
     const struct wf_finding *sum = &findings.sum;
@@ -240,13 +253,9 @@ static void check_log(struct doctor *doctor) {
     else
         tell(doctor, "log", GOOD, NULL, "every byte of %" PRIu64 " records checks (%s)",
              report.records, format_size(size, report.bytes));
-    char losses[VIEW_LOSSES_SIZE];
+    doctor->repairs = report.lost.repair_count;
     if (doctor->lost > 0)
-        tell(doctor, "repaired", NOTE,
-             "a backup from before has more; 'wfctl audit show --event log_repaired' tells of each",
-             "repairs took %" PRIu64 " record%s from the log, and with %s: %s", doctor->lost,
-             doctor->lost == 1 ? "" : "s", doctor->lost == 1 ? "it" : "them",
-             view_losses(losses, &report.lost));
+        tell_repairs(doctor, &report.lost);
 }
 
 static bool check_open(struct doctor *doctor) {
@@ -272,6 +281,21 @@ static void check_dropped(struct doctor *doctor) {
         tell(doctor, "dropped", GOOD, NULL,
              "the records up to %" PRIu64 " were dropped; record %" PRIu64 " says by whom and why",
              now.dropped_lsn, now.drop_lsn);
+}
+
+/* Counted in the state, and told by no record: one of before a drop that did not keep it. */
+static void check_untold_repairs(struct doctor *doctor) {
+    struct cli *cli = doctor->cli;
+    struct wf_store_status now;
+    if (wf_status_get(cli->engine, false, &now, &cli->err) != WF_OK ||
+        now.repairs <= doctor->repairs)
+        return;
+    doctor->untold = now.repairs - doctor->repairs;
+    tell(doctor, "repaired", NOTE, "a backup from before has more",
+         "%" PRIu64
+         " more repair%s took records from the log; what told of %s was dropped with the "
+         "archives",
+         doctor->untold, doctor->untold == 1 ? "" : "s", doctor->untold == 1 ? "it" : "them");
 }
 
 static void check_snapshot(struct doctor *doctor) {
@@ -359,6 +383,7 @@ static void check_all(struct doctor *doctor) {
     check_log(doctor);
     if (check_open(doctor)) {
         check_dropped(doctor);
+        check_untold_repairs(doctor);
         check_snapshot(doctor);
         check_state(doctor);
         if (doctor->lost > 0)
@@ -373,7 +398,7 @@ static void conclude_text(struct doctor *doctor) {
     struct out *out = &doctor->cli->out;
     if (doctor->bad)
         out_styled(out, STYLE_BAD, "The store needs care: see above what to do.");
-    else if (doctor->lost)
+    else if (doctor->lost || doctor->untold)
         out_styled(out, STYLE_BUSY,
                    "The store is in order, but repairs took something from it: see the notes.");
     else

@@ -69,6 +69,9 @@ void view_event_text(struct out *out, const struct wf_event *event);
 void view_finding_text(struct out *out, const struct wf_finding *finding);
 /* What went with records that were lost, as a part of a sentence. Returns `text`. */
 enum { VIEW_LOSSES_SIZE = 16384, VIEW_NAMES_MAX = 10 };
+enum { VIEW_REPAIRS_SIZE = 1600 };
+/* "LSN 5 to 7, on 2026-…, record 25; …": which records repairs took, when, which record says so. */
+const char *view_repairs(char text[VIEW_REPAIRS_SIZE], const struct wf_log_losses *lost);
 const char *view_losses(char text[VIEW_LOSSES_SIZE], const struct wf_log_losses *lost);
 
 #endif

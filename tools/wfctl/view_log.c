@@ -1,4 +1,5 @@
 /* The log, what is wrong with it, and what repairs took from it. */
+#include "tools/wfctl/format.h"
 #include "tools/wfctl/view.h"
 
 #include <inttypes.h>
@@ -65,6 +66,23 @@ static void lost_names_member(struct emit *json, const struct wf_log_losses *los
     emit_close(json, ']');
 }
 
+/* The newest. */
+static void repairs_member(struct emit *json, const struct wf_log_losses *lost) {
+    emit_member_uint(json, "repair_count", lost->repair_count);
+    emit_key(json, "repairs");
+    emit_open(json, '[');
+    for (size_t i = 0; i < lost->repair_count && i < WF_REPAIRS_MAX; i++) {
+        char time[FORMAT_TIME_SIZE];
+        emit_open(json, '{');
+        emit_member_uint(json, "first_lsn", lost->repairs[i].first_lsn);
+        emit_member_uint(json, "last_lsn", lost->repairs[i].last_lsn);
+        emit_member(json, "time", format_time(time, lost->repairs[i].time_ms));
+        emit_member_uint(json, "lsn", lost->repairs[i].lsn);
+        emit_close(json, '}');
+    }
+    emit_close(json, ']');
+}
+
 void view_losses_member(struct emit *json, const struct wf_log_losses *lost) {
     emit_key(json, "lost");
     emit_open(json, '{');
@@ -81,6 +99,8 @@ void view_losses_member(struct emit *json, const struct wf_log_losses *lost) {
     }
     if (lost->name_count > 0)
         lost_names_member(json, lost);
+    if (lost->repair_count > 0)
+        repairs_member(json, lost);
     emit_close(json, '}');
 }
 
@@ -171,4 +191,23 @@ const char *view_losses(char text[VIEW_LOSSES_SIZE], const struct wf_log_losses 
     if (!*text)
         add_text(text, "nothing else");
     return text;
+}
+
+const char *view_repairs(char text[VIEW_REPAIRS_SIZE], const struct wf_log_losses *lost) {
+    size_t used = 0;
+    *text = '\0';
+    if (lost->repair_count > WF_REPAIRS_MAX)
+        used += (size_t)snprintf(text, VIEW_REPAIRS_SIZE, "%" PRIu64 " earlier repairs; ",
+                                 lost->repair_count - WF_REPAIRS_MAX);
+    for (size_t i = 0; i < lost->repair_count && i < WF_REPAIRS_MAX; i++) {
+        const struct wf_repair *repair = &lost->repairs[i];
+        char time[FORMAT_TIME_SIZE], last[32] = "";
+        if (repair->last_lsn > repair->first_lsn)
+            snprintf(last, sizeof last, " to %" PRIu64, repair->last_lsn);
+        used += (size_t)snprintf(text + used, VIEW_REPAIRS_SIZE - used,
+                                 "%sLSN %" PRIu64 "%s, on %s, record %" PRIu64, i == 0 ? "" : "; ",
+                                 repair->first_lsn, last, format_time(time, repair->time_ms),
+                                 repair->lsn);
+    }
+    return lost->repair_count == 0 ? "no record tells of it yet" : text;
 }
