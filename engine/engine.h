@@ -173,7 +173,8 @@ enum wf_status engine_open(struct io *io, const struct snapshot_provider *provid
 enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *provider,
                                  const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
                                  void *ctx, struct wf_log_report *out, struct wf_error *err);
-/* WF_NOT_FOUND where `dir` holds no log at all: that is no damage. */
+/* WF_NOT_FOUND where `dir` holds no store at all: that is no damage. WF_DAMAGE: one without its
+ * log. */
 enum wf_status engine_require_store(struct io *io, const char *dir, struct wf_error *err);
 /* The names of files and folders in a store. */
 extern const char *const engine_wal_name;

@@ -584,18 +584,10 @@ enum wf_status wf_open(const char *dir, const struct wf_options *options, struct
 }
 
 enum wf_status engine_require_store(struct io *io, const char *dir, struct wf_error *err) {
-    char *wal_dir = io_path_join(dir, engine_wal_name);
-    if (wal_dir == NULL) {
-        return error_set(err, WF_NO_MEMORY, "no memory for a path");
-    }
-    enum io_kind kind;
-    uint64_t size;
-    enum wf_status status = io->ops->stat(io, wal_dir, &kind, &size, err);
-    free(wal_dir);
-    if (status == WF_OK && kind != IO_DIRECTORY) {
-        status = error_set(err, WF_NOT_FOUND, "there is no store in %s", dir);
-    }
-    return status;
+    struct folder folder;
+    bool make;
+    enum wf_status status = folder_look(io, dir, &folder, err);
+    return status == WF_OK ? folder_judge(&folder, dir, false, &make, err) : status;
 }
 
 /* Their sessions, and the thread of each, would go on in what is no more. */

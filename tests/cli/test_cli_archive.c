@@ -98,6 +98,9 @@ static void test_init_makes_nothing_over_an_archive_without_its_log(void **state
     assert_int_equal(system(command), 0);
     assert_code(ASK(fixture, 4, "init"), "damage");
     assert_code(ASK(fixture, 4, "status"), "damage");
+    assert_code(ASK(fixture, 4, "wal", "repair"), "damage");
+    assert_code(ASK(fixture, 4, "backup", "nowhere"), "damage");
+    assert_contains(SAY(fixture, 4, "doctor"), "bring wal/ back from where it went");
     SAY(fixture, 4, "exec", "--create");
     assert_contains(fixture->err, fixture->store);
     assert_contains(fixture->err, "(archive/");

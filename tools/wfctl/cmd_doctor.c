@@ -184,6 +184,10 @@ static const char archive_advice[] =
     "no repair can make archived records anew: put the archive's file back from a backup, or "
     "restore the backup. What is in the snapshot and in the log works on";
 
+static const char no_log_advice[] =
+    "bring wal/ back from where it went, or restore a backup into another folder; without a log "
+    "there is nothing to repair";
+
 static bool ends_in(const char *text, const char *end) {
     size_t size = strlen(text), end_size = strlen(end);
     return size >= end_size && strcmp(text + size - end_size, end) == 0;
@@ -418,6 +422,17 @@ static void conclude_json(struct doctor *doctor, struct bytes_buffer *checks) {
     out_object_close(out);
 }
 
+static bool has_log(const struct doctor *doctor) {
+    char path[4200];
+    DIR *dir = opendir(path_of(doctor, "wal", path));
+    bool found = false;
+    for (struct dirent *entry = dir ? readdir(dir) : NULL; entry && !found; entry = readdir(dir))
+        found = ends_in(entry->d_name, ".seg");
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
 enum wf_status cmd_doctor(struct cli *cli) {
     struct doctor doctor = {.cli = cli};
     /* A folder that is no store at all is not a patient. */
@@ -425,6 +440,8 @@ enum wf_status cmd_doctor(struct cli *cli) {
     store_close(cli);
     if (status == WF_NOT_FOUND || status == WF_REFUSED)
         return status;
+    if (!has_log(&doctor))
+        doctor.way_on = no_log_advice;
     check_all(&doctor);
     struct bytes_buffer checks;
     bytes_buffer_init(&checks);
