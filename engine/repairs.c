@@ -33,24 +33,35 @@ static enum wf_status add(struct repairs *repairs, const struct wf_repair *repai
     return WF_OK;
 }
 
+/* A number that ends at `end`, which is passed. False: there is none. */
+static bool read_number(struct bytes_view text, size_t *at, char end, uint64_t *number) {
+    size_t size = 0;
+    while (*at + size < text.size && text.data[*at + size] >= '0' && text.data[*at + size] <= '9') {
+        size++;
+    }
+    struct bytes_view digits = {text.data + *at, size};
+    *at += size;
+    bool ended = *at < text.size ? text.data[*at] == (uint8_t)end : end == ',';
+    *at += 1;
+    return ended && text_number(digits, number);
+}
+
 /* "FIRST-LAST@MS#LSN,…"; what is malformed ends it. */
 static enum wf_status read_text(struct repairs *repairs, struct bytes_view text,
                                 struct wf_error *err) {
     size_t at = 0;
     enum wf_status status = WF_OK;
     while (status == WF_OK && at < text.size) {
-        const uint8_t *comma = memchr(text.data + at, ',', text.size - at);
-        size_t end = comma == NULL ? text.size : (size_t)(comma - text.data);
-        char entry[ENTRY_MAX];
         struct wf_repair repair;
-        (void)snprintf(entry, sizeof(entry), "%.*s", (int)(end - at), (const char *)text.data + at);
-        if (sscanf(entry, "%" SCNu64 "-%" SCNu64 "@%" SCNd64 "#%" SCNu64, &repair.first_lsn,
-                   &repair.last_lsn, &repair.time_ms, &repair.lsn) != 4 ||
-            repair.last_lsn < repair.first_lsn) {
+        uint64_t time_ms;
+        if (!read_number(text, &at, '-', &repair.first_lsn) ||
+            !read_number(text, &at, '@', &repair.last_lsn) ||
+            !read_number(text, &at, '#', &time_ms) || !read_number(text, &at, ',', &repair.lsn) ||
+            repair.last_lsn < repair.first_lsn || time_ms > INT64_MAX) {
             return WF_OK;
         }
+        repair.time_ms = (int64_t)time_ms;
         status = add(repairs, &repair, err);
-        at = end + 1;
     }
     return status;
 }
