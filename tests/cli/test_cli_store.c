@@ -256,6 +256,21 @@ static void test_a_torn_tail_is_no_damage(void **state) {
     ASK(fixture, 0, "replay", "--verify");
 }
 
+/* The log's files are gone, the snapshot is there: that is damage to every command, also to those
+ * that read the log only. */
+static void test_a_lost_log_is_damage_to_doctor_verify_and_repair(void **state) {
+    struct fixture *fixture = *state;
+    one_loan(fixture);
+    char path[400];
+    segment_path(fixture, path);
+    assert_int_equal(unlink(path), 0);
+    assert_code(ASK(fixture, 4, "doctor"), "damage");
+    assert_code(ASK(fixture, 4, "wal", "verify"), "damage");
+    assert_code(ASK(fixture, 4, "wal", "repair", "--dry-run"), "damage");
+    json_t *answer = ASK(fixture, 4, "wal", "repair");
+    assert_contains(text_at(answer, "error.message"), "restore a backup");
+}
+
 static void test_a_bad_snapshot_is_rebuilt(void **state) {
     struct fixture *fixture = *state;
     one_loan(fixture);
@@ -383,6 +398,7 @@ int main(void) {
         TEST(test_damage_is_named_and_repaired),
         TEST(test_a_repair_and_the_doctor_tell_what_went),
         TEST(test_a_torn_tail_is_no_damage),
+        TEST(test_a_lost_log_is_damage_to_doctor_verify_and_repair),
         TEST(test_a_bad_snapshot_is_rebuilt),
         TEST(test_readers_work_beside_an_owner_and_writers_exit_with_6),
         TEST(test_a_read_only_store_can_be_read),
