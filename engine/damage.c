@@ -2,6 +2,7 @@
 #include "engine/damage.h"
 
 #include "engine/aftermath_compare.h"
+#include "engine/core/account.h"
 #include "engine/core/state.h"
 #include "engine/engine.h"
 #include "engine/name_list.h"
@@ -173,6 +174,11 @@ static enum wf_status take_record(struct damage_report *report, const struct wal
     }
     concern(report, record->previous.lsn, record->subject);
     concern_moved(report, wal_record, record->subject);
+    for (size_t i = 0; i < record->touch_count; i++) {
+        if (record->touches[i].kind == ENTITY_ACCOUNT) {
+            concern(report, record->touches[i].previous.lsn, record->touches[i].name);
+        }
+    }
     record->lsn = wal_record->lsn;
     record->offset = wal_record->offset;
     enum wf_status status = see_repair(report, record, err);
@@ -234,7 +240,7 @@ static enum wf_status see_record(void *ctx, const struct wal_record *wal_record,
     return status;
 }
 
-/* --- what the snapshot knows: workflows whose last record is in the damaged range --- */
+/* --- what the snapshot knows: whose last record is in the damaged range --- */
 
 struct snapshot_walk {
     struct damage_report *report;
@@ -259,6 +265,12 @@ static enum wf_status see_pair(void *ctx, struct bytes_view key, struct bytes_vi
         concern(walk->report, workflow->history.lsn, id);
         concern(walk->report, workflow->lsn, id);
         state_evict(&walk->state, entity);
+    } else if (entity->kind == ENTITY_ACCOUNT) {
+        const struct account *account = (const struct account *)entity;
+        struct bytes_view number = {(const uint8_t *)account->number, account->number_size};
+        concern(walk->report, account->history.lsn, number);
+        concern(walk->report, account->lsn, number);
+        state_evict(&walk->state, entity);
     } else if (entity->kind == ENTITY_DEFINITION) {
         const struct definition_entity *definition = (const struct definition_entity *)entity;
         concern(walk->report, definition->added_lsn, text_view(definition->definition->name));
@@ -271,7 +283,7 @@ static void ask_snapshot(struct snapshot *snapshot, struct damage_report *report
     if (state_init(&walk.state, NULL) != WF_OK) {
         return;
     }
-    static const uint8_t kinds[] = {ENTITY_DEFINITION, ENTITY_WORKFLOW};
+    static const uint8_t kinds[] = {ENTITY_DEFINITION, ENTITY_WORKFLOW, ENTITY_ACCOUNT};
     for (size_t i = 0; i < sizeof(kinds); i++) {
         struct bytes_view prefix = {&kinds[i], 1};
         (void)snapshot->ops->walk(snapshot, prefix, prefix, see_pair, &walk, NULL);
@@ -606,7 +618,7 @@ enum wf_status damage_first(const struct damage_report *report, uint64_t *first_
     if (first_lsn != NULL) {
         *first_lsn = first->finding.first_lsn;
     }
-    const char *concerned = first->names[0] == '\0' ? "" : "; workflows concerned: ";
+    const char *concerned = first->names[0] == '\0' ? "" : "; concerned: ";
     if (first->finding.segment[0] == '\0' || starts_with(first->finding.text, "segment ") ||
         starts_with(first->finding.text, "archive ")) { /* says where */
         return error_set(err, WF_DAMAGE, "%s%s%s", first->finding.text, concerned, first->names);

@@ -564,8 +564,8 @@ static void name_concerned(const char *dir, struct wf_error *err) {
              found = found->next) {
             size_t used = strlen(err->text);
             if (found->names[0] != '\0') {
-                (void)snprintf(err->text + used, sizeof(err->text) - used,
-                               "; workflows concerned: %s", found->names);
+                (void)snprintf(err->text + used, sizeof(err->text) - used, "; concerned: %s",
+                               found->names);
             }
         }
     }

@@ -122,7 +122,7 @@ WF_API void wf_options_init(struct wf_options *options);
  * WF_NOT_FOUND: no store here, or one whose making was interrupted (see `create`). WF_REFUSED:
  * `dir` is a folder of something else, or, with `create`, a store already and options ask for
  * another clock. WF_LOCKED: the text names the owner's pid. WF_DAMAGE: the text names file, offset,
- * LSN and the workflows concerned; or `dir` has what a store left and its log no more, over which
+ * LSN and who is concerned; or `dir` has what a store left and its log no more, over which
  * none is made, `create` or not. */
 WF_API enum wf_status wf_open(const char *dir, const struct wf_options *options,
                               struct wf_engine **out, struct wf_error *err);
@@ -983,7 +983,8 @@ struct wf_finding {
     uint64_t offset, size;
     uint64_t first_lsn, last_lsn; /* first > last: not known */
     const char *text;
-    const char *entities; /* workflows concerned, comma-separated; "" where none can be told */
+    /* Workflows, accounts and definitions concerned, comma-separated; "" where none can be told. */
+    const char *entities;
 };
 typedef bool (*wf_finding_fn)(void *ctx, const struct wf_finding *finding);
 /* What repairs took: the records that they dropped, and what rested on those. */

@@ -320,7 +320,7 @@ static void write_file(const struct trail_file *file, const uint8_t *bytes, size
 
 /* Is one of those that have a record in the range named? */
 static bool names_one(const char *text, uint64_t first_lsn, uint64_t last_lsn) {
-    const char *names = strstr(text, "workflows concerned: ");
+    const char *names = strstr(text, "concerned: ");
     for (uint64_t lsn = first_lsn; names != NULL && lsn <= last_lsn; lsn++) {
         char id[16];
         if (subject_of(lsn, id) == NULL || strstr(names, id) != NULL)

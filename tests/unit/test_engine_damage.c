@@ -159,6 +159,35 @@ static void test_damage_to_a_last_record_is_named_from_the_snapshot(void **state
     assert_string_equal(found.entities, "omega");
 }
 
+/* A transaction is about nobody by its subject: its accounts are told by the record behind, or, of
+ * the last one, by the snapshot. */
+static void test_damage_to_a_transaction_names_its_accounts(void **state) {
+    struct engine_fixture *f = *state;
+    const struct wf_operation pay[] = {
+        {.type = "transfer", .from = "A", .to = "B", .amount = "1.00", .currency = "USD"}};
+    const struct wf_command bank[] = {
+        {.kind = WF_ACCOUNT_OPEN,
+         .id = "A",
+         .type = "checking",
+         .currency = "USD",
+         .amount = "5.00"},
+        {.kind = WF_ACCOUNT_OPEN, .id = "B", .type = "checking", .currency = "USD"},
+        {.kind = WF_ACCOUNT_TRANSACT, .operations = pay, .operation_count = 1},
+        {.kind = WF_ACCOUNT_TRANSACT, .operations = pay, .operation_count = 1}};
+    for (size_t i = 0; i < 4; i++)
+        must(f, wf_execute(f->engine, &bank[i], NULL, &f->err));
+    struct spot spots[] = {spot_of(f, 5), spot_of(f, 6)};
+    fixture_close(f);
+    for (size_t i = 0; i < 2; i++) {
+        struct wf_log_report report;
+        struct found found = {0};
+        break_record(f, spots[i]);
+        assert_int_equal(wf_log_verify(f->dir, find, &found, &report, &f->err), WF_DAMAGE);
+        assert_string_equal(found.entities, "A,B");
+        break_record(f, spots[i]); /* as it was */
+    }
+}
+
 /* --- repair --- */
 
 struct story {
@@ -585,6 +614,7 @@ int main(void) {
         TEST(test_verify_of_a_sound_log_finds_nothing),
         TEST(test_damage_is_named_by_open_and_verify),
         TEST(test_damage_to_a_last_record_is_named_from_the_snapshot),
+        TEST(test_damage_to_a_transaction_names_its_accounts),
         TEST(test_repaired_store_works_and_shows_what_was_lost),
         TEST(test_repair_tells_what_goes_with_a_definition),
         TEST(test_record_of_a_repair_says_what_went_with_the_loss),
