@@ -82,7 +82,11 @@ size_t wfctl_request(const struct wf_command *command, const char *tag, char *li
     at += add_member(line + at, size - at, "workflow", command->type);
     at += add_member(line + at, size - at, "id", command->id);
     at += add_member(line + at, size - at, "step", command->step);
+    at += add_member(line + at, size - at, command->kind == WF_WORKFLOW_ROLLBACK ? "to" : "stage",
+                     command->stage);
     at += add_member(line + at, size - at, "reason", command->reason);
+    at += add_member(line + at, size - at, "actor", command->actor);
+    at += add_member(line + at, size - at, "role", command->role);
     at += add_member(line + at, size - at, "key", command->key);
     at += add_member(line + at, size - at, "tag", tag);
     for (size_t i = 0; i < command->field_count; i++)
