@@ -74,19 +74,15 @@ static struct total *find(const struct check_walk *walk, const struct record *re
     return table_find(&walk->totals, number.data, number.size);
 }
 
-static enum wf_status add_account(struct check_walk *walk, const struct record *record,
-                                  const struct event *event, struct wf_error *err) {
-    uint32_t index = event->as.account_opened.account;
-    if (index >= record->touch_count || find(walk, record, index) != NULL) {
-        return differs(err, record->lsn, "an account is opened twice");
-    }
-    const struct record_touch *touch = &record->touches[index];
+static enum wf_status add_total(struct check_walk *walk, const struct record *record,
+                                const struct record_touch *touch, struct bytes_view currency,
+                                struct wf_error *err) {
     struct total *total = calloc(1, sizeof(*total));
     if (total == NULL || !table_reserve(&walk->totals)) {
         free(total);
         return error_set(err, WF_NO_MEMORY, "no memory to check accounts");
     }
-    total->currency = currency_find(event->as.account_opened.currency);
+    total->currency = currency_find(currency);
     total->kind = touch->kind;
     total->number_size = touch->name.size;
     memcpy(total->number, touch->name.data, touch->name.size);
@@ -94,6 +90,37 @@ static enum wf_status add_account(struct check_walk *walk, const struct record *
     walk->report->accounts++;
     return total->currency != NULL ? WF_OK
                                    : differs(err, record->lsn, "an account's currency is unknown");
+}
+
+/* Behind a repair, one of the bank's own may be opened by any record that needs it. */
+static bool opens_itself(const struct check_walk *walk, const struct record_touch *touch) {
+    return walk->report->lost > 0 && touch->kind == ENTITY_INTERNAL_ACCOUNT;
+}
+
+static enum wf_status add_account(struct check_walk *walk, const struct record *record,
+                                  const struct event *event, struct wf_error *err) {
+    uint32_t index = event->as.account_opened.account;
+    if (index >= record->touch_count) {
+        return differs(err, record->lsn, "it opens an account that it does not name");
+    }
+    const struct record_touch *touch = &record->touches[index];
+    if (find(walk, record, index) == NULL) {
+        return add_total(walk, record, touch, event->as.account_opened.currency, err);
+    }
+    return opens_itself(walk, touch) ? WF_OK
+                                     : differs(err, record->lsn, "an account is opened twice");
+}
+
+static enum wf_status add_opened_by_themselves(struct check_walk *walk, const struct record *record,
+                                               struct wf_error *err) {
+    enum wf_status status = WF_OK;
+    for (uint32_t i = 0; i < record->touch_count && status == WF_OK; i++) {
+        const struct record_touch *touch = &record->touches[i];
+        if (opens_itself(walk, touch) && find(walk, record, i) == NULL) {
+            status = add_total(walk, record, touch, touch->currency, err);
+        }
+    }
+    return status;
 }
 
 /* The sum of an operation's postings in the currency of its posting `first`. */
@@ -224,19 +251,18 @@ static enum wf_status compare_touches(struct check_walk *walk, const struct reco
 
 static enum wf_status add_record(struct check_walk *walk, const struct record *record,
                                  struct wf_error *err) {
-    for (size_t i = 0; i < record->event_count; i++) {
+    enum wf_status status = add_opened_by_themselves(walk, record, err);
+    for (size_t i = 0; i < record->event_count && status == WF_OK; i++) {
         const struct event *event = &record->events[i];
-        enum wf_status status = WF_OK;
         if (event->kind == EVENT_ACCOUNT_OPENED) {
             status = add_account(walk, record, event, err);
         } else if (event->kind == EVENT_OPERATION_POSTED) {
             status = add_postings(walk, record, event, err);
         }
-        if (status != WF_OK) {
-            return status;
-        }
     }
-    enum wf_status status = compare_touches(walk, record, err);
+    if (status == WF_OK) {
+        status = compare_touches(walk, record, err);
+    }
     if (status == WF_OK) {
         status = add_reversals(walk, record, err);
     }

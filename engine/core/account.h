@@ -33,6 +33,7 @@ struct account_hold {
 
 /* No limit below. */
 #define ACCOUNT_NO_MINIMUM INT64_MIN
+#define ACCOUNT_TYPE_INTERNAL "internal" /* of the bank's own */
 
 struct account {
     struct entity entity;       /* ENTITY_ACCOUNT or ENTITY_INTERNAL_ACCOUNT */

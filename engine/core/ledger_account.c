@@ -37,7 +37,8 @@ static bool check_words(struct ledger_work *work, const struct opening *opening)
                          "the number of an account must have 1 to %d bytes of UTF-8 without "
                          "control characters and without \"/\"",
                          ACCOUNT_NUMBER_MAX);
-    if (!text_is_name(opening->type, ACCOUNT_TYPE_MAX) || text_equal(opening->type, "internal"))
+    if (!text_is_name(opening->type, ACCOUNT_TYPE_MAX) ||
+        text_equal(opening->type, ACCOUNT_TYPE_INTERNAL))
         return malformed(work,
                          "the type of an account must be a word such as checking, savings, "
                          "investment or loan, of at most %d bytes",

@@ -11,6 +11,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 __extension__ typedef __int128 wide;
 
@@ -40,6 +41,38 @@ static bool reserve_room(struct state_reserved *reserved, size_t count) {
     return true;
 }
 
+/* Does an event of the record open it? */
+static bool opens(const struct record *record, size_t touch) {
+    for (size_t i = 0; i < record->event_count; i++)
+        if (record->events[i].kind == EVENT_ACCOUNT_OPENED &&
+            record->events[i].as.account_opened.account == touch)
+            return true;
+    return false;
+}
+
+/* The bank's own accounts are opened by whatever record needs them first. Where a repair took that
+ * one, the next opens them: they have nothing that does not stand there too. */
+static bool opens_internal_again(const struct state *state, const struct record *record,
+                                 size_t touch) {
+    return state->after_loss && record->touches[touch].kind == ENTITY_INTERNAL_ACCOUNT &&
+           currency_find(record->touches[touch].currency) != NULL && record->event_count > 0 &&
+           record->events[0].kind != EVENT_COMMAND_REFUSED && !opens(record, touch);
+}
+
+static struct account *open_internal(struct state *state, const struct record *record,
+                                     const struct record_touch *touch) {
+    struct account *account = account_create(ENTITY_INTERNAL_ACCOUNT, touch->name);
+    if (account == NULL || !table_reserve_many(&state->accounts, record->touch_count)) {
+        free(account);
+        return NULL;
+    }
+    account->currency = currency_find(touch->currency);
+    account->opened_ms = record->time_ms;
+    memcpy(account->type, ACCOUNT_TYPE_INTERNAL, sizeof ACCOUNT_TYPE_INTERNAL);
+    account->minimum = ACCOUNT_NO_MINIMUM;
+    return account;
+}
+
 enum wf_status ledger_reserve_touches(struct state *state, const struct record *record,
                                       struct wf_error *err) {
     struct state_reserved *reserved = &state->reserved;
@@ -59,6 +92,11 @@ enum wf_status ledger_reserve_touches(struct state *state, const struct record *
             return damage(record, "takes an account for one of the bank's own", err);
         if (account != NULL && currency_find(touch->currency) != account->currency)
             return damage(record, "takes an account to be in another currency", err);
+        if (account == NULL && opens_internal_again(state, record, i)) {
+            account = open_internal(state, record, touch);
+            if (account == NULL)
+                return error_set(err, WF_NO_MEMORY, "no memory for an account of the bank");
+        }
         reserved->accounts[i] = account;
         reserved->balances[i] = account != NULL ? account->balance : 0;
         reserved->account_count = i + 1;
@@ -81,6 +119,9 @@ static enum wf_status reserve_opened(struct state *state, const struct record *r
     uint32_t index = event->as.account_opened.account;
     struct bytes_view type = event->as.account_opened.type;
     const struct currency *currency = currency_find(event->as.account_opened.currency);
+    if (index < reserved->account_count && reserved->accounts[index] != NULL && state->after_loss &&
+        reserved->accounts[index]->entity.kind == ENTITY_INTERNAL_ACCOUNT)
+        return WF_OK; /* by a record that the state passed over when this was decided */
     if (index >= reserved->account_count || reserved->accounts[index] != NULL)
         return damage(record, "opens an account that is there already", err);
     if (currency == NULL || type.size == 0 || type.size > ACCOUNT_TYPE_MAX)

@@ -164,8 +164,8 @@ static int open_internal(struct ledger_work *work, const char *number,
     assert(decision->name_count < sizeof decision->names / sizeof decision->names[0]);
     char *name = decision->names[decision->name_count++];
     snprintf(name, sizeof decision->names[0], "%s", number);
-    return ledger_open_line(work, ENTITY_INTERNAL_ACCOUNT, text_view(name), text_view("internal"),
-                            currency, ACCOUNT_NO_MINIMUM);
+    return ledger_open_line(work, ENTITY_INTERNAL_ACCOUNT, text_view(name),
+                            text_view(ACCOUNT_TYPE_INTERNAL), currency, ACCOUNT_NO_MINIMUM);
 }
 
 int ledger_internal_line(struct ledger_work *work, const char *name,

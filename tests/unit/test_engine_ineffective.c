@@ -136,6 +136,29 @@ static void test_key_of_a_workflow_that_is_gone(void **state) {
     assert_null(result.status);
 }
 
+/* --- the bank's own accounts --- */
+
+/* The first opening in a currency opens OPENING/USD too: whoever comes later rests not on that. */
+static void test_loss_of_the_first_opening_takes_no_other_account(void **unused) {
+    (void)unused;
+    struct engine_fixture f;
+    fixture_init_disk(&f);
+    must(&f, open_account(&f, "A", "100.00"));
+    uint64_t first = fixture_status(&f).durable_lsn;
+    must(&f, open_account(&f, "B", "50.00"));
+    lose(&f, first);
+    for (int i = 0; i < OPENINGS; i++) {
+        open_again(&f, i);
+        holds(&f, "B", "50.00");
+        must(&f, wf_account_check(f.engine, NULL, &f.err));
+    }
+    must(&f, open_account(&f, "A", "7.00"));
+    open_again(&f, 2);
+    holds(&f, "A", "7.00");
+    must(&f, wf_account_check(f.engine, NULL, &f.err));
+    fixture_deinit(&f);
+}
+
 /* --- reversals --- */
 
 static enum wf_status reverse(struct engine_fixture *f, uint64_t lsn) {
@@ -499,6 +522,7 @@ int main(void) {
         TEST(test_key_of_a_record_that_stands_answers_as_before),
         TEST(test_key_of_a_refusal_without_effect_refuses_as_before),
         TEST(test_key_of_a_workflow_that_is_gone),
+        cmocka_unit_test(test_loss_of_the_first_opening_takes_no_other_account),
         TEST(test_reversal_of_a_record_without_effect_is_refused),
         TEST(test_stage_without_effect_gives_no_money_back),
         TEST(test_statement_does_not_count_what_is_without_effect),
