@@ -67,6 +67,23 @@ static bool see_in_archive(void *ctx, const char *name) {
     return false;
 }
 
+/* A lock file that vouches for records tells of a log. One that cannot be read is for whoever takes
+ * it to complain of. */
+static enum wf_status look_at_lock(struct io *io, const char *dir, bool *vouches,
+                                   struct wf_error *err) {
+    struct lock_view view;
+    char *path = io_path_join(dir, engine_lock_name);
+    *vouches = false;
+    if (path == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    if (lock_look(io, path, &view, NULL) == WF_OK) {
+        *vouches = view.durable_lsn > 0;
+    }
+    free(path);
+    return WF_OK;
+}
+
 static enum wf_status look_into(struct io *io, const char *dir, const char *name, io_name_fn see,
                                 struct folder *folder, struct wf_error *err) {
     enum io_kind kind;
@@ -94,14 +111,25 @@ enum wf_status folder_look(struct io *io, const char *dir, struct folder *folder
     if (folder->kind != IO_DIRECTORY) {
         return error_set(err, WF_REFUSED, "%s is no folder", dir);
     }
-    status = look_into(io, dir, engine_wal_name, see_in_log, folder, err);
+    /* Before the log: whoever makes the store at this instant publishes its records after that. */
+    bool vouches;
+    status = look_at_lock(io, dir, &vouches, err);
+    if (status == WF_OK) {
+        status = look_into(io, dir, engine_wal_name, see_in_log, folder, err);
+    }
     if (status == WF_OK) {
         status = look_into(io, dir, engine_snapshot_name, see_in_snapshot, folder, err);
     }
     if (status == WF_OK) {
         status = look_into(io, dir, engine_archive_name, see_in_archive, folder, err);
     }
-    return status == WF_OK ? io->ops->list(io, dir, see_name, folder, err) : status;
+    if (status == WF_OK) {
+        status = io->ops->list(io, dir, see_name, folder, err);
+    }
+    if (status == WF_OK && vouches) {
+        note(folder->remains, "", "lock, which tells of durable records");
+    }
+    return status;
 }
 
 /* --- judging --- */

@@ -67,6 +67,19 @@ static void test_folder_with_remains_of_a_store_takes_no_new_one(void **state) {
     }
 }
 
+/* Of a store that had a record nothing is left but the lock file, which vouches for it. */
+static void test_folder_with_a_lock_that_vouches_for_records_is_a_lost_store(void **state) {
+    struct engine_fixture f;
+    struct lock_file *lock;
+    (void)state;
+    prepare(&f, "wal", "00000000000000000001.seg.tmp");
+    must(&f, lock_acquire(sim_io_of(f.sim), "/store/lock", &lock, &f.err));
+    lock_publish(lock, 24);
+    lock_release(lock);
+    assert_refused(&f, "(lock");
+    fixture_deinit(&f);
+}
+
 static void test_folder_with_a_half_made_log_takes_a_store(void **state) {
     struct engine_fixture f;
     (void)state;
@@ -91,6 +104,7 @@ static void test_folder_with_an_empty_log_beside_archives_is_damaged(void **stat
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folder_with_remains_of_a_store_takes_no_new_one),
+        cmocka_unit_test(test_folder_with_a_lock_that_vouches_for_records_is_a_lost_store),
         cmocka_unit_test(test_folder_with_a_half_made_log_takes_a_store),
         cmocka_unit_test(test_folder_with_an_empty_log_beside_archives_is_damaged),
     };
