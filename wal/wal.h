@@ -235,8 +235,8 @@ enum wf_status wal_verify(struct io *io, const char *dir, uint64_t minimum_lsn, 
 
 /* Make a damaged log usable. Copies each damaged file aside first (NAME.damaged, synced), then puts
  * a "lost" frame over every damaged range, in place, so that no other record moves; `on_finding`
- * for each. `skip_lsn` (0: none) is a record to drop although its checksum holds. The caller
- * records the loss as a new record afterwards. */
+ * for each, and for a torn end, which the next opening cuts off. `skip_lsn` (0: none) is a record
+ * to drop although its checksum holds. The caller records the loss as a new record afterwards. */
 enum wf_status wal_repair(struct io *io, const char *dir, uint64_t minimum_lsn, uint64_t skip_lsn,
                           wal_finding_fn on_finding, void *ctx, struct wf_error *err);
 

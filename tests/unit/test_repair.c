@@ -467,14 +467,16 @@ static void test_wal_repair_drops_a_good_record_on_command(void **state) {
     wal_fixture_deinit(&fixture);
 }
 
-static void test_wal_repair_leaves_a_torn_tail_to_recovery(void **state) {
+static void test_wal_repair_tells_a_torn_tail_and_leaves_it_to_recovery(void **state) {
     (void)state;
     struct wal_fixture fixture;
     wal_fixture_init(&fixture);
     struct wal_ticket ticket = wal_fixture_commit(&fixture, 3);
     wal_fixture_close(&fixture);
     rot(&fixture, 1, ticket.offset + 41);
-    assert_int_equal(repair(&fixture, 0, 0).count, 0);
+    struct findings told = repair(&fixture, 0, 0);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(told.first.kind, WAL_FINDING_TORN);
     wal_fixture_open(&fixture);
     assert_int_equal(fixture.seen_count, 2);
     wal_fixture_deinit(&fixture);
@@ -498,7 +500,7 @@ int main(void) {
         cmocka_unit_test(test_wal_repair_whose_sync_fails_changes_nothing),
         cmocka_unit_test(test_wal_repair_wipes_what_it_covers),
         cmocka_unit_test(test_wal_repair_drops_a_good_record_on_command),
-        cmocka_unit_test(test_wal_repair_leaves_a_torn_tail_to_recovery),
+        cmocka_unit_test(test_wal_repair_tells_a_torn_tail_and_leaves_it_to_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

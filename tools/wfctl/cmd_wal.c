@@ -175,7 +175,9 @@ static void tell_verdict(struct out *out, enum wf_status status, enum log_task t
     else if (task == LOG_PLAN)
         out_styled(out, STYLE_BUSY, "a repair would do what stands above; nothing was changed");
     else if (report->lost.records == 0)
-        out_styled(out, STYLE_GOOD, "repaired; no record was lost");
+        out_styled(out, STYLE_GOOD,
+                   "repaired; no record was lost of which it is known that it was "
+                   "durable");
     else
         out_styled(out, STYLE_GOOD, "repaired; what was lost stands above and in the log");
     out_printf(out, "\n");
