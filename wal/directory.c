@@ -1,5 +1,6 @@
 #include "wal/directory.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,6 +253,15 @@ enum wf_status wal_directory_init(struct wal_directory *directory, struct io *io
                                 : error_set(err, WF_NO_MEMORY, "no memory for a path");
     if (status != WF_OK)
         wal_directory_deinit(directory);
+    return status;
+}
+
+enum wf_status wal_directory_judge(enum wf_status status, const char *path, uint64_t minimum_lsn,
+                                   struct wf_error *err) {
+    if (status == WF_NOT_FOUND && minimum_lsn > 0)
+        return error_set(err, WF_DAMAGE,
+                         "%s holds no log segment, though LSN %" PRIu64 " was durable", path,
+                         minimum_lsn);
     return status;
 }
 

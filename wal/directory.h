@@ -39,6 +39,10 @@ struct wal_directory {
  * there is nothing to deinit. */
 enum wf_status wal_directory_init(struct wal_directory *directory, struct io *io, const char *path,
                                   struct wf_error *err);
+/* What that came to, for a log that held LSN `minimum_lsn` (0: it may have held nothing): no
+ * segment is WF_DAMAGE then, for the log was lost. */
+enum wf_status wal_directory_judge(enum wf_status status, const char *path, uint64_t minimum_lsn,
+                                   struct wf_error *err);
 void wal_directory_deinit(struct wal_directory *directory);
 
 /* A new listing of what is there: the file names that end in ".seg", sorted. Heap-allocated, one

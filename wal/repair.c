@@ -350,6 +350,7 @@ enum wf_status wal_repair(struct io *io, const char *dir, uint64_t minimum_lsn, 
                           wal_finding_fn on_finding, void *ctx, struct wf_error *err) {
     struct repair repair = {.io = io, .skip_lsn = skip_lsn, .on_finding = on_finding, .ctx = ctx};
     enum wf_status status = wal_directory_init(&repair.directory, io, dir, err);
+    status = wal_directory_judge(status, dir, minimum_lsn, err);
     if (status != WF_OK)
         return error_wrap(err, status, "repair the log %s", dir);
     struct wal_hasher *hasher = wal_hasher_create();

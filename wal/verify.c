@@ -128,10 +128,11 @@ enum wf_status wal_verify(struct io *io, const char *dir, uint64_t minimum_lsn, 
     enum wf_status status = wal_directory_init(&directory, io, dir, &failure);
     if (status == WF_DAMAGE)
         return tell_unreadable(&failure, on_finding, ctx, err);
-    if (status != WF_OK)
-        return error_set(err, status, "verify the log %s: %s", dir, failure.text);
     if (limit_lsn != UINT64_MAX && limit_lsn > minimum_lsn)
         minimum_lsn = limit_lsn; /* the owner vouches for it */
+    status = wal_directory_judge(status, dir, minimum_lsn, &failure);
+    if (status != WF_OK)
+        return error_set(err, status, "verify the log %s: %s", dir, failure.text);
     struct wal_hasher *hasher = wal_hasher_create();
     if (hasher == NULL)
         status = error_set(err, WF_NO_MEMORY, "no memory to verify the log");

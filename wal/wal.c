@@ -200,10 +200,7 @@ static enum wf_status open_log(struct io *io, const char *dir,
     *out = NULL;
     struct wal_directory directory;
     enum wf_status status = wal_directory_init(&directory, io, dir, err);
-    if (status == WF_NOT_FOUND && options->minimum_lsn > 0)
-        status =
-            error_set(err, WF_DAMAGE, "%s holds no log segment, though LSN %" PRIu64 " was durable",
-                      dir, options->minimum_lsn);
+    status = wal_directory_judge(status, dir, options->minimum_lsn, err);
     if (status != WF_OK)
         return error_wrap(err, status, "open the log %s", dir);
     status = recover_and_fill(io, &directory, log_options, segment_size, options, report, out, err);

@@ -271,6 +271,22 @@ static void test_a_lost_log_is_damage_to_doctor_verify_and_repair(void **state) 
     assert_contains(text_at(answer, "error.message"), "restore a backup");
 }
 
+/* The same of a log whose only segment lost its contents. */
+static void test_an_emptied_log_is_damage_to_doctor_verify_and_repair(void **state) {
+    struct fixture *fixture = *state;
+    one_loan(fixture);
+    char path[400];
+    segment_path(fixture, path);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_code(ASK(fixture, 4, "wal", "verify"), "damage");
+    assert_code(ASK(fixture, 4, "wal", "repair", "--dry-run"), "damage");
+    assert_code(ASK(fixture, 4, "wal", "repair"), "damage");
+    assert_code(ASK(fixture, 4, "doctor"), "damage");
+    assert_contains(SAY(fixture, 4, "doctor"), "bring wal/ back from where it went");
+    assert_null(strstr(fixture->out, "init"));
+    assert_null(strstr(fixture->out, "'wfctl wal repair'"));
+}
+
 static void test_a_bad_snapshot_is_rebuilt(void **state) {
     struct fixture *fixture = *state;
     one_loan(fixture);
@@ -399,6 +415,7 @@ int main(void) {
         TEST(test_a_repair_and_the_doctor_tell_what_went),
         TEST(test_a_torn_tail_is_no_damage),
         TEST(test_a_lost_log_is_damage_to_doctor_verify_and_repair),
+        TEST(test_an_emptied_log_is_damage_to_doctor_verify_and_repair),
         TEST(test_a_bad_snapshot_is_rebuilt),
         TEST(test_readers_work_beside_an_owner_and_writers_exit_with_6),
         TEST(test_a_read_only_store_can_be_read),

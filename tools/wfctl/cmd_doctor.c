@@ -105,14 +105,13 @@ static const char *advice_for(struct doctor *doctor, enum wf_status status) {
         return "look at the system's log for errors of the disk";
     case WF_FULL:
         return "make room on the disk";
-    case WF_NOT_FOUND:
-        return "name the store with -d, or make one with 'wfctl init'";
     case WF_HALTED:
     case WF_UNKNOWN:
         return "close the store and open it again";
     case WF_LOCKED:
         return "try again when the owner is gone";
     case WF_OK:
+    case WF_NOT_FOUND: /* a folder without a store is not examined */
     case WF_REFUSED:
     case WF_CONFLICT:
     case WF_USAGE:
@@ -422,12 +421,15 @@ static void conclude_json(struct doctor *doctor, struct bytes_buffer *checks) {
     out_object_close(out);
 }
 
+/* A segment with anything in it. */
 static bool has_log(const struct doctor *doctor) {
     char path[4200];
+    struct stat info;
     DIR *dir = opendir(path_of(doctor, "wal", path));
     bool found = false;
     for (struct dirent *entry = dir ? readdir(dir) : NULL; entry && !found; entry = readdir(dir))
-        found = ends_in(entry->d_name, ".seg");
+        found = ends_in(entry->d_name, ".seg") &&
+                fstatat(dirfd(dir), entry->d_name, &info, 0) == 0 && info.st_size > 0;
     if (dir)
         closedir(dir);
     return found;
