@@ -454,9 +454,7 @@ static enum wf_status begin(struct wf_engine *engine, struct check_walk *walk,
     walk->any_ineffective = engine->state.any_ineffective;
     pthread_mutex_unlock(&engine->mutex);
     if (status == WF_OK && wal_first_lsn(engine->wal) > origin + 1) {
-        status = error_set(err, WF_NOT_FOUND,
-                           "the log begins at LSN %" PRIu64 ": what was before it is not here",
-                           wal_first_lsn(engine->wal));
+        status = engine_missing(engine, origin + 1, "the accounts cannot be checked", err);
     }
     if (status == WF_OK) {
         status = take_totals(walk, &state, err);

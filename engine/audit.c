@@ -37,9 +37,7 @@ static enum wf_status build_tree(struct wf_engine *engine, struct audit_tree *tr
     uint64_t archived = engine->archive == NULL ? 0 : archive_last_lsn(engine->archive);
     archived = archived < size ? archived : size;
     if (archived == 0 && wal_first_lsn(engine->wal) > 1) {
-        return error_set(err, WF_NOT_FOUND,
-                         "the log begins at LSN %" PRIu64 ": what was before it is not here",
-                         wal_first_lsn(engine->wal));
+        return engine_missing(engine, 1, "the root cannot be computed", err);
     }
     enum wf_status status =
         archived == 0 ? WF_OK : audit_tree_add_archived(tree, engine->archive, archived, err);

@@ -99,11 +99,33 @@ static enum wf_status copy_origin(struct wf_engine *reader, const char *to_archi
                            : status;
 }
 
+/* A file that went since the manifest was read was dropped by a live owner: WF_NOT_FOUND, look
+ * again. Else it is missing. */
+static enum wf_status copy_archive(struct wf_engine *reader, const char *to_archive, size_t index,
+                                   struct wf_error *err) {
+    struct archive_entry entry;
+    struct wal_segment_info info = {.size = 0};
+    if (!archive_at(reader->archive, index, &entry) || entry.dropped_lsn != 0) {
+        return WF_OK;
+    }
+    info.size = entry.size;
+    memcpy(info.name, entry.name, sizeof(info.name));
+    enum wf_status status = copy_segment(reader->io, reader->archive_dir, to_archive, &info, err);
+    if (status != WF_NOT_FOUND || archive_refresh(reader->archive, NULL) != WF_OK ||
+        archive_dropped_lsn(reader->archive) >= entry.last_lsn) {
+        return status;
+    }
+    return error_set(err, WF_DAMAGE,
+                     "archive %s, LSN %" PRIu64 " to %" PRIu64
+                     ": the file is missing, and without it there is no whole copy: put %s/ back "
+                     "as it was, or copy the whole folder while nobody owns it",
+                     entry.name, entry.first_lsn, entry.last_lsn, engine_archive_name);
+}
+
 /* Copy the archives that the reader knows, then the manifest that names them. */
 static enum wf_status copy_archives(struct wf_engine *reader, const char *to,
                                     struct wf_error *err) {
     struct io *io = reader->io;
-    struct archive_entry entry;
     if (reader->archive == NULL || archive_count(reader->archive) == 0) {
         return WF_OK;
     }
@@ -111,12 +133,8 @@ static enum wf_status copy_archives(struct wf_engine *reader, const char *to,
     enum wf_status status = to_archive == NULL
                                 ? error_set(err, WF_NO_MEMORY, "no memory for a path")
                                 : io->ops->make_directory(io, to_archive, err);
-    for (size_t i = 0; status == WF_OK && archive_at(reader->archive, i, &entry); i++) {
-        struct wal_segment_info info = {.size = entry.size};
-        memcpy(info.name, entry.name, sizeof(info.name));
-        if (entry.dropped_lsn == 0) {
-            status = copy_segment(io, reader->archive_dir, to_archive, &info, err);
-        }
+    for (size_t i = 0; status == WF_OK && i < archive_count(reader->archive); i++) {
+        status = copy_archive(reader, to_archive, i, err);
     }
     if (status == WF_OK) {
         status = copy_origin(reader, to_archive, err);

@@ -317,8 +317,8 @@ enum wf_status engine_finish_drop(struct wf_engine *engine, struct wf_error *err
 bool engine_dropped(struct wf_engine *engine, uint64_t lsn, struct archive_entry *range);
 /* The event in place of records that cannot be read any more: dropped, or lost in a repair. */
 bool engine_tell_missing(struct wf_engine *engine, uint64_t lsn, wf_event_fn on_event, void *ctx);
-/* The same as an error: WF_NOT_FOUND where it was dropped, WF_DAMAGE where a repair lost it. `what`
- * cannot be had therefore. */
+/* The same as an error: WF_NOT_FOUND where it was dropped, WF_DAMAGE where a repair lost it or its
+ * archive is gone. `what` cannot be had therefore. */
 /* as_of.c: WF_NOT_FOUND where the log has not come to the record yet; UINT64_MAX always has. */
 enum wf_status engine_check_reached(struct wf_engine *engine, uint64_t lsn, struct wf_error *err);
 enum wf_status engine_missing(struct wf_engine *engine, uint64_t lsn, const char *what,

@@ -113,9 +113,7 @@ enum wf_status origin_rebuild(struct wf_engine *engine, struct state *state, uin
     uint64_t origin = 0;
     enum wf_status status = origin_load(engine->archive, state, &origin, err);
     if (status == WF_OK && wal_first_lsn(engine->wal) > origin + 1) {
-        status = error_set(err, WF_NOT_FOUND,
-                           "the log begins at LSN %" PRIu64 ": what was before it is not here",
-                           wal_first_lsn(engine->wal));
+        status = engine_missing(engine, origin + 1, "the state cannot be rebuilt", err);
     }
     if (status != WF_OK) {
         return status;

@@ -19,7 +19,7 @@ enum wf_status origin_read(struct archive *archive, struct wf_error *err);
  * definitions. Nothing is inserted where it was not there. */
 enum wf_status origin_load_workflow(struct archive *archive, struct bytes_view id,
                                     struct state *state, struct wf_error *err);
-/* Rebuild everything up to record `last` into `state`, which is empty. WF_NOT_FOUND: the first
+/* Rebuild everything up to record `last` into `state`, which is empty. WF_DAMAGE: the first
  * records are not here, and nothing stands for them. `on_progress` may be NULL. */
 enum wf_status origin_rebuild(struct wf_engine *engine, struct state *state, uint64_t last,
                               origin_progress_fn on_progress, void *ctx, struct wf_error *err);

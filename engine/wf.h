@@ -655,8 +655,8 @@ struct wf_account_report {
  * zero, every record says the balance that it led to, a reversal, of a transaction or of a stage's
  * money, puts back what the record that it names put on each account, once, what a stage moved goes
  * back in the record that undoes it, and the accounts that are kept are what comes out.
- * WF_DIVERGENCE: `err` names the first difference. WF_NOT_FOUND: the log does not reach back to its
- * first record. */
+ * WF_DIVERGENCE: `err` names the first difference. WF_DAMAGE: records that were not dropped are in
+ * no segment and no archive, or cannot be read. */
 WF_API enum wf_status wf_account_check(struct wf_engine *engine, struct wf_account_report *report,
                                        struct wf_error *err);
 /* What is as the log has it, and still wants somebody to look, where repairs took records: an

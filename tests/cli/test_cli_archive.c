@@ -88,6 +88,24 @@ static void test_archive_damage_is_exit_4(void **state) {
     ASK(fixture, 0, "workflow", "show", "L1"); /* the present is there */
 }
 
+/* With an archive, or all that says where they are, gone: damage to whoever needs the past. */
+static void test_archive_that_is_missing_is_exit_4(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    char manifest[400];
+    snprintf(manifest, sizeof manifest, "%s/archive/manifest", fixture->store);
+    assert_int_equal(unlink(archive_path(fixture)), 0);
+    assert_code(ASK(fixture, 4, "replay", "--verify"), "damage");
+    json_t *answer = ASK(fixture, 4, "backup", fixture_path(fixture, "copy"));
+    assert_contains(text_at(answer, "error.message"), "the file is missing");
+    assert_int_equal(unlink(manifest), 0);
+    assert_code(ASK(fixture, 4, "replay", "--verify"), "damage");
+    assert_code(ASK(fixture, 4, "account", "check"), "damage");
+    assert_code(ASK(fixture, 4, "audit", "root"), "damage");
+    answer = ASK(fixture, 4, "account", "check");
+    assert_contains(text_at(answer, "error.message"), "put archive/ back as it was");
+}
+
 static void test_init_makes_nothing_over_an_archive_without_its_log(void **state) {
     struct fixture *fixture = *state;
     archived(fixture);
@@ -275,6 +293,7 @@ int main(void) {
         TEST(test_archive_list_tells_what_is_there),
         TEST(test_archive_file_is_gzip_and_replays_alone),
         TEST(test_archive_damage_is_exit_4),
+        TEST(test_archive_that_is_missing_is_exit_4),
         TEST(test_init_makes_nothing_over_an_archive_without_its_log),
         TEST(test_archive_run_takes_its_limits),
         TEST(test_archive_drop_says_what_is_gone),
