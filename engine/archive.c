@@ -421,7 +421,7 @@ enum wf_status wf_archive_verify(const char *dir, wf_finding_fn on_finding, void
         return status;
     }
     damage_report_init(&report);
-    status = damage_read_archives(io_posix(), dir, &report, err);
+    status = damage_read_past(io_posix(), dir, &report, err);
     if (status == WF_OK) {
         status = damage_conclude(&report, on_finding, ctx, out, err);
     }

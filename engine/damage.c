@@ -411,8 +411,9 @@ enum wf_status damage_archive_folders(struct io *io, const char *dir, char **arc
     return status;
 }
 
-enum wf_status damage_read_archives(struct io *io, const char *dir, struct damage_report *report,
-                                    struct wf_error *err) {
+/* Read the archives of the store in `dir`, and nothing else. */
+static enum wf_status read_all_archives(struct io *io, const char *dir,
+                                        struct damage_report *report, struct wf_error *err) {
     char *archive_dir, *wal_dir;
     uint8_t store_id[WAL_STORE_ID_SIZE];
     struct archive *archive = NULL;
@@ -436,6 +437,25 @@ enum wf_status damage_read_archives(struct io *io, const char *dir, struct damag
     return status;
 }
 
+enum wf_status damage_read_past(struct io *io, const char *dir, struct damage_report *report,
+                                struct wf_error *err) {
+    uint64_t live = UINT64_MAX;
+    char *wal_dir = io_path_join(dir, engine_wal_name);
+    if (wal_dir == NULL) {
+        return error_set(err, WF_NO_MEMORY, "no memory for a path");
+    }
+    /* Before the archives: what a live owner archives meanwhile is found in them. */
+    enum wf_status status = damage_first_live_lsn(io, wal_dir, &live, err);
+    free(wal_dir);
+    if (status == WF_OK) {
+        status = read_all_archives(io, dir, report, err);
+    }
+    if (status == WF_OK && live != UINT64_MAX && live > report->passed_lsn + 1) {
+        status = miss(report, report->passed_lsn + 1, live - 1, err);
+    }
+    return status;
+}
+
 static enum wf_status survey_log(struct io *io, const char *wal_dir, const char *lock_path,
                                  uint64_t snapshot_lsn, struct damage_report *report,
                                  struct wf_error *err) {
@@ -444,18 +464,7 @@ static enum wf_status survey_log(struct io *io, const char *wal_dir, const char 
     if (status != WF_OK) {
         return status;
     }
-    uint64_t live = UINT64_MAX;
-    status = damage_first_live_lsn(io, wal_dir, &live, err);
-    if (status == WF_OK && live != UINT64_MAX && live > report->passed_lsn + 1) {
-        status = miss(report, report->passed_lsn + 1, live - 1, err);
-        if (report->aftermath != NULL) {
-            aftermath_give_up(report->aftermath); /* nor is it a repair that loses these */
-        }
-    }
     uint64_t limit = owner.owned ? owner.durable_lsn : UINT64_MAX;
-    if (status != WF_OK) {
-        return status;
-    }
     struct relay relay;
     relay_init(&relay, see_record, damage_add_finding, report);
     /* What an owner that is gone announced as durable must be there still. */
@@ -489,7 +498,7 @@ enum wf_status damage_survey(struct io *io, const struct snapshot_provider *prov
         }
         uint64_t drop_lsn = report->drop_lsn;
         report->drop_lsn = 0; /* nothing is dropped from an archive */
-        status = damage_read_archives(io, dir, report, err);
+        status = damage_read_past(io, dir, report, err);
         report->drop_lsn = drop_lsn > report->passed_lsn ? drop_lsn : 0;
         if (report->aftermath != NULL && report->damaged > 0) {
             aftermath_give_up(report->aftermath); /* a repair leaves the archives' records alone */

@@ -59,9 +59,10 @@ enum wf_status damage_first_live_lsn(struct io *io, const char *wal_dir, uint64_
  * status; NULL where it has no archives. */
 enum wf_status damage_archive_folders(struct io *io, const char *dir, char **archive_dir,
                                       char **wal_dir, struct wf_error *err);
-/* Read the archives of the store in `dir`, and nothing else. */
-enum wf_status damage_read_archives(struct io *io, const char *dir, struct damage_report *report,
-                                    struct wf_error *err);
+/* Read the archives of the store in `dir`, and find what is missing between them and the log, which
+ * is not read. */
+enum wf_status damage_read_past(struct io *io, const char *dir, struct damage_report *report,
+                                struct wf_error *err);
 /* Read the whole log in `wal_dir`, which nobody else owns, and nothing else. */
 enum wf_status damage_read_log(struct io *io, const char *wal_dir, uint64_t minimum_lsn,
                                struct damage_report *report, struct wf_error *err);

@@ -102,6 +102,8 @@ static void test_archive_that_is_missing_is_exit_4(void **state) {
     assert_code(ASK(fixture, 4, "replay", "--verify"), "damage");
     assert_code(ASK(fixture, 4, "account", "check"), "damage");
     assert_code(ASK(fixture, 4, "audit", "root"), "damage");
+    answer = ASK(fixture, 4, "archive", "verify");
+    assert_contains(text_at(answer, "error.message"), "LSN 1 to 23 are in no segment");
     answer = ASK(fixture, 4, "account", "check");
     assert_contains(text_at(answer, "error.message"), "put archive/ back as it was");
 }
