@@ -354,11 +354,19 @@ static enum wf_status plan_drop(struct wf_engine *engine, const struct wf_archiv
                          chosen->count == 0 ? "no archive lies wholly before that"
                                             : "these are too many archives for one drop");
     }
-    *report = (struct wf_archive_dropped){.segments = chosen->count,
-                                          .first_lsn = chosen->segments[0].first_lsn,
-                                          .last_lsn = chosen->segments[chosen->count - 1].last_lsn,
-                                          .bytes = chosen->bytes};
-    return WF_OK;
+    uint64_t last = chosen->segments[chosen->count - 1].last_lsn;
+    struct wf_tree_head head;
+    status = wf_audit_root(engine, last, &head, err); /* as make_stand_ins() */
+    if (status == WF_OK) {
+        status = origin_try(engine, last, drop->on_progress, drop->ctx, err);
+    }
+    if (status == WF_OK) {
+        *report = (struct wf_archive_dropped){.segments = chosen->count,
+                                              .first_lsn = chosen->segments[0].first_lsn,
+                                              .last_lsn = last,
+                                              .bytes = chosen->bytes};
+    }
+    return status;
 }
 
 enum wf_status wf_archive_drop_plan(struct wf_engine *engine, const struct wf_archive_drop *drop,

@@ -220,6 +220,18 @@ enum wf_status origin_write(struct wf_engine *engine, uint64_t lsn, origin_progr
     return status;
 }
 
+enum wf_status origin_try(struct wf_engine *engine, uint64_t lsn, origin_progress_fn on_progress,
+                          void *ctx, struct wf_error *err) {
+    struct state state;
+    enum wf_status status = state_init(&state, err);
+    if (status != WF_OK) {
+        return status;
+    }
+    status = origin_rebuild(engine, &state, lsn, on_progress, ctx, err);
+    state_deinit(&state);
+    return status;
+}
+
 /* --- holding it against the record of the drop --- */
 
 /* Is this the state that the record of the drop names? */

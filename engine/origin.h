@@ -27,6 +27,9 @@ enum wf_status origin_rebuild(struct wf_engine *engine, struct state *state, uin
  * the records up to there are dropped. `state_hash` is that of the state. */
 enum wf_status origin_write(struct wf_engine *engine, uint64_t lsn, origin_progress_fn on_progress,
                             void *ctx, uint8_t state_hash[WAL_HASH_SIZE], struct wf_error *err);
+/* Rebuild it and write nothing: would origin_write() be able to? */
+enum wf_status origin_try(struct wf_engine *engine, uint64_t lsn, origin_progress_fn on_progress,
+                          void *ctx, struct wf_error *err);
 /* Is what stands for the dropped records what the record of the drop says? WF_DIVERGENCE: no.
  * WF_NOT_FOUND: a repair lost that record. */
 enum wf_status origin_check(struct wf_engine *engine, struct wf_error *err);

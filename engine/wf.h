@@ -1215,8 +1215,8 @@ struct wf_archive_dropped {
  * read. `report` may be NULL. */
 WF_API enum wf_status wf_archive_drop(struct wf_engine *engine, const struct wf_archive_drop *drop,
                                       struct wf_archive_dropped *report, struct wf_error *err);
-/* What would go; `report->lsn` is 0. Changes nothing, and works for a reader too. WF_REFUSED as
- * there. */
+/* What would go; `report->lsn` is 0. Changes nothing, and works for a reader too. Reads what would
+ * go, so that WF_REFUSED and WF_DAMAGE are as there. */
 WF_API enum wf_status wf_archive_drop_plan(struct wf_engine *engine,
                                            const struct wf_archive_drop *drop,
                                            struct wf_archive_dropped *report, struct wf_error *err);

@@ -235,6 +235,25 @@ static void test_archive_drop_dry_run_writes_nothing(void **state) {
 
 /* It is lost, or damaged: then nothing that begins with it works, everything else does, and it is
  * said where it may be had from. A backup has it. */
+/* What would be dropped cannot be read: the plan says what the drop would. */
+static void test_archive_drop_dry_run_refuses_what_the_drop_refuses(void **state) {
+    struct fixture *fixture = *state;
+    archived(fixture);
+    const char *path = archive_path(fixture);
+    assert_int_equal(truncate(path, 300), 0);
+    for (int missing = 0; missing < 2; missing++) {
+        const char *const arguments[] = {"--before=24", "--reason=r", "--actor=a"};
+        json_t *answer = ASK(fixture, 4, "archive", "drop", arguments[0], arguments[1],
+                             arguments[2], "--dry-run");
+        assert_code(answer, "damage");
+        char planned[500];
+        snprintf(planned, sizeof planned, "%s", text_at(answer, "error.message"));
+        answer = ASK(fixture, 4, "archive", "drop", arguments[0], arguments[1], arguments[2]);
+        assert_string_equal(planned, text_at(answer, "error.message"));
+        (void)unlink(path);
+    }
+}
+
 static void test_lost_state_of_a_drop_is_named_with_a_way_on(void **state) {
     struct fixture *fixture = *state;
     archived(fixture);
@@ -301,6 +320,7 @@ int main(void) {
         TEST(test_archive_drop_says_what_is_gone),
         TEST(test_archive_drop_leaves_the_rest_verifiable),
         TEST(test_archive_drop_dry_run_writes_nothing),
+        TEST(test_archive_drop_dry_run_refuses_what_the_drop_refuses),
         TEST(test_lost_state_of_a_drop_is_named_with_a_way_on),
         TEST(test_archive_drop_again_under_its_key_says_so),
         TEST(test_archive_drop_needs_its_options),

@@ -177,6 +177,7 @@ static void tell_plan(struct out *out, const struct wf_archive_dropped *plan) {
 static enum wf_status plan_drop(struct cli *cli, const struct wf_archive_drop *drop) {
     struct wf_archive_dropped plan;
     enum wf_status status = wf_archive_drop_plan(cli->engine, drop, &plan, &cli->err);
+    progress_clear(drop->ctx);
     if (status != WF_OK)
         return status;
     if (!out_is_json(&cli->out)) {
