@@ -420,6 +420,14 @@ enum wf_status wf_archive_verify(const char *dir, wf_finding_fn on_finding, void
     if (status != WF_OK) {
         return status;
     }
+    char *wal_dir = io_path_join(dir, engine_wal_name);
+    uint8_t store_id[WAL_STORE_ID_SIZE]; /* whose archives they must be */
+    status = wal_dir == NULL ? error_set(err, WF_NO_MEMORY, "no memory for a path")
+                             : wal_identify(io_posix(), wal_dir, store_id, err);
+    free(wal_dir);
+    if (status != WF_OK) {
+        return status;
+    }
     damage_report_init(&report);
     status = damage_read_past(io_posix(), dir, &report, err);
     if (status == WF_OK) {

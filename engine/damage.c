@@ -411,8 +411,9 @@ enum wf_status damage_archive_folders(struct io *io, const char *dir, char **arc
     return status;
 }
 
-/* Read the archives of the store in `dir`, and nothing else. */
-static enum wf_status read_all_archives(struct io *io, const char *dir,
+/* The archives of the store in `dir`, and nothing else. Where the log does not say whose they must
+ * be they are left alone, and none is missing; the log tells of that itself. */
+static enum wf_status read_all_archives(struct io *io, const char *dir, uint64_t live_lsn,
                                         struct damage_report *report, struct wf_error *err) {
     char *archive_dir, *wal_dir;
     uint8_t store_id[WAL_STORE_ID_SIZE];
@@ -421,10 +422,14 @@ static enum wf_status read_all_archives(struct io *io, const char *dir,
     enum wf_status status = damage_archive_folders(io, dir, &archive_dir, &wal_dir, err);
     if (status == WF_OK && archive_dir != NULL) {
         status = wal_identify(io, wal_dir, store_id, &why);
+        bool known = status != WF_DAMAGE;
         if (status == WF_OK) {
             status = archive_open(io, archive_dir, store_id, &archive, &why);
         }
-        if (status == WF_OK) {
+        if (!known) {
+            report->passed_lsn = live_lsn - 1;
+            status = WF_OK;
+        } else if (status == WF_OK) {
             status = read_archives(report, archive, err);
         } else {
             status = status == WF_DAMAGE ? tell_no_archives(report, why.text, err)
@@ -448,7 +453,7 @@ enum wf_status damage_read_past(struct io *io, const char *dir, struct damage_re
     enum wf_status status = damage_first_live_lsn(io, wal_dir, &live, err);
     free(wal_dir);
     if (status == WF_OK) {
-        status = read_all_archives(io, dir, report, err);
+        status = read_all_archives(io, dir, live, report, err);
     }
     if (status == WF_OK && live != UINT64_MAX && live > report->passed_lsn + 1) {
         status = miss(report, report->passed_lsn + 1, live - 1, err);

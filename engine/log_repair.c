@@ -272,6 +272,16 @@ enum wf_status engine_log_repair(struct io *io, const struct snapshot_provider *
     return status;
 }
 
+/* A log without a single readable header is beyond a repair: its frames cannot be checked. */
+static enum wf_status require_header(struct io *io, const char *dir, struct wf_error *err) {
+    uint8_t store_id[WAL_STORE_ID_SIZE];
+    char *wal_dir = io_path_join(dir, engine_wal_name);
+    enum wf_status status = wal_dir == NULL ? error_set(err, WF_NO_MEMORY, "no memory for a path")
+                                            : wal_identify(io, wal_dir, store_id, err);
+    free(wal_dir);
+    return status;
+}
+
 static enum wf_status plan_repair(struct io *io, const struct snapshot_provider *provider,
                                   const char *dir, uint64_t skip_lsn, wf_finding_fn on_finding,
                                   void *ctx, struct wf_log_report *out, struct wf_error *err) {
@@ -284,6 +294,9 @@ static enum wf_status plan_repair(struct io *io, const struct snapshot_provider 
     enum wf_status status = identity_check(io, provider, dir, err);
     if (status == WF_OK) {
         status = survey_all(io, provider, dir, &survey, &lost, err);
+    }
+    if (status == WF_OK) {
+        status = require_header(io, dir, err);
     }
     if (status == WF_OK) {
         status = archive_repair_plan(io, dir, &survey, &rebuilds, err);

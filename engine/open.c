@@ -151,10 +151,15 @@ static enum wf_status open_snapshot(struct wf_engine *engine, struct wf_error *e
 }
 
 /* A replay from the first record wants all of them: those of the archive, up to `archived_lsn`, and
- * the log behind it. */
+ * the log behind it. Whose the archives are a log without a readable header does not say: what is
+ * wrong with it is told by whoever opens it. */
 static enum wf_status refuse_gap(struct wf_engine *engine, uint64_t archived_lsn,
                                  struct wf_error *err) {
     uint64_t live = UINT64_MAX;
+    uint8_t store_id[WAL_STORE_ID_SIZE];
+    if (wal_identify(engine->io, engine->wal_dir, store_id, NULL) != WF_OK) {
+        return WF_OK;
+    }
     enum wf_status status = damage_first_live_lsn(engine->io, engine->wal_dir, &live, err);
     if (status != WF_OK || live == UINT64_MAX || live <= archived_lsn + 1) {
         return status;

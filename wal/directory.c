@@ -145,7 +145,8 @@ static enum wf_status guess_store_id(struct wal_directory *directory, struct wf_
         }
         used_sum += used;
     }
-    if (directory->count == 1 && used_sum == 0)
+    /* One that is not the first of its log was named when there were records before it. */
+    if (directory->count == 1 && used_sum == 0 && directory->entries[0].first_lsn == 1)
         return error_set(err, WF_NOT_FOUND, "no log in %s: segment %s was never finished",
                          directory->path, directory->entries[0].name);
     return error_set(err, WF_DAMAGE, "segment %s, offset 0, LSN %llu: the header is damaged",

@@ -108,6 +108,28 @@ static void test_archive_that_is_missing_is_exit_4(void **state) {
     assert_contains(text_at(answer, "error.message"), "put archive/ back as it was");
 }
 
+/* All is archived, and the only segment, in which nothing is, lost its header: that is said, and
+ * not that the archives are gone. */
+static void test_archives_are_not_missing_where_the_logs_header_is_damaged(void **state) {
+    static const char *const asked[][4] = {{"status", NULL},
+                                           {"archive", "verify", NULL},
+                                           {"wal", "verify", NULL},
+                                           {"wal", "repair", "--dry-run", NULL},
+                                           {"wal", "repair", NULL}};
+    struct fixture *fixture = *state;
+    archived(fixture);
+    char path[400];
+    snprintf(path, sizeof path, "%s/wal/00000000000000000024.seg", fixture->store);
+    for (int size = 20; size >= 0; size -= 20) {
+        assert_int_equal(truncate(path, size), 0);
+        for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+            say(fixture, 4, asked[i]);
+            assert_contains(fixture->err, "segment 00000000000000000024.seg, offset 0, LSN 24");
+            assert_null(strstr(fixture->err, "in no archive"));
+        }
+    }
+}
+
 static void test_init_makes_nothing_over_an_archive_without_its_log(void **state) {
     struct fixture *fixture = *state;
     archived(fixture);
@@ -315,6 +337,7 @@ int main(void) {
         TEST(test_archive_file_is_gzip_and_replays_alone),
         TEST(test_archive_damage_is_exit_4),
         TEST(test_archive_that_is_missing_is_exit_4),
+        TEST(test_archives_are_not_missing_where_the_logs_header_is_damaged),
         TEST(test_init_makes_nothing_over_an_archive_without_its_log),
         TEST(test_archive_run_takes_its_limits),
         TEST(test_archive_drop_says_what_is_gone),
