@@ -3,9 +3,9 @@
 #include "engine/core/account.h"
 #include "engine/core/ineffective.h"
 #include "engine/core/reference.h"
+#include "engine/core/text.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { DIGEST_SIZE = 16 };
 
@@ -19,16 +19,8 @@ struct comparison {
 
 /* Do the two mean the same? Where in the log they stand does not count. */
 static bool same(struct comparison *comparison, const struct entity *a, const struct entity *b) {
-    struct bytes_buffer *left = &comparison->left;
-    struct bytes_buffer *right = &comparison->right;
-    size_t left_size = 0;
-    size_t right_size = 0;
-    bytes_buffer_clear(left);
-    bytes_buffer_clear(right);
-    entity_encode(a, left, &left_size);
-    entity_encode(b, right, &right_size);
-    return bytes_buffer_ok(left) && bytes_buffer_ok(right) && left_size == right_size &&
-           memcmp(left->data, right->data, left_size) == 0;
+    bool equal = false;
+    return entity_same(a, b, &comparison->left, &comparison->right, &equal) && equal;
 }
 
 /* A lost definition changes the numbers of those behind it, which mean nothing by themselves. */
@@ -38,7 +30,7 @@ static uint32_t number_now(const struct comparison *comparison, uint32_t number)
     if (definition == NULL) {
         return 0;
     }
-    struct bytes_view name = {(const uint8_t *)definition->name, strlen(definition->name)};
+    struct bytes_view name = text_view(definition->name);
     const struct definition_entity *now =
         state_definition(&comparison->aftermath->state, name, definition->version);
     return now == NULL ? 0 : now->number;
@@ -71,7 +63,7 @@ static bool is_same(struct comparison *comparison, struct bytes_view key, struct
     switch (was->kind) {
     case ENTITY_DEFINITION: {
         const struct definition *definition = ((const struct definition_entity *)was)->definition;
-        struct bytes_view text = {(const uint8_t *)definition->name, strlen(definition->name)};
+        struct bytes_view text = text_view(definition->name);
         return state_definition(state, text, definition->version) != NULL;
     }
     case ENTITY_WORKFLOW:

@@ -192,16 +192,9 @@ static enum wf_status compare(const struct entity *a, const struct entity *b,
     if (!a_is || !b_is) {
         return WF_OK;
     }
-    size_t left_size = 0;
-    size_t right_size = 0;
-    bytes_buffer_clear(left);
-    bytes_buffer_clear(right);
-    entity_encode(a, left, &left_size);
-    entity_encode(b, right, &right_size);
-    if (!bytes_buffer_ok(left) || !bytes_buffer_ok(right)) {
+    if (!entity_same(a, b, left, right, same)) {
         return error_set(err, WF_NO_MEMORY, "no memory to compare the states");
     }
-    *same = left_size == right_size && memcmp(left->data, right->data, left_size) == 0;
     return WF_OK;
 }
 

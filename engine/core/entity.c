@@ -513,6 +513,19 @@ void entity_key(enum entity_kind kind, struct bytes_view name, struct bytes_buff
     bytes_write_run(key, name.data, name.size);
 }
 
+bool entity_same(const struct entity *a, const struct entity *b, struct bytes_buffer *left,
+                 struct bytes_buffer *right, bool *same) {
+    size_t left_size = 0, right_size = 0;
+    bytes_buffer_clear(left);
+    bytes_buffer_clear(right);
+    entity_encode(a, left, &left_size);
+    entity_encode(b, right, &right_size);
+    if (!bytes_buffer_ok(left) || !bytes_buffer_ok(right))
+        return false;
+    *same = left_size == right_size && memcmp(left->data, right->data, left_size) == 0;
+    return true;
+}
+
 void entity_encode_key(const struct entity *entity, struct bytes_buffer *key) {
     struct bytes_view name = {NULL, 0};
     if (entity->kind == ENTITY_DEFINITION) {

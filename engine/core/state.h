@@ -343,6 +343,10 @@ void state_used(struct state *state, struct entity *entity);
  * state hash: links into the log do not. The key begins with a byte for the kind. */
 void entity_encode(const struct entity *entity, struct bytes_buffer *value, size_t *hashed);
 void entity_encode_key(const struct entity *entity, struct bytes_buffer *key);
+/* Do two mean the same, that is, without their links into the log? The buffers are room to work in.
+ * False: no memory, and `*same` is as it was. */
+bool entity_same(const struct entity *a, const struct entity *b, struct bytes_buffer *left,
+                 struct bytes_buffer *right, bool *same);
 /* The key under which an entity that is not in memory would stand. */
 void entity_key(enum entity_kind kind, struct bytes_view name, struct bytes_buffer *key);
 /* Decode a value that entity_encode made and insert it as a clean entity (the store entity: in
