@@ -308,7 +308,9 @@ static struct wal_gap gap_of_record(const struct wal_item *item) {
 static enum wf_status repair_item(struct repair *repair, const struct wal_item *item,
                                   struct wf_error *err) {
     struct wal_gap gap;
-    bool torn = item->kind == WAL_ITEM_GAP && item->gap.kind == WAL_FINDING_TORN;
+    if (item->kind == WAL_ITEM_GAP && item->gap.kind == WAL_FINDING_TORN)
+        return wal_finding_tell(&repair->directory, &item->gap, repair->on_finding, repair->ctx,
+                                err); /* the next opening cuts it off */
     if (item->kind == WAL_ITEM_GAP) {
         gap = item->gap;
     } else if (item->kind == WAL_ITEM_FRAME && item->frame.kind == WAL_FRAME_RECORD &&
@@ -317,12 +319,12 @@ static enum wf_status repair_item(struct repair *repair, const struct wal_item *
     } else {
         return WF_OK;
     }
-    if (!torn && gap.first_lsn <= repair->skip_lsn && repair->skip_lsn <= gap.last_lsn)
+    if (gap.first_lsn <= repair->skip_lsn && repair->skip_lsn <= gap.last_lsn)
         repair->skipped = true;
     /* Told while the damaged bytes can still be read. */
     enum wf_status status =
         wal_finding_tell(&repair->directory, &gap, repair->on_finding, repair->ctx, err);
-    return status == WF_OK && !torn ? close_gap(repair, &gap, err) : status;
+    return status == WF_OK ? close_gap(repair, &gap, err) : status;
 }
 
 static enum wf_status repair_all(struct repair *repair, uint64_t minimum_lsn,
