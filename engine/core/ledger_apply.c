@@ -59,18 +59,40 @@ static bool opens_internal_again(const struct state *state, const struct record 
            record->events[0].kind != EVENT_COMMAND_REFUSED && !opens(record, touch);
 }
 
-static struct account *open_internal(struct state *state, const struct record *record,
-                                     const struct record_touch *touch) {
-    struct account *account = account_create(ENTITY_INTERNAL_ACCOUNT, touch->name);
-    if (account == NULL || !table_reserve_many(&state->accounts, record->touch_count)) {
-        free(account);
-        return NULL;
+/* Was it opened earlier in this record, so that it is in no table yet? */
+static bool is_new(const struct account *account) {
+    return account->opened_lsn == 0;
+}
+
+/* What account_opened says of an account. */
+struct opening {
+    const struct currency *currency;
+    struct bytes_view type;
+    int64_t minimum;
+};
+
+/* The account of a touch, as the record opens it; it is in no table until that is applied. */
+static enum wf_status set_up(struct state *state, const struct record *record, size_t index,
+                             const struct opening *opening, struct wf_error *err) {
+    struct state_reserved *reserved = &state->reserved;
+    const struct record_touch *touch = &record->touches[index];
+    size_t opened = 1; /* with those that the record opened before */
+    for (size_t i = 0; i < reserved->account_count; i++) {
+        if (i != index && text_same(record->touches[i].name, touch->name))
+            return damage(record, "touches an account twice", err);
+        opened += reserved->accounts[i] != NULL && is_new(reserved->accounts[i]);
     }
-    account->currency = currency_find(touch->currency);
+    struct account *account = account_create(touch->kind, touch->name);
+    if (account == NULL || !table_reserve_many(&state->accounts, opened)) {
+        free(account);
+        return error_set(err, WF_NO_MEMORY, "no memory for another account");
+    }
+    account->currency = opening->currency;
+    account->minimum = opening->minimum;
     account->opened_ms = record->time_ms;
-    memcpy(account->type, ACCOUNT_TYPE_INTERNAL, sizeof ACCOUNT_TYPE_INTERNAL);
-    account->minimum = ACCOUNT_NO_MINIMUM;
-    return account;
+    memcpy(account->type, opening->type.data, opening->type.size);
+    reserved->accounts[index] = account;
+    return WF_OK;
 }
 
 enum wf_status ledger_reserve_touches(struct state *state, const struct record *record,
@@ -92,12 +114,14 @@ enum wf_status ledger_reserve_touches(struct state *state, const struct record *
             return damage(record, "takes an account for one of the bank's own", err);
         if (account != NULL && currency_find(touch->currency) != account->currency)
             return damage(record, "takes an account to be in another currency", err);
-        if (account == NULL && opens_internal_again(state, record, i)) {
-            account = open_internal(state, record, touch);
-            if (account == NULL)
-                return error_set(err, WF_NO_MEMORY, "no memory for an account of the bank");
-        }
         reserved->accounts[i] = account;
+        if (account == NULL && opens_internal_again(state, record, i)) {
+            const struct opening opening = {currency_find(touch->currency),
+                                            text_view(ACCOUNT_TYPE_INTERNAL), ACCOUNT_NO_MINIMUM};
+            enum wf_status status = set_up(state, record, i, &opening, err);
+            if (status != WF_OK)
+                return status;
+        }
         reserved->balances[i] = account != NULL ? account->balance : 0;
         reserved->account_count = i + 1;
     }
@@ -106,11 +130,6 @@ enum wf_status ledger_reserve_touches(struct state *state, const struct record *
 
 static struct account *account_at(const struct state *state, uint32_t index) {
     return index < state->reserved.account_count ? state->reserved.accounts[index] : NULL;
-}
-
-/* Was it opened earlier in this record, so that it is in no table yet? */
-static bool is_new(const struct account *account) {
-    return account->opened_lsn == 0;
 }
 
 static enum wf_status reserve_opened(struct state *state, const struct record *record,
@@ -129,23 +148,8 @@ static enum wf_status reserve_opened(struct state *state, const struct record *r
     const struct record_touch *touch = &record->touches[index];
     if (currency_find(touch->currency) != currency)
         return damage(record, "opens an account in two currencies", err);
-    for (size_t i = 0; i < reserved->account_count; i++)
-        if (i != index && text_same(record->touches[i].name, touch->name))
-            return damage(record, "touches an account twice", err);
-    size_t opened = 1; /* with those that the record opened before */
-    for (size_t i = 0; i < reserved->account_count; i++)
-        opened += reserved->accounts[i] != NULL && is_new(reserved->accounts[i]);
-    struct account *account = account_create(touch->kind, touch->name);
-    if (account == NULL || !table_reserve_many(&state->accounts, opened)) {
-        free(account);
-        return error_set(err, WF_NO_MEMORY, "no memory for another account");
-    }
-    account->currency = currency;
-    account->minimum = event->as.account_opened.minimum;
-    account->opened_ms = record->time_ms;
-    memcpy(account->type, type.data, type.size);
-    reserved->accounts[index] = account;
-    return WF_OK;
+    const struct opening opening = {currency, type, event->as.account_opened.minimum};
+    return set_up(state, record, index, &opening, err);
 }
 
 /* What postings sum to in one currency. */

@@ -579,6 +579,27 @@ static void test_apply_sums_each_currency_on_its_own(void **state) {
     assert_non_null(strstr(store->err.text, "do not sum to zero"));
 }
 
+/* Behind a loss one of the bank's own opens by itself: once in a record. */
+static void test_apply_behind_a_loss_opens_no_account_twice(void **state) {
+    struct core_store *store = *state;
+    struct posting postings[] = {{0, -100}, {1, 60}, {2, 40}};
+    struct event event = {.kind = EVENT_OPERATION_POSTED};
+    event.as.operation_posted.operation = OPERATION_TRANSFER;
+    event.as.operation_posted.postings = postings;
+    event.as.operation_posted.posting_count = 3;
+    struct record_touch touches[] = {
+        {ENTITY_ACCOUNT, text_view("ACC001"), {1, 8}, 500000 - 100, text_view("USD")},
+        {ENTITY_INTERNAL_ACCOUNT, text_view("MARKET/USD"), {0, 0}, 60, text_view("USD")},
+        {ENTITY_INTERNAL_ACCOUNT, text_view("MARKET/USD"), {0, 0}, 40, text_view("USD")}};
+    assert_int_equal(reserve(store, &event, touches, 3), WF_DAMAGE);
+    store->state.after_loss = true;
+    assert_int_equal(reserve(store, &event, touches, 3), WF_OK);
+    assert_true(store->state.reserved.ignored);
+    touches[2].name = text_view("BANK/USD");
+    assert_int_equal(reserve(store, &event, touches, 3), WF_OK);
+    assert_false(store->state.reserved.ignored);
+}
+
 static void test_check_sees_a_wrong_balance(void **state) {
     struct core_store *store = *state;
     struct account *wrong = state_account(&store->state, text_view("ACC001"));
@@ -743,6 +764,7 @@ int main(void) {
         TEST(test_reference_refuses_malformed_fields),
         TEST(test_apply_refuses_postings_that_do_not_sum_to_zero),
         TEST(test_apply_sums_each_currency_on_its_own),
+        TEST(test_apply_behind_a_loss_opens_no_account_twice),
         TEST(test_check_sees_a_wrong_balance),
         TEST(test_entity_accounts_and_reference_data_come_back_as_they_were),
         TEST(test_entity_account_survives_every_cut_and_flip),
