@@ -57,3 +57,8 @@ char *io_path_join(const char *directory, const char *name) {
     memcpy(path + directory_size + slash, name, name_size + 1);
     return path;
 }
+
+bool io_name_ends_in(const char *name, const char *end) {
+    size_t size = strlen(name), end_size = strlen(end);
+    return size >= end_size && strcmp(name + size - end_size, end) == 0;
+}

@@ -108,5 +108,7 @@ void io_point(struct io *io, const char *name);
 
 /* A path of `directory` and `name`, heap-allocated; NULL where memory fails. The caller frees. */
 char *io_path_join(const char *directory, const char *name);
+/* Does a file's name end in that, ".seg" or the like? */
+bool io_name_ends_in(const char *name, const char *end);
 
 #endif

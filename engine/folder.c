@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool ends_in(const char *name, const char *end) {
-    size_t size = strlen(name);
-    size_t end_size = strlen(end);
-    return size > end_size && strcmp(name + size - end_size, end) == 0;
-}
-
 /* The first is told. */
 static void note(char to[FOLDER_NAME_SIZE], const char *folder, const char *name) {
     if (to[0] == '\0') {
@@ -46,9 +40,9 @@ static bool see_name(void *ctx, const char *name) {
  * working name. */
 static bool see_in_log(void *ctx, const char *name) {
     struct folder *folder = ctx;
-    if (ends_in(name, ".seg")) {
+    if (io_name_ends_in(name, ".seg")) {
         folder->has_log = true;
-    } else if (!ends_in(name, ".tmp")) {
+    } else if (!io_name_ends_in(name, ".tmp")) {
         note(folder->remains, engine_wal_name, name);
     }
     return true;

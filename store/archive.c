@@ -347,12 +347,6 @@ struct strays {
     size_t count;
 };
 
-static bool has_suffix(const char *name, const char *suffix) {
-    size_t size = strlen(name);
-    size_t suffix_size = strlen(suffix);
-    return size >= suffix_size && strcmp(name + size - suffix_size, suffix) == 0;
-}
-
 static const struct archive_entry *find_name(const struct archive *archive, const char *name) {
     for (size_t i = 0; i < archive->manifest.count; i++) {
         if (strcmp(archive->manifest.entries[i].name, name) == 0)
@@ -384,9 +378,9 @@ static bool is_stray_state(const struct strays *strays, const char *name) {
 
 static bool see_stray(void *ctx, const char *name) {
     struct strays *strays = ctx;
-    bool stray = has_suffix(name, working_suffix) ||
-                 (has_suffix(name, ".seg.gz") && is_stray_archive(strays, name)) ||
-                 (has_suffix(name, ".state.gz") && is_stray_state(strays, name));
+    bool stray = io_name_ends_in(name, working_suffix) ||
+                 (io_name_ends_in(name, ".seg.gz") && is_stray_archive(strays, name)) ||
+                 (io_name_ends_in(name, ".state.gz") && is_stray_state(strays, name));
     if (stray && strlen(name) < sizeof strays->names[0])
         (void)snprintf(strays->names[strays->count++], sizeof strays->names[0], "%s", name);
     return strays->count < sizeof strays->names / sizeof strays->names[0];

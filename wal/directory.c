@@ -12,14 +12,9 @@ struct listing {
     bool failed;
 };
 
-static bool ends_in_seg(const char *name) {
-    size_t size = strlen(name);
-    return size >= 4 && strcmp(name + size - 4, ".seg") == 0;
-}
-
 static bool on_name(void *ctx, const char *name) {
     struct listing *listing = ctx;
-    if (!ends_in_seg(name))
+    if (!io_name_ends_in(name, ".seg"))
         return true;
     if (listing->count == listing->capacity) {
         size_t capacity = listing->capacity == 0 ? 16 : 2 * listing->capacity;

@@ -1,6 +1,7 @@
 /* doctor: every check there is, one after the other, each with what it found and what to do about
  * it. Writes nothing. */
 #include "base/error.h"
+#include "base/io.h"
 #include "tools/wfctl/format.h"
 #include "tools/wfctl/store.h"
 #include "tools/wfctl/view.h"
@@ -187,11 +188,6 @@ static const char no_log_advice[] =
     "bring wal/ back from where it went, or restore a backup into another folder; without a log "
     "there is nothing to repair";
 
-static bool ends_in(const char *text, const char *end) {
-    size_t size = strlen(text), end_size = strlen(end);
-    return size >= end_size && strcmp(text + size - end_size, end) == 0;
-}
-
 static const char missing_advice[] =
     "where the archives' files are there and their manifest is not, 'wfctl wal repair' makes that "
     "anew; else put archive/ back from where it went or from a backup, or restore the backup. "
@@ -199,11 +195,11 @@ static const char missing_advice[] =
 
 /* Not for what the repair of the log mends. */
 static const char *way_on_from(const struct wf_finding *finding) {
-    if (ends_in(finding->segment, ".state.gz"))
+    if (io_name_ends_in(finding->segment, ".state.gz"))
         return origin_advice;
     if (!*finding->segment)
         return missing_advice;
-    return ends_in(finding->segment, ".gz") ? archive_advice : NULL;
+    return io_name_ends_in(finding->segment, ".gz") ? archive_advice : NULL;
 }
 
 /* What the findings come to. */
@@ -428,7 +424,7 @@ static bool has_log(const struct doctor *doctor) {
     DIR *dir = opendir(path_of(doctor, "wal", path));
     bool found = false;
     for (struct dirent *entry = dir ? readdir(dir) : NULL; entry && !found; entry = readdir(dir))
-        found = ends_in(entry->d_name, ".seg") &&
+        found = io_name_ends_in(entry->d_name, ".seg") &&
                 fstatat(dirfd(dir), entry->d_name, &info, 0) == 0 && info.st_size > 0;
     if (dir)
         closedir(dir);

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/io.h"
 #include "tools/wfctl/crash.h"
 
 #include <dirent.h>
@@ -38,9 +39,7 @@ static bool find_newest(const char *wal, char newest[NAME_MAX + 1]) {
     DIR *names = opendir(wal);
     newest[0] = '\0';
     for (struct dirent *entry; names && (entry = readdir(names));) {
-        size_t size = strlen(entry->d_name);
-        if (size > 4 && strcmp(entry->d_name + size - 4, ".seg") == 0 &&
-            strcmp(entry->d_name, newest) > 0)
+        if (io_name_ends_in(entry->d_name, ".seg") && strcmp(entry->d_name, newest) > 0)
             snprintf(newest, NAME_MAX + 1, "%s", entry->d_name);
     }
     if (names)
