@@ -62,11 +62,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static struct archive_entry entry_at(struct engine_fixture *f, size_t index) {
     struct archive_entry entry;
     assert_true(archive_at(f->engine->archive, index, &entry));
@@ -658,7 +653,7 @@ static void test_drop_survives_a_full_disk(void **state) {
     fixture_deinit(&f);
 }
 
-#define DROPPED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define DROPPED(test) cmocka_unit_test_setup_teardown(test, setup, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -13,25 +13,6 @@
 
 #include <cmocka.h>
 
-static int setup(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_disk(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int setup_sim(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_sim(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 /* --- damage --- */
 
 /* Where the record is, for breaking it later. */
@@ -608,8 +589,8 @@ static void test_repair_wants_to_see_the_snapshot(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define SIMULATED(name) cmocka_unit_test_setup_teardown(name, setup_sim, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_disk, fixture_teardown)
+#define SIMULATED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_sim, fixture_teardown)
         cmocka_unit_test(test_repair_wants_to_see_the_snapshot),
         TEST(test_verify_of_a_sound_log_finds_nothing),
         TEST(test_damage_is_named_by_open_and_verify),

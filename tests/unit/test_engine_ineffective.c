@@ -54,11 +54,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 static void holds(struct engine_fixture *f, const char *number, const char *balance) {
     struct wf_account *account = NULL;
     must(f, wf_account_get(f->engine, number, &account, &f->err));
@@ -516,7 +511,7 @@ static void test_older_snapshot_behind_a_repair_is_rebuilt_from_the_log(void **s
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_key_of_a_record_without_effect_promises_nothing),
         TEST(test_key_of_a_record_that_stands_answers_as_before),

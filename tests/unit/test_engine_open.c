@@ -17,18 +17,6 @@ static int setup_empty(void **state) {
     return 0;
 }
 
-static int setup(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_sim(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 /* --- the folder --- */
 
 static void test_open_wants_a_store(void **state) {
@@ -425,8 +413,8 @@ static void test_reader_follows_no_owner_beyond_its_word(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define EMPTY(name) cmocka_unit_test_setup_teardown(name, setup_empty, teardown)
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define EMPTY(name) cmocka_unit_test_setup_teardown(name, setup_empty, fixture_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_sim, fixture_teardown)
         EMPTY(test_open_wants_a_store),
         EMPTY(test_open_leaves_a_foreign_folder_alone),
         EMPTY(test_open_makes_the_store_with_its_clock),

@@ -20,18 +20,6 @@
 
 enum { RECORDS_MAX = 64, TEXT_MAX = 8192, COMMAND_MAX = 2 * FIXTURE_PATH_MAX + 100 };
 
-static int setup(void **state) {
-    static struct engine_fixture fixture;
-    fixture_init_disk(&fixture);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture_deinit(*state);
-    return 0;
-}
-
 /* --- the store --- */
 
 static const char order[] = "workflow: order\n"
@@ -429,13 +417,13 @@ static void test_repair_is_told_whatever_is_dropped_behind_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_repair_names_exactly_what_is_lost_of_every_record,
-                                        setup, teardown),
+                                        fixture_setup_disk, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_repair_names_no_ghost_and_says_what_nothing_tells,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_repair_is_told_whatever_is_dropped_behind_it, setup,
-                                        teardown),
+                                        fixture_setup_disk, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_repair_is_told_whatever_is_dropped_behind_it,
+                                        fixture_setup_disk, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_repair_and_its_plan_say_the_same_of_a_damaged_archive,
-                                        setup, teardown),
+                                        fixture_setup_disk, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
